@@ -1,0 +1,71 @@
+import type { Json } from '../ledger/record.ts';
+import type { Tick } from '../metrics/tick.ts';
+import type { PolicySpec, WeightBp } from '../spec/model.ts';
+
+export type Verdict = 'rollback' | 'advance' | 'continue' | 'hold' | 'pod-fault' | 'inconclusive';
+
+/** Which rule demanded a rollback. */
+export type RollbackSpeed = 'instant' | 'statistical' | 'sustained' | 'no-data';
+
+/** What is fixed for a whole release. */
+export interface JudgeSetup {
+  policy: PolicySpec;
+  stable: string;
+  canary: string;
+}
+
+/** One look. `tick` is null when the source gave nothing usable, `problem` says why. */
+export interface Look {
+  /** Time since the previous look, ms, monotonic. */
+  dtMs: number;
+  tick: Tick | null;
+  problem?: string;
+  stepIndex: number;
+  weightBp: WeightBp;
+}
+
+export interface MetricEvidence {
+  /** `errors`, `latency`, `absolute-errors`, `absolute-p95`, `split`, … */
+  name: string;
+  /** e-value and the share of the evidence budget it carries. */
+  evidence: number;
+  weight: number;
+  /** weight * evidence >= 1/alpha: named at familywise level. */
+  named: boolean;
+  /** What was measured, for people: rates in shares, counts. */
+  canary: { requests: number; events: number } | null;
+  stable: { requests: number; events: number } | null;
+  says: string;
+}
+
+export interface Judgement {
+  verdict: Verdict;
+  speed: RollbackSpeed | null;
+  /** One plain sentence: why this verdict. */
+  reason: string;
+  /** Weighted sum of evidence and the threshold 1/alpha. */
+  evidence: { total: number; threshold: number; metrics: MetricEvidence[] };
+  promote: {
+    passed: boolean;
+    /** Smallest proven bound on excess errors (share), null when nothing is proven. */
+    harmBoundShare: number | null;
+    /** Canary requests and time still needed, at current traffic; null when unknown or none. */
+    needRequests: number | null;
+    needMs: number | null;
+  };
+  /** Observed time at this step's weight, ms. */
+  heldMs: number;
+  /** The instance to replace when the verdict is `pod-fault`. */
+  instance: string | null;
+}
+
+/** Plain JSON, kilobytes; opaque to other rooms. */
+export type JudgeState = { [key: string]: Json };
+
+/** The judge as the release machine sees it: pure functions, no clock, no I/O. */
+export interface Judge {
+  start(setup: JudgeSetup): JudgeState;
+  /** Evidence is kept, the step's promotion gate and hold start afresh. */
+  enterStep(setup: JudgeSetup, state: JudgeState, stepIndex: number): JudgeState;
+  look(setup: JudgeSetup, state: JudgeState, look: Look): { state: JudgeState; judgement: Judgement };
+}

@@ -1,0 +1,72 @@
+/** Where in a file a problem stands. Lines and columns count from 1. */
+export interface Position {
+  file?: string;
+  line?: number;
+  column?: number;
+}
+
+/** Exit codes of the command line (docs/errors.md). */
+export type ExitCode = 1 | 2 | 3 | 4 | 5 | 6;
+
+/** One entry of the error catalogue: the stable part of an error. */
+export interface ErrorKind {
+  /** `<room>/<kebab-case-name>`, unique, never reused for another meaning. */
+  code: string;
+  /** What the error means, in one sentence. */
+  means: string;
+  /** What the reader should do next. */
+  next: string;
+  exit: ExitCode;
+  /** HTTP status when the API reports it. */
+  http: number;
+}
+
+type KindDefinition = Omit<ErrorKind, 'code'>;
+
+/**
+ * Declares the errors of one room. Each room has one `errors.ts` that exports the result;
+ * `scripts/check-errors.ts` holds docs/errors.md against these declarations both ways.
+ */
+export function defineErrors<const Names extends string>(
+  room: string,
+  kinds: Record<Names, KindDefinition>,
+): Record<Names, ErrorKind> {
+  const out = {} as Record<Names, ErrorKind>;
+  for (const name of Object.keys(kinds) as Names[]) out[name] = { code: `${room}/${name}`, ...kinds[name] };
+  return out;
+}
+
+interface ErrorExtras {
+  position?: Position | undefined;
+  /** Overrides the catalogue's next step when the place knows a better one. */
+  next?: string | undefined;
+  cause?: unknown;
+  /** Further findings of the same pass (a spec is reported whole, not one error at a time). */
+  more?: DavyError[] | undefined;
+}
+
+/** An expected failure: a code from the catalogue, a sentence, a position and the next step. */
+export class DavyError extends Error {
+  readonly kind: ErrorKind;
+  readonly position: Position | undefined;
+  readonly next: string;
+  readonly more: DavyError[];
+
+  constructor(kind: ErrorKind, sentence: string, extras: ErrorExtras = {}) {
+    super(sentence, extras.cause === undefined ? undefined : { cause: extras.cause });
+    this.name = 'DavyError';
+    this.kind = kind;
+    this.position = extras.position;
+    this.next = extras.next ?? kind.next;
+    this.more = extras.more ?? [];
+  }
+
+  get code(): string {
+    return this.kind.code;
+  }
+}
+
+/** The message of anything thrown, for logs and records; never a stack. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

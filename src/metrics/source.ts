@@ -1,0 +1,60 @@
+/** Cumulative counters as the data plane keeps them; they restart at 0 with a new `bootId`. */
+export interface CounterSnapshot {
+  bootId: string;
+  /** Wall clock and monotonic stamp of the reading, both of the process that counted. */
+  atMs: number;
+  monoMs: number;
+  services: ServiceCounters[];
+}
+
+export interface ServiceCounters {
+  service: string;
+  /** Ascending upper edges (ms); `over[i]` counts requests slower than `edgesMs[i]`. */
+  edgesMs: number[];
+  instances: InstanceCounters[];
+  /** Answers that the gateway made itself, by cause; never an error of a version. */
+  own: OwnAnswers;
+}
+
+/**
+ * How a request came to its version. Only `weight` takes part in the statistics and in the split:
+ * people who send the canary header choose themselves.
+ */
+export type Cohort = 'weight' | 'header';
+
+export interface InstanceCounters {
+  instance: string;
+  version: string;
+  cohort: Cohort;
+  /** Final outcomes of client requests. */
+  outcome: OutcomeCounts;
+  /** First tries only: what the judge reads, so that retries neither hide nor inflate failures. */
+  firstTry: OutcomeCounts;
+}
+
+export interface OutcomeCounts {
+  requests: number;
+  status2xx: number;
+  status3xx: number;
+  status4xx: number;
+  status5xx: number;
+  timeouts: number;
+  /** Connection refused, reset or closed before a whole response head. */
+  resets: number;
+  /** Requests slower than each edge, timeouts and resets included. */
+  over: number[];
+  durationMsSum: number;
+}
+
+export interface OwnAnswers {
+  limiter: number;
+  breaker: number;
+  injected: number;
+  noUpstream: number;
+  badRequest: number;
+}
+
+/** Where counts come from. `read` rejects when the source is gone: no data is never a number. */
+export interface MetricsSource {
+  read(): Promise<CounterSnapshot>;
+}
