@@ -1,0 +1,8 @@
+/** The part of a structured logger that rooms use (pino fits). Never pass tokens, headers or bodies. */
+export interface Log {
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+  error(fields: Record<string, unknown>, message: string): void;
+}
+
+export const silentLog: Log = { info: () => {}, warn: () => {}, error: () => {} };

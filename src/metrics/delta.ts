@@ -1,0 +1,79 @@
+import type { ErrorClass } from '../spec/model.ts';
+import type { CounterSnapshot, InstanceCounters, OutcomeCounts, ServiceCounters } from './source.ts';
+import type { InstanceTick, Tick } from './tick.ts';
+
+/** A tick, or why there is none. A problem is never turned into zeros. */
+export type TickResult = { tick: Tick; problem: null } | { tick: null; problem: string };
+
+export interface TickQuestion {
+  service: string;
+  versions: string[];
+  errors: ErrorClass[];
+  /** Seconds to put on the tick. */
+  t: number;
+  /** Age of an instance in ms, when known. */
+  ageMs: (instance: string) => number | null;
+}
+
+/**
+ * What happened between two readings of the weighted cohort's first tries. Counters of a restarted source, a clock that
+ * stood still, or counts that shrank give no tick: the look is missing, not zero.
+ */
+export function tickBetween(before: CounterSnapshot, after: CounterSnapshot, question: TickQuestion): TickResult {
+  if (before.bootId !== after.bootId) return none('the data plane restarted and counts from 0 again');
+  const dtMs = after.monoMs - before.monoMs;
+  if (!(dtMs > 0)) return none('the data plane answered with an older reading');
+  const now = serviceOf(after, question.service);
+  if (!now) return none(`the data plane counts nothing for ${question.service}`);
+  const then = serviceOf(before, question.service);
+  if (then && then.edgesMs.join() !== now.edgesMs.join()) return none('the latency edges changed');
+  const versions: Record<string, InstanceTick[]> = {};
+  for (const version of question.versions) versions[version] = [];
+  for (const counters of now.instances) {
+    const list = counters.cohort === 'weight' ? versions[counters.version] : undefined;
+    if (!list) continue;
+    const tick = instanceTick(then && sameInstance(then, counters), counters, question);
+    if (!tick) return none(`a counter of ${counters.instance} went backwards`);
+    list.push(tick);
+  }
+  return { tick: { t: question.t, dtMs, edges: now.edgesMs, versions }, problem: null };
+}
+
+function none(problem: string): TickResult {
+  return { tick: null, problem };
+}
+
+function serviceOf(snapshot: CounterSnapshot, name: string): ServiceCounters | undefined {
+  return snapshot.services.find((service) => service.service === name);
+}
+
+function sameInstance(then: ServiceCounters, counters: InstanceCounters): InstanceCounters | undefined {
+  return then.instances.find(
+    (other) =>
+      other.instance === counters.instance && other.version === counters.version && other.cohort === counters.cohort,
+  );
+}
+
+function instanceTick(
+  then: InstanceCounters | undefined,
+  now: InstanceCounters,
+  question: TickQuestion,
+): InstanceTick | null {
+  const requests = now.firstTry.requests - (then?.firstTry.requests ?? 0);
+  const errors = errorsOf(now.firstTry, question.errors) - (then ? errorsOf(then.firstTry, question.errors) : 0);
+  const over = now.firstTry.over.map((count, edge) => count - (then?.firstTry.over[edge] ?? 0));
+  if (requests < 0 || errors < 0 || over.some((count) => count < 0)) return null;
+  const ageMs = question.ageMs(now.instance);
+  return { instance: now.instance, requests, errors, over, ...(ageMs === null ? {} : { ageMs }) };
+}
+
+function errorsOf(counts: OutcomeCounts, classes: ErrorClass[]): number {
+  let sum = 0;
+  for (const name of classes) {
+    if (name === '5xx') sum += counts.status5xx;
+    else if (name === '4xx') sum += counts.status4xx;
+    else if (name === 'timeout') sum += counts.timeouts;
+    else sum += counts.resets;
+  }
+  return sum;
+}

@@ -1,0 +1,264 @@
+import type { Judge } from '../analysis/judge.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Actor } from '../ledger/record.ts';
+import { type Clock, sleep } from '../lib/clock.ts';
+import { DavyError, messageOf } from '../lib/error.ts';
+import type { Log } from '../lib/log.ts';
+import type { MetricsSource } from '../metrics/source.ts';
+import type { Spec } from '../spec/model.ts';
+import type { DataPlane, DataPlaneState, Exposure } from '../traffic/dataplane.ts';
+import type { InstanceStatus, Workloads } from '../workloads/workloads.ts';
+import {
+  decidePause,
+  decidePromote,
+  decideRequest,
+  decideResume,
+  decideRollback,
+  decideStart,
+  decideZeroConfirmed,
+  findRelease,
+} from './decide.ts';
+import { releaseErrors } from './errors.ts';
+import type { ReleaseEvent } from './events.ts';
+import { createLookLane } from './look-lane.ts';
+import type { ReadyInstances } from './route.ts';
+import { type FleetState, isActive, type ReleaseState } from './state.ts';
+import { createReleaseStore } from './store.ts';
+import { createTrafficLane } from './traffic-lane.ts';
+
+/** How often due looks and start conditions are checked; the looks themselves follow the policy. */
+const PULSE_MS = 200;
+/** Looks without a decision are written at least this often. */
+const FLUSH_EVERY_MS = 5000;
+/** Two equal exposure readings this far apart mean that nothing reaches the canary any more. */
+const ZERO_CONFIRM_MS = 1000;
+
+export interface ControllerParts {
+  spec: Spec;
+  ledger: Ledger;
+  dataPlane: DataPlane;
+  metrics: MetricsSource;
+  workloads: Workloads;
+  judge: Judge;
+  clock: Clock;
+  log: Log;
+}
+
+export interface Controller {
+  /** Replays the ledger, declares what is new, and starts the lanes. Rejects when ledger and spec contradict. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  fleet(): FleetState;
+  observed(): DataPlaneState | null;
+  /** Why traffic is not in step with the decisions; null when it is. */
+  trafficProblem(): string | null;
+  /** Decisions that took effect but could not be recorded yet. */
+  lateCount(): number;
+  subscribe(listener: () => void): () => void;
+  request(
+    command: { service: string; version: string; reason: string; supersede: boolean },
+    by: Actor,
+  ): Promise<string>;
+  pause(release: string, reason: string, by: Actor): Promise<void>;
+  resume(release: string, reason: string, by: Actor): Promise<void>;
+  promote(release: string, options: { reason: string; full: boolean }, by: Actor): Promise<void>;
+  rollback(release: string, reason: string, by: Actor): Promise<void>;
+}
+
+export function createController(parts: ControllerParts): Controller {
+  const { spec, clock, log, workloads, judge } = parts;
+  const store = createReleaseStore({ ledger: parts.ledger, judge, nowMs: () => clock.nowMs(), log });
+  const stopped = new AbortController();
+  const waitingSince = new Map<string, number>();
+  const quiet = new Map<string, { requests: number; sinceMs: number }>();
+  let flushedAtMs = 0;
+  let lanes: Promise<void> = Promise.resolve();
+
+  const lane = createTrafficLane({
+    spec,
+    store,
+    dataPlane: parts.dataPlane,
+    ready: () => readyInstances(workloads.list()),
+    term: () => parts.ledger.head().term,
+    clock,
+    log,
+    onApplied: () => looks.rebase(),
+    onObserved: confirmZero,
+  });
+  const looks = createLookLane({
+    store,
+    metrics: parts.metrics,
+    lane,
+    judge,
+    clock,
+    ageMs: (id) => ageOf(workloads, id, clock),
+    act,
+  });
+
+  async function act(events: ReleaseEvent[]): Promise<void> {
+    for (const event of events) {
+      if (event.type !== 'release.instance.replaced') continue;
+      const { instance } = event.data;
+      await workloads.replace(instance).catch((error) => {
+        log.warn({ instance, error: messageOf(error) }, 'the instance could not be replaced');
+      });
+    }
+  }
+
+  /** A rollback is complete when the measured traffic stands still, not when the table says 0. */
+  async function confirmZero(state: DataPlaneState): Promise<void> {
+    for (const release of Object.values(store.fleet().releases)) {
+      if (release.phase !== 'rolled-back' || release.zeroConfirmed || !lane.inForce()) continue;
+      const route = state.services.find((service) => service.service === release.service);
+      const exposure = route?.exposure?.release === release.id ? route.exposure : null;
+      if (!standsStill(release.id, exposure)) continue;
+      await store.commit((fleet) => decideZeroConfirmed(fleet.releases[release.id] ?? release, exposure), {
+        lowering: true,
+      });
+      quiet.delete(release.id);
+    }
+  }
+
+  function standsStill(release: string, exposure: Exposure | null): boolean {
+    const requests = exposure?.requests ?? 0;
+    const before = quiet.get(release);
+    if (!before || before.requests !== requests) {
+      quiet.set(release, { requests, sinceMs: clock.monoMs() });
+      return false;
+    }
+    return clock.monoMs() - before.sinceMs >= ZERO_CONFIRM_MS * 0.9;
+  }
+
+  async function startReady(): Promise<void> {
+    for (const release of Object.values(store.fleet().releases)) {
+      if (release.phase !== 'requested') {
+        waitingSince.delete(release.id);
+        continue;
+      }
+      const since = waitingSince.get(release.id) ?? clock.monoMs();
+      waitingSince.set(release.id, since);
+      const canary = readiness(workloads.list(), release);
+      if (decideStart(release, canary, clock.monoMs() - since).length === 0) continue;
+      await store.commit((fleet) => decideStart(findRelease(fleet, release.id), canary, clock.monoMs() - since));
+      lane.kick();
+    }
+  }
+
+  async function pulse(): Promise<void> {
+    await startReady().catch((error) => log.error({ error: messageOf(error) }, 'a start could not be decided'));
+    await looks.lookDue().catch((error) => log.error({ error: messageOf(error) }, 'a look failed'));
+    if (clock.monoMs() - flushedAtMs < FLUSH_EVERY_MS) return;
+    flushedAtMs = clock.monoMs();
+    await store.flush();
+  }
+
+  async function run(): Promise<void> {
+    while (!stopped.signal.aborted) {
+      await pulse();
+      await sleep(clock, PULSE_MS, stopped.signal).catch(() => {});
+    }
+  }
+
+  async function declare(): Promise<void> {
+    const fleet = store.fleet();
+    const events: ReleaseEvent[] = [];
+    for (const service of Object.values(spec.services)) {
+      const known = fleet.services[service.name];
+      if (!known) events.push({ type: 'service.declared', data: { service: service.name, stable: service.stable } });
+      else if (!service.versions[known.stable]) throw stableMissing(service.name, known.stable);
+    }
+    await store.commit(() => events);
+  }
+
+  async function change(decide: (fleet: FleetState) => ReleaseEvent[], by: Actor, lowering = false) {
+    const events = await store.commit(decide, { by, lowering });
+    lane.kick();
+    return events;
+  }
+
+  return {
+    async start() {
+      await store.load();
+      await declare();
+      workloads.subscribe(() => lane.kick());
+      lane.start();
+      lanes = run();
+    },
+    async stop() {
+      stopped.abort();
+      await lanes;
+      await lane.stop();
+      await store.flush();
+    },
+    fleet: () => store.fleet(),
+    observed: () => lane.observed(),
+    trafficProblem: () => lane.problem(),
+    lateCount: () => store.lateCount(),
+    subscribe: (listener) => store.subscribe(listener),
+    async request(command, by) {
+      const service = spec.services[command.service];
+      const policy = service && spec.policies[service.policy];
+      if (!service || !policy) throw unknownService(spec, command.service);
+      const { version, reason, supersede } = command;
+      const events = await change(
+        (fleet) => decideRequest(fleet, { service, policy, version, reason, supersede, by: by.id }),
+        by,
+      );
+      const requested = events.find((event) => event.type === 'release.requested');
+      const ended = events.find((event) => event.type === 'release.cancelled');
+      return requested?.data.release ?? ended?.data.release ?? '';
+    },
+    async pause(release, reason, by) {
+      await change((fleet) => decidePause(fleet, release, reason), by);
+    },
+    async resume(release, reason, by) {
+      await change((fleet) => decideResume(fleet, release, reason), by);
+    },
+    async promote(id, { reason, full }, by) {
+      const release = findRelease(store.fleet(), id);
+      const readyInstances = readiness(workloads.list(), release).ready;
+      if (isActive(release)) await looks.lookNow(id);
+      await change((fleet) => decidePromote(fleet, id, { reason, full, readyInstances }), by);
+    },
+    async rollback(release, reason, by) {
+      await change((fleet) => decideRollback(fleet, release, reason), by, true);
+    },
+  };
+}
+
+function readyInstances(list: InstanceStatus[]): ReadyInstances {
+  const ready: ReadyInstances = {};
+  for (const { id, host, port, zone, service, version, phase } of list) {
+    if (phase !== 'ready') continue;
+    ready[service] ??= {};
+    ready[service][version] ??= [];
+    ready[service][version].push({ id, host, port, zone });
+  }
+  return ready;
+}
+
+function readiness(
+  list: InstanceStatus[],
+  release: ReleaseState,
+): { ready: number; wanted: number; problem: string | null } {
+  const mine = list.filter((status) => status.service === release.service && status.version === release.version);
+  const ready = mine.filter((status) => status.phase === 'ready').length;
+  return { ready, wanted: mine.length, problem: mine.find((status) => status.problem)?.problem ?? null };
+}
+
+function ageOf(workloads: Workloads, id: string, clock: Clock): number | null {
+  const startedAtMs = workloads.list().find((status) => status.id === id)?.startedAtMs ?? null;
+  return startedAtMs === null ? null : Math.max(0, clock.nowMs() - startedAtMs);
+}
+
+function unknownService(spec: Spec, name: string): DavyError {
+  const known = Object.keys(spec.services).join(', ');
+  return new DavyError(releaseErrors['unknown-service'], `There is no service "${name}". Declared: ${known}.`);
+}
+
+function stableMissing(service: string, version: string): DavyError {
+  return new DavyError(
+    releaseErrors['stable-not-in-spec'],
+    `The ledger says ${version} is the stable version of ${service}, but the spec does not declare it.`,
+  );
+}

@@ -1,0 +1,93 @@
+import type { Judgement, Look, RollbackSpeed } from '../analysis/judge.ts';
+import type { Actor, JsonObject, NewEvent } from '../ledger/record.ts';
+import type { PolicySpec, WeightBp } from '../spec/model.ts';
+import type { Exposure } from '../traffic/dataplane.ts';
+
+/** Why a rollback was decided: a rule of the judge, a missed start deadline, or a person. */
+export type RollbackCause = RollbackSpeed | 'deadline' | 'operator';
+
+/** What can happen to releases and the traffic they move. Every state of the room is a fold over these. */
+export type ReleaseEvent =
+  | { type: 'service.declared'; data: { service: string; stable: string } }
+  | { type: 'release.requested'; data: Requested }
+  | { type: 'release.step.decided'; data: StepDecided }
+  | { type: 'release.observed'; data: { release: string; looks: Look[] } }
+  | { type: 'release.held'; data: { release: string; verdict: string; reason: string } }
+  | { type: 'release.hold.cleared'; data: { release: string } }
+  | { type: 'release.paused'; data: { release: string; reason: string } }
+  | { type: 'release.resumed'; data: { release: string; reason: string } }
+  | { type: 'release.instance.replaced'; data: { release: string; instance: string; reason: string } }
+  | { type: 'release.rollback.decided'; data: RollbackDecided }
+  | { type: 'release.rolledback'; data: { release: string; exposure: Exposure | null; secondsToZero: number | null } }
+  | { type: 'release.cancelled'; data: { release: string; reason: string } }
+  | { type: 'release.completed'; data: Completed }
+  | { type: 'traffic.intended'; data: TrafficIntended }
+  | { type: 'traffic.applied'; data: { generation: number; services: TrafficLine[] } }
+  | { type: 'traffic.drift.detected'; data: { generation: number; service: string; expected: string; found: string } };
+
+interface Requested {
+  release: string;
+  service: string;
+  version: string;
+  /** The stable version at the time: where a rollback returns to. */
+  from: string;
+  /** The policy as it stood, so that editing the spec cannot change a running release. */
+  policy: PolicySpec;
+  startWithinMs: number;
+  reason: string;
+}
+
+interface StepDecided {
+  release: string;
+  step: number;
+  weightBp: WeightBp;
+  /** `started` first step, `evidence` the judge said advance, `person` somebody promoted. */
+  why: 'started' | 'evidence' | 'person';
+  reason: string;
+  judgement: Judgement | null;
+}
+
+interface RollbackDecided {
+  release: string;
+  cause: RollbackCause;
+  reason: string;
+  judgement: Judgement | null;
+}
+
+interface Completed {
+  release: string;
+  service: string;
+  stable: string;
+  exposure: Exposure | null;
+  judgement: Judgement | null;
+}
+
+export interface TrafficLine {
+  service: string;
+  stable: string;
+  canary: string | null;
+  weightBp: WeightBp;
+  /** Ready instances per version at that moment. */
+  instances: Record<string, number>;
+}
+
+interface TrafficIntended {
+  generation: number;
+  services: TrafficLine[];
+  why: string;
+  /** The record was written after the effect, because the ledger could not be written at the time. */
+  late?: boolean;
+}
+
+const CONTROLLER: Actor = { kind: 'controller', id: 'davy' };
+
+/** The stream an event belongs to: one per release and per service, one for traffic. */
+function streamOf(event: ReleaseEvent): string {
+  if (event.type === 'service.declared') return `service/${event.data.service}`;
+  if (event.type.startsWith('traffic.')) return 'traffic';
+  return `release/${(event.data as { release: string }).release}`;
+}
+
+export function toNewEvent(event: ReleaseEvent, actor: Actor = CONTROLLER): NewEvent {
+  return { type: event.type, stream: streamOf(event), actor, data: event.data as unknown as JsonObject };
+}

@@ -1,0 +1,214 @@
+import type { Judge, JudgeSetup, Look } from '../analysis/judge.ts';
+import type { ReleaseEvent } from './events.ts';
+import type { FleetState, ReleaseState, StepCounts } from './state.ts';
+
+/** What a record adds to its event: when and by whom. */
+export interface EventContext {
+  atMs: number;
+  by: string;
+}
+
+export function judgeSetup(release: Pick<ReleaseState, 'policy' | 'from' | 'version'>): JudgeSetup {
+  return { policy: release.policy, stable: release.from, canary: release.version };
+}
+
+/**
+ * `evolve(state, event) -> state`: pure, total over the known events. Evidence is not stored in the ledger but
+ * recomputed from the recorded looks, so a replay checks the judge as well.
+ */
+export function evolve(fleet: FleetState, event: ReleaseEvent, context: EventContext, judge: Judge): FleetState {
+  switch (event.type) {
+    case 'service.declared':
+      return withService(fleet, event.data.service, {
+        stable: event.data.stable,
+        active: null,
+        count: 0,
+        stableSince: null,
+      });
+    case 'release.requested':
+      return requested(fleet, event.data, context, judge);
+    case 'traffic.intended':
+      return {
+        ...fleet,
+        traffic: { ...fleet.traffic, generation: event.data.generation, intended: event.data.services },
+      };
+    case 'traffic.applied':
+      return { ...fleet, traffic: { ...fleet.traffic, appliedGeneration: event.data.generation } };
+    case 'traffic.drift.detected':
+      return fleet;
+    case 'release.completed':
+      return completed(fleet, event.data, context);
+    case 'release.rollback.decided':
+      return rollbackDecided(fleet, event.data, context);
+    case 'release.cancelled':
+      return endRelease(fleet, event.data.release, { phase: 'cancelled', endReason: event.data.reason }, context);
+    default:
+      return withRelease(fleet, event.data.release, (release) => evolveRelease(release, event, context, judge));
+  }
+}
+
+type InFlightEvent = Extract<
+  ReleaseEvent,
+  {
+    type:
+      | 'release.step.decided'
+      | 'release.observed'
+      | 'release.held'
+      | 'release.hold.cleared'
+      | 'release.paused'
+      | 'release.resumed'
+      | 'release.instance.replaced'
+      | 'release.rolledback';
+  }
+>;
+
+function evolveRelease(release: ReleaseState, event: InFlightEvent, context: EventContext, judge: Judge): ReleaseState {
+  switch (event.type) {
+    case 'release.step.decided':
+      return enterStep(release, event.data.step, event.data.weightBp, judge);
+    case 'release.observed':
+      return event.data.looks.reduce((state, look) => observe(state, look, judge), release);
+    case 'release.held':
+      return { ...release, held: { verdict: event.data.verdict, reason: event.data.reason } };
+    case 'release.hold.cleared':
+      return { ...release, held: null };
+    case 'release.paused':
+      return { ...release, paused: { reason: event.data.reason, by: context.by } };
+    case 'release.resumed':
+      return { ...release, paused: null };
+    case 'release.instance.replaced':
+      return release;
+    case 'release.rolledback':
+      return {
+        ...release,
+        exposure: event.data.exposure,
+        secondsToZero: event.data.secondsToZero,
+        zeroConfirmed: true,
+      };
+  }
+}
+
+function requested(
+  fleet: FleetState,
+  data: Extract<ReleaseEvent, { type: 'release.requested' }>['data'],
+  context: EventContext,
+  judge: Judge,
+): FleetState {
+  const service = fleet.services[data.service];
+  if (!service) return fleet;
+  const release: ReleaseState = {
+    id: data.release,
+    service: data.service,
+    version: data.version,
+    from: data.from,
+    policy: data.policy,
+    startWithinMs: data.startWithinMs,
+    requestedAtMs: context.atMs,
+    requestedBy: context.by,
+    reason: data.reason,
+    phase: 'requested',
+    step: -1,
+    weightBp: 0,
+    paused: null,
+    held: null,
+    judge: judge.start({ policy: data.policy, stable: data.from, canary: data.version }),
+    judgement: null,
+    counts: [],
+    rollback: null,
+    exposure: null,
+    secondsToZero: null,
+    zeroConfirmed: false,
+    endedAtMs: null,
+    endReason: null,
+  };
+  const next = withService(fleet, data.service, { ...service, active: data.release, count: service.count + 1 });
+  return { ...next, releases: { ...next.releases, [data.release]: release } };
+}
+
+function enterStep(release: ReleaseState, step: number, weightBp: number, judge: Judge): ReleaseState {
+  return {
+    ...release,
+    step,
+    weightBp,
+    phase: weightBp === 10_000 ? 'watching' : 'progressing',
+    held: null,
+    judge: judge.enterStep(judgeSetup(release), release.judge, step),
+    counts: [...release.counts, { weightBp, canaryRequests: 0, canaryErrors: 0, stableRequests: 0, stableErrors: 0 }],
+  };
+}
+
+function observe(release: ReleaseState, look: Look, judge: Judge): ReleaseState {
+  const { state, judgement } = judge.look(judgeSetup(release), release.judge, look);
+  const last = release.counts.at(-1);
+  const counts = last ? [...release.counts.slice(0, -1), addCounts(last, release, look)] : release.counts;
+  return { ...release, judge: state, judgement, counts };
+}
+
+function addCounts(counts: StepCounts, release: ReleaseState, look: Look): StepCounts {
+  if (!look.tick) return counts;
+  const sum = { ...counts };
+  for (const instance of look.tick.versions[release.version] ?? []) {
+    sum.canaryRequests += instance.requests;
+    sum.canaryErrors += instance.errors;
+  }
+  for (const instance of look.tick.versions[release.from] ?? []) {
+    sum.stableRequests += instance.requests;
+    sum.stableErrors += instance.errors;
+  }
+  return sum;
+}
+
+function completed(
+  fleet: FleetState,
+  data: Extract<ReleaseEvent, { type: 'release.completed' }>['data'],
+  context: EventContext,
+): FleetState {
+  const ended = endRelease(
+    fleet,
+    data.release,
+    { phase: 'completed', endReason: 'every step held and the watch found no harm', exposure: data.exposure },
+    context,
+  );
+  const service = ended.services[data.service];
+  if (!service) return ended;
+  return withService(ended, data.service, { ...service, stable: data.stable, stableSince: data.release });
+}
+
+function rollbackDecided(
+  fleet: FleetState,
+  data: Extract<ReleaseEvent, { type: 'release.rollback.decided' }>['data'],
+  context: EventContext,
+): FleetState {
+  const release = fleet.releases[data.release];
+  const service = release && fleet.services[release.service];
+  if (!release || !service) return fleet;
+  const rollback = { cause: data.cause, reason: data.reason, judgement: data.judgement, by: context.by };
+  const ended = endRelease(fleet, data.release, { phase: 'rolled-back', endReason: data.reason, rollback }, context);
+  if (release.phase !== 'completed') return ended;
+  return withService(ended, release.service, { ...service, stable: release.from, stableSince: null });
+}
+
+/** Ends a release: no weight, no flags, and the service is free for the next one. */
+function endRelease(fleet: FleetState, id: string, end: Partial<ReleaseState>, context: EventContext): FleetState {
+  const next = withRelease(fleet, id, (release) => ({
+    ...release,
+    ...end,
+    weightBp: 0,
+    paused: null,
+    held: null,
+    endedAtMs: context.atMs,
+  }));
+  const release = next.releases[id];
+  const service = release && next.services[release.service];
+  if (!release || !service || service.active !== id) return next;
+  return withService(next, release.service, { ...service, active: null });
+}
+
+function withService(fleet: FleetState, name: string, service: FleetState['services'][string]): FleetState {
+  return { ...fleet, services: { ...fleet.services, [name]: service } };
+}
+
+function withRelease(fleet: FleetState, id: string, change: (release: ReleaseState) => ReleaseState): FleetState {
+  const release = fleet.releases[id];
+  return release ? { ...fleet, releases: { ...fleet.releases, [id]: change(release) } } : fleet;
+}

@@ -1,0 +1,86 @@
+import type { ServiceSpec, Spec } from '../spec/model.ts';
+import type { InstanceAddress, RoutingTable, ServiceRoute } from '../traffic/model.ts';
+import type { TrafficLine } from './events.ts';
+import { activeRelease, type FleetState, type ReleaseState } from './state.ts';
+
+/** The ready instances per service and version. */
+export type ReadyInstances = Record<string, Record<string, InstanceAddress[]>>;
+
+/** How long the data plane keeps a canary's share without hearing from the controller. */
+export const LEASE_TTL_MS = 15_000;
+
+const LISTEN_HOST = '127.0.0.1';
+
+/** What the data plane should do: a pure function of the spec, the fold and the instances that are ready. */
+export function routesFor(spec: Spec, fleet: FleetState, ready: ReadyInstances): ServiceRoute[] {
+  return Object.values(spec.services).map((service) => routeFor(spec, service, fleet, ready[service.name] ?? {}));
+}
+
+function routeFor(
+  spec: Spec,
+  service: ServiceSpec,
+  fleet: FleetState,
+  ready: Record<string, InstanceAddress[]>,
+): ServiceRoute {
+  const state = fleet.services[service.name];
+  const stable = state?.stable ?? service.stable;
+  const release = activeRelease(fleet, service.name);
+  const canary = release && release.step >= 0 && (ready[release.version]?.length ?? 0) > 0 ? release : null;
+  const versions = canary ? [stable, canary.version] : [stable];
+  return {
+    service: service.name,
+    listenHost: LISTEN_HOST,
+    listenPort: service.listenPort,
+    stable,
+    canary: canary && {
+      version: canary.version,
+      weightBp: canary.weightBp,
+      release: canary.id,
+      header: service.traffic.canaryHeader,
+      lease: { id: `weight/${canary.id}`, ttlMs: LEASE_TTL_MS },
+    },
+    versions: versions.map((version) => ({ version, instances: ready[version] ?? [] })),
+    timeoutMs: service.traffic.timeoutMs,
+    retries: service.traffic.retries,
+    ejection: service.traffic.ejection,
+    rateLimit: service.traffic.rateLimit,
+    edgesMs: edgesFor(spec, service, release),
+  };
+}
+
+/** A general ladder (about x1.5 per edge), so that quantiles can be read between the limits. */
+const LADDER_MS = [
+  1, 2, 3, 5, 7.5, 10, 15, 25, 35, 50, 75, 100, 150, 250, 350, 500, 750, 1000, 1500, 2500, 5000, 10_000,
+];
+
+/**
+ * Edges where counts are kept: the ladder, every latency limit of the policy in force, every objective.
+ * They depend on the release's own copy of the policy, so they stay the same for a whole release.
+ */
+function edgesFor(spec: Spec, service: ServiceSpec, release: ReleaseState | null): number[] {
+  const policy = release?.policy ?? spec.policies[service.policy];
+  const edges = new Set(LADDER_MS);
+  for (const step of policy?.steps ?? []) for (const limit of step.limits.latency) edges.add(limit.underMs);
+  for (const objective of service.objectives) if (objective.underMs !== null) edges.add(objective.underMs);
+  return [...edges].sort((a, b) => a - b);
+}
+
+/** The short form of a table that goes into the ledger: what people and auditors read. */
+export function trafficLines(routes: ServiceRoute[]): TrafficLine[] {
+  return routes.map((route) => ({
+    service: route.service,
+    stable: route.stable,
+    canary: route.canary?.version ?? null,
+    weightBp: route.canary?.weightBp ?? 0,
+    instances: Object.fromEntries(route.versions.map((version) => [version.version, version.instances.length])),
+  }));
+}
+
+/** True when two sets of routes differ in anything the data plane acts on. */
+export function routesDiffer(a: ServiceRoute[], b: ServiceRoute[]): boolean {
+  return JSON.stringify(a) !== JSON.stringify(b);
+}
+
+export function tableOf(term: number, generation: number, routes: ServiceRoute[]): RoutingTable {
+  return { term, generation, services: routes };
+}

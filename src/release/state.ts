@@ -1,0 +1,82 @@
+import type { Judgement, JudgeState } from '../analysis/judge.ts';
+import type { PolicySpec, WeightBp } from '../spec/model.ts';
+import type { Exposure } from '../traffic/dataplane.ts';
+import type { RollbackCause, TrafficLine } from './events.ts';
+
+export type ReleasePhase = 'requested' | 'progressing' | 'watching' | 'completed' | 'rolled-back' | 'cancelled';
+
+/** Everything the release room knows: a fold over the ledger, plain data. */
+export interface FleetState {
+  services: Record<string, ServiceState>;
+  releases: Record<string, ReleaseState>;
+  traffic: TrafficState;
+}
+
+export interface ServiceState {
+  stable: string;
+  /** Id of the release in flight. */
+  active: string | null;
+  /** How many releases the service has had; names the next one. */
+  count: number;
+  /** The release that made `stable` stable. */
+  stableSince: string | null;
+}
+
+export interface TrafficState {
+  /** The last generation that was intended; only grows. */
+  generation: number;
+  intended: TrafficLine[];
+  appliedGeneration: number;
+}
+
+export interface ReleaseState {
+  id: string;
+  service: string;
+  version: string;
+  from: string;
+  policy: PolicySpec;
+  startWithinMs: number;
+  requestedAtMs: number;
+  requestedBy: string;
+  reason: string;
+  phase: ReleasePhase;
+  /** Index into policy.steps; -1 before the first step. */
+  step: number;
+  weightBp: WeightBp;
+  paused: { reason: string; by: string } | null;
+  held: { verdict: string; reason: string } | null;
+  judge: JudgeState;
+  judgement: Judgement | null;
+  /** Counts of the weighted cohort, per step, as the looks recorded them. */
+  counts: StepCounts[];
+  rollback: { cause: RollbackCause; reason: string; judgement: Judgement | null; by: string } | null;
+  /** Set when the measured traffic reached 0 after a rollback, or when the release completed. */
+  exposure: Exposure | null;
+  secondsToZero: number | null;
+  /** True once a rollback was confirmed by measurement. */
+  zeroConfirmed: boolean;
+  endedAtMs: number | null;
+  endReason: string | null;
+}
+
+export interface StepCounts {
+  weightBp: WeightBp;
+  canaryRequests: number;
+  canaryErrors: number;
+  stableRequests: number;
+  stableErrors: number;
+}
+
+export function emptyFleet(): FleetState {
+  return { services: {}, releases: {}, traffic: { generation: 0, intended: [], appliedGeneration: 0 } };
+}
+
+export function isActive(release: ReleaseState): boolean {
+  return release.phase === 'requested' || release.phase === 'progressing' || release.phase === 'watching';
+}
+
+/** The release in flight for a service, if any. */
+export function activeRelease(fleet: FleetState, service: string): ReleaseState | null {
+  const id = fleet.services[service]?.active;
+  return (id && fleet.releases[id]) || null;
+}
