@@ -6,27 +6,32 @@ import type { Exposure } from '../traffic/dataplane.ts';
 /** Why a rollback was decided: a rule of the judge, a missed start deadline, or a person. */
 export type RollbackCause = RollbackSpeed | 'deadline' | 'operator';
 
+/** What every event about a release carries. `key` is the idempotency key of the command that caused it. */
+interface AboutRelease {
+  release: string;
+  key?: string;
+}
+
 /** What can happen to releases and the traffic they move. Every state of the room is a fold over these. */
 export type ReleaseEvent =
   | { type: 'service.declared'; data: { service: string; stable: string } }
   | { type: 'release.requested'; data: Requested }
   | { type: 'release.step.decided'; data: StepDecided }
-  | { type: 'release.observed'; data: { release: string; looks: Look[] } }
-  | { type: 'release.held'; data: { release: string; verdict: string; reason: string } }
-  | { type: 'release.hold.cleared'; data: { release: string } }
-  | { type: 'release.paused'; data: { release: string; reason: string } }
-  | { type: 'release.resumed'; data: { release: string; reason: string } }
-  | { type: 'release.instance.replaced'; data: { release: string; instance: string; reason: string } }
+  | { type: 'release.observed'; data: AboutRelease & { looks: Look[] } }
+  | { type: 'release.held'; data: AboutRelease & { verdict: string; reason: string } }
+  | { type: 'release.hold.cleared'; data: AboutRelease }
+  | { type: 'release.paused'; data: AboutRelease & { reason: string } }
+  | { type: 'release.resumed'; data: AboutRelease & { reason: string } }
+  | { type: 'release.instance.replaced'; data: AboutRelease & { instance: string; reason: string } }
   | { type: 'release.rollback.decided'; data: RollbackDecided }
-  | { type: 'release.rolledback'; data: { release: string; exposure: Exposure | null; secondsToZero: number | null } }
-  | { type: 'release.cancelled'; data: { release: string; reason: string } }
+  | { type: 'release.rolledback'; data: AboutRelease & { exposure: Exposure | null; secondsToZero: number | null } }
+  | { type: 'release.cancelled'; data: AboutRelease & { reason: string } }
   | { type: 'release.completed'; data: Completed }
   | { type: 'traffic.intended'; data: TrafficIntended }
   | { type: 'traffic.applied'; data: { generation: number; services: TrafficLine[] } }
   | { type: 'traffic.drift.detected'; data: { generation: number; service: string; expected: string; found: string } };
 
-interface Requested {
-  release: string;
+interface Requested extends AboutRelease {
   service: string;
   version: string;
   /** The stable version at the time: where a rollback returns to. */
@@ -37,8 +42,7 @@ interface Requested {
   reason: string;
 }
 
-interface StepDecided {
-  release: string;
+interface StepDecided extends AboutRelease {
   step: number;
   weightBp: WeightBp;
   /** `started` first step, `evidence` the judge said advance, `person` somebody promoted. */
@@ -47,15 +51,13 @@ interface StepDecided {
   judgement: Judgement | null;
 }
 
-interface RollbackDecided {
-  release: string;
+interface RollbackDecided extends AboutRelease {
   cause: RollbackCause;
   reason: string;
   judgement: Judgement | null;
 }
 
-interface Completed {
-  release: string;
+interface Completed extends AboutRelease {
   service: string;
   stable: string;
   exposure: Exposure | null;
@@ -85,7 +87,7 @@ const CONTROLLER: Actor = { kind: 'controller', id: 'davy' };
 function streamOf(event: ReleaseEvent): string {
   if (event.type === 'service.declared') return `service/${event.data.service}`;
   if (event.type.startsWith('traffic.')) return 'traffic';
-  return `release/${(event.data as { release: string }).release}`;
+  return `release/${(event.data as AboutRelease).release}`;
 }
 
 export function toNewEvent(event: ReleaseEvent, actor: Actor = CONTROLLER): NewEvent {

@@ -8,6 +8,8 @@ export interface EventContext {
   by: string;
 }
 
+const MAX_KEYS = 10_000;
+
 export function judgeSetup(release: Pick<ReleaseState, 'policy' | 'from' | 'version'>): JudgeSetup {
   return { policy: release.policy, stable: release.from, canary: release.version };
 }
@@ -17,6 +19,20 @@ export function judgeSetup(release: Pick<ReleaseState, 'policy' | 'from' | 'vers
  * recomputed from the recorded looks, so a replay checks the judge as well.
  */
 export function evolve(fleet: FleetState, event: ReleaseEvent, context: EventContext, judge: Judge): FleetState {
+  const next = apply(fleet, event, context, judge);
+  if (event.type === 'release.observed' || !('release' in event.data)) return next;
+  const id = event.data.release;
+  const counted = withRelease(next, id, (release) => ({ ...release, revision: release.revision + 1 }));
+  return event.data.key === undefined ? counted : { ...counted, keys: rememberKey(counted.keys, event.data.key, id) };
+}
+
+function rememberKey(keys: Record<string, string>, key: string, release: string): Record<string, string> {
+  const entries = Object.entries(keys);
+  const kept = entries.length < MAX_KEYS ? entries : entries.slice(entries.length - MAX_KEYS + 1);
+  return Object.fromEntries([...kept, [key, release]]);
+}
+
+function apply(fleet: FleetState, event: ReleaseEvent, context: EventContext, judge: Judge): FleetState {
   switch (event.type) {
     case 'service.declared':
       return withService(fleet, event.data.service, {
@@ -107,6 +123,7 @@ function requested(
     requestedBy: context.by,
     reason: data.reason,
     phase: 'requested',
+    revision: 0,
     step: -1,
     weightBp: 0,
     paused: null,

@@ -10,6 +10,8 @@ export interface FleetState {
   services: Record<string, ServiceState>;
   releases: Record<string, ReleaseState>;
   traffic: TrafficState;
+  /** Idempotency keys of accepted commands and the release each one touched; the newest 10,000. */
+  keys: Record<string, string>;
 }
 
 export interface ServiceState {
@@ -40,6 +42,8 @@ export interface ReleaseState {
   requestedBy: string;
   reason: string;
   phase: ReleasePhase;
+  /** Counts decisions about this release (not looks): what If-Match compares. */
+  revision: number;
   /** Index into policy.steps; -1 before the first step. */
   step: number;
   weightBp: WeightBp;
@@ -68,7 +72,7 @@ export interface StepCounts {
 }
 
 export function emptyFleet(): FleetState {
-  return { services: {}, releases: {}, traffic: { generation: 0, intended: [], appliedGeneration: 0 } };
+  return { services: {}, releases: {}, traffic: { generation: 0, intended: [], appliedGeneration: 0 }, keys: {} };
 }
 
 export function isActive(release: ReleaseState): boolean {
