@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Judge } from '../analysis/judge.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Actor } from '../ledger/record.ts';
@@ -44,6 +45,23 @@ export interface ControllerParts {
   log: Log;
 }
 
+/** Who asks for a change, and under which conditions. */
+export interface Caller {
+  actor: Actor;
+  /** Idempotency key: the same one again changes nothing. */
+  key?: string;
+  /** If-Match: the release's revision that the caller saw. */
+  revision?: number;
+}
+
+export interface RequestInput {
+  service: string;
+  version: string;
+  reason: string;
+  /** Replace a release in flight that somebody else requested. */
+  supersede: boolean;
+}
+
 export interface Controller {
   /** Replays the ledger, declares what is new, and starts the lanes. Rejects when ledger and spec contradict. */
   start(): Promise<void>;
@@ -55,14 +73,12 @@ export interface Controller {
   /** Decisions that took effect but could not be recorded yet. */
   lateCount(): number;
   subscribe(listener: () => void): () => void;
-  request(
-    command: { service: string; version: string; reason: string; supersede: boolean },
-    by: Actor,
-  ): Promise<string>;
-  pause(release: string, reason: string, by: Actor): Promise<void>;
-  resume(release: string, reason: string, by: Actor): Promise<void>;
-  promote(release: string, options: { reason: string; full: boolean }, by: Actor): Promise<void>;
-  rollback(release: string, reason: string, by: Actor): Promise<void>;
+  /** Each command decides on the newest state; with a known `key` it does nothing and answers as the first time. */
+  request(command: RequestInput, caller: Caller): Promise<string>;
+  pause(release: string, reason: string, caller: Caller): Promise<void>;
+  resume(release: string, reason: string, caller: Caller): Promise<void>;
+  promote(release: string, options: { reason: string; full: boolean }, caller: Caller): Promise<void>;
+  rollback(release: string, reason: string, caller: Caller): Promise<void>;
 }
 
 export function createController(parts: ControllerParts): Controller {
@@ -170,10 +186,22 @@ export function createController(parts: ControllerParts): Controller {
     await store.commit(() => events);
   }
 
-  async function change(decide: (fleet: FleetState) => ReleaseEvent[], by: Actor, lowering = false) {
-    const events = await store.commit(decide, { by, lowering });
+  async function change(
+    release: string | null,
+    caller: Caller,
+    decide: (fleet: FleetState) => ReleaseEvent[],
+    lowering = false,
+  ): Promise<void> {
+    await store.commit(
+      (fleet) => {
+        if (caller.key !== undefined && fleet.keys[caller.key] !== undefined) return [];
+        if (release !== null && caller.revision !== undefined)
+          checkRevision(findRelease(fleet, release), caller.revision);
+        return withKey(decide(fleet), caller.key);
+      },
+      { by: caller.actor, lowering },
+    );
     lane.kick();
-    return events;
   }
 
   return {
@@ -195,35 +223,42 @@ export function createController(parts: ControllerParts): Controller {
     trafficProblem: () => lane.problem(),
     lateCount: () => store.lateCount(),
     subscribe: (listener) => store.subscribe(listener),
-    async request(command, by) {
+    async request(command, caller) {
       const service = spec.services[command.service];
       const policy = service && spec.policies[service.policy];
       if (!service || !policy) throw unknownService(spec, command.service);
       const { version, reason, supersede } = command;
-      const events = await change(
-        (fleet) => decideRequest(fleet, { service, policy, version, reason, supersede, by: by.id }),
-        by,
+      const key = caller.key ?? randomUUID();
+      await change(null, { ...caller, key }, (fleet) =>
+        decideRequest(fleet, { service, policy, version, reason, supersede, by: caller.actor.id }),
       );
-      const requested = events.find((event) => event.type === 'release.requested');
-      const ended = events.find((event) => event.type === 'release.cancelled');
-      return requested?.data.release ?? ended?.data.release ?? '';
+      return store.fleet().keys[key] ?? '';
     },
-    async pause(release, reason, by) {
-      await change((fleet) => decidePause(fleet, release, reason), by);
-    },
-    async resume(release, reason, by) {
-      await change((fleet) => decideResume(fleet, release, reason), by);
-    },
-    async promote(id, { reason, full }, by) {
+    pause: (id, reason, caller) => change(id, caller, (fleet) => decidePause(fleet, id, reason)),
+    resume: (id, reason, caller) => change(id, caller, (fleet) => decideResume(fleet, id, reason)),
+    async promote(id, { reason, full }, caller) {
       const release = findRelease(store.fleet(), id);
       const readyInstances = readiness(workloads.list(), release).ready;
       if (isActive(release)) await looks.lookNow(id);
-      await change((fleet) => decidePromote(fleet, id, { reason, full, readyInstances }), by);
+      await change(id, caller, (fleet) => decidePromote(fleet, id, { reason, full, readyInstances }));
     },
-    async rollback(release, reason, by) {
-      await change((fleet) => decideRollback(fleet, release, reason), by, true);
-    },
+    rollback: (id, reason, caller) => change(id, caller, (fleet) => decideRollback(fleet, id, reason), true),
   };
+}
+
+/** The last event about a release carries the key: for a replacement that is the new release, not the cancelled one. */
+function withKey(events: ReleaseEvent[], key: string | undefined): ReleaseEvent[] {
+  const last = events.at(-1);
+  if (!last || key === undefined || !('release' in last.data)) return events;
+  return [...events.slice(0, -1), { ...last, data: { ...last.data, key } } as ReleaseEvent];
+}
+
+function checkRevision(release: ReleaseState, expected: number): void {
+  if (release.revision === expected) return;
+  throw new DavyError(
+    releaseErrors['stale-precondition'],
+    `${release.id} is at revision ${release.revision}, not ${expected}.`,
+  );
 }
 
 function readyInstances(list: InstanceStatus[]): ReadyInstances {
