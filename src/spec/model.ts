@@ -25,6 +25,8 @@ export interface ServiceSpec {
   /** Name of the release policy, always present in `Spec.policies`. */
   policy: string;
   objectives: ObjectiveSpec[];
+  /** What the spec says to assume; only lints and planning read it. */
+  expect?: { ratePerSecond: number } | null;
 }
 
 /** A version that Davy starts (`argv`) or that runs already (`endpoints`); exactly one of the two is set. */
@@ -33,6 +35,7 @@ export interface VersionSpec {
   /** Program and arguments; run without a shell, in the spec file's folder, with PORT set. */
   argv: string[] | null;
   env: Record<string, string>;
+  /** Instances: declared replicas, or the number of endpoints. */
   replicas: number;
   /** Base URLs, `http://host:port`. */
   endpoints: string[];

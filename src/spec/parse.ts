@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { DavyError } from '../lib/error.ts';
+import { specErrors } from './errors.ts';
+import type { Finding } from './finding.ts';
+import { lintSpec } from './lint/all.ts';
+import { createLocator } from './locator.ts';
+import type { Spec } from './model.ts';
+import { normalise } from './normalise.ts';
+import { specSchema } from './schema.ts';
+import { schemaErrors } from './schema-errors.ts';
+import { readYaml } from './yaml-tree.ts';
+
+/** Larger specs are refused: 1 MiB is a thousand times the usual one. */
+export const maxSpecBytes = 1_048_576;
+
+/**
+ * Reads a spec from its text. `file` is what positions and messages call it.
+ *
+ * Throws the first error as a DavyError with the others in `more`, in the order of the file. Warnings do not throw.
+ */
+export function parseSpec(text: string, file: string): { spec: Spec; warnings: Finding[] } {
+  refuseText(text, file);
+  const { tree, problems } = readYaml(text, file);
+  throwAll(problems);
+  if (!tree)
+    throw new DavyError(specErrors['missing-field'], 'The spec is empty', {
+      position: { file, line: 1, column: 1 },
+      next: startHere,
+    });
+  const locator = createLocator(tree, text);
+  const checked = specSchema.safeParse(tree.value);
+  if (!checked.success) {
+    throwAll(schemaErrors(specSchema, checked.error.issues, locator));
+    throw checked.error;
+  }
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  const spec = normalise(checked.data, { file, sha256 }, locator.written);
+  const findings = lintSpec({ spec, at: locator.value, keyAt: locator.key });
+  throwAll(findings.filter((finding) => finding.severity === 'error').map(toError));
+  return { spec, warnings: findings.filter((finding) => finding.severity === 'warning') };
+}
+
+function toError({ code, sentence, position, next }: Finding): DavyError {
+  const kind = Object.values(specErrors).find((candidate) => candidate.code === code);
+  if (!kind) throw new TypeError(`${code} is not in the catalogue of errors`);
+  return new DavyError(kind, sentence, { position, next });
+}
+
+const startHere = 'Start with `davy: 1`, `system`, `services` and `policies`; docs/spec.md has a whole example.';
+
+function refuseText(text: string, file: string): void {
+  if (text.length > maxSpecBytes) {
+    throw new DavyError(
+      specErrors['too-large'],
+      `The spec has ${text.length} characters; ${maxSpecBytes} bytes is the limit`,
+      { position: { file } },
+    );
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find
+  const index = text.search(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/);
+  const broken = text.isWellFormed()
+    ? -1
+    : text.search(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/);
+  if (index >= 0) {
+    const code = text.charCodeAt(index).toString(16).padStart(4, '0');
+    throw new DavyError(specErrors['control-character'], `The file contains the control character U+${code}`, {
+      position: positionAt(text, index, file),
+    });
+  }
+  if (broken >= 0)
+    throw new DavyError(specErrors['not-utf8'], 'The text contains half a character', {
+      position: positionAt(text, broken, file),
+    });
+}
+
+function positionAt(text: string, index: number, file: string): { file: string; line: number; column: number } {
+  const before = text.slice(0, index);
+  return { file, line: before.split('\n').length, column: index - before.lastIndexOf('\n') };
+}
+
+function throwAll(errors: DavyError[]): void {
+  const [first, ...more] = errors.toSorted(byPosition);
+  if (!first) return;
+  throw new DavyError(first.kind, first.message, { position: first.position, next: first.next, more });
+}
+
+function byPosition(a: DavyError, b: DavyError): number {
+  const [pa, pb] = [a.position ?? {}, b.position ?? {}];
+  return (pa.line ?? 0) - (pb.line ?? 0) || (pa.column ?? 0) - (pb.column ?? 0);
+}

@@ -1,0 +1,130 @@
+import type { z } from 'zod';
+import { DavyError, type ErrorKind, type Position } from '../lib/error.ts';
+import { nearestName } from '../lib/nearest.ts';
+import { specErrors } from './errors.ts';
+import type { IssueParams } from './fields.ts';
+import { type Locator, showPath } from './locator.ts';
+import { exampleOf, expectation, knownFields, list, schemaAt } from './schema-walk.ts';
+
+type Issue = z.core.$ZodIssue;
+type Path = readonly (string | number)[];
+
+/** Translates what zod found into Davy's errors: code, sentence with the nearest known name, line:column, next step. */
+export function schemaErrors(root: z.core.$ZodType, issues: readonly Issue[], locator: Locator): DavyError[] {
+  return flatten(issues, []).flatMap(({ issue, path }) => translate(root, issue, path, locator));
+}
+
+interface Placed {
+  issue: Issue;
+  path: Path;
+}
+
+/** A none-or-settings field reports the problems of the branch that was meant: settings for a map, the field itself otherwise. */
+function flatten(issues: readonly Issue[], prefix: Path): Placed[] {
+  return issues.flatMap((issue): Placed[] => {
+    const path = [...prefix, ...(issue.path as (string | number)[])];
+    if (issue.code !== 'invalid_union') return [{ issue, path }];
+    const settings = issue.errors.at(-1) ?? [];
+    const isMap = !settings.some((inner) => inner.path.length === 0 && inner.code === 'invalid_type');
+    return isMap ? flatten(settings, path) : [{ issue, path }];
+  });
+}
+
+function translate(root: z.core.$ZodType, issue: Issue, path: Path, locator: Locator): DavyError[] {
+  const schema = schemaAt(root, path);
+  const name = showPath(path);
+  const error = (kind: ErrorKind, sentence: string, position: Position | undefined, next?: string) => [
+    new DavyError(kind, sentence, { position, next }),
+  ];
+  const at = locator.value(path);
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => unknownField(key, path, knownFields(schema), locator));
+    case 'invalid_key':
+      return error(specErrors['bad-name'], `${name}: a name here ${keyRule(issue)}`, locator.key(path));
+    case 'custom': {
+      const params = issue.params as IssueParams;
+      return error(
+        specErrors[params.kind],
+        `${name} ${issue.message}${found(locator, path, params)}`,
+        locator.inside(path, params.index),
+      );
+    }
+    case 'too_small':
+    case 'too_big':
+      return error(specErrors['out-of-range'], `${name} ${bounds(issue)}${found(locator, path, null)}`, at);
+    case 'invalid_value':
+    case 'invalid_type':
+    case 'invalid_union':
+      if (!locator.has(path)) return [missing(path, schema, locator)];
+      return error(
+        issue.code === 'invalid_value' ? specErrors['bad-value'] : specErrors['wrong-type'],
+        `${name || 'The spec'} must be ${expectation(schema)}${found(locator, path, null)}`,
+        at,
+        hint(schema, locator, path),
+      );
+    default:
+      return error(specErrors['bad-value'], `${name}: ${issue.message}`, at);
+  }
+}
+
+function unknownField(key: string, path: Path, known: string[], locator: Locator): DavyError {
+  const nearest = nearestName(key, known);
+  const where = path.length === 0 ? 'The spec' : showPath(path);
+  return new DavyError(
+    specErrors['unknown-field'],
+    `${where} has no field ${key}${nearest ? `; did you mean ${nearest}?` : ''}`,
+    { position: locator.key([...path, key]), next: `Known fields here: ${list(known)}.` },
+  );
+}
+
+function missing(path: Path, schema: z.core.$ZodType | null, locator: Locator): DavyError {
+  const parent = path.slice(0, -1);
+  const field = String(path.at(-1) ?? '');
+  const where = parent.length === 0 ? 'The spec' : showPath(parent);
+  const next = `Add it, for example ${inYaml(field, exampleOf(schema))}`;
+  return new DavyError(specErrors['missing-field'], `${where} needs ${field}`, { position: locator.key(parent), next });
+}
+
+/** What stands in the file instead, shortened. */
+function found(locator: Locator, path: Path, params: IssueParams | null): string {
+  if (params && ['version-source', 'objective-kind', 'run-shell', 'run-syntax'].includes(params.kind)) return '';
+  const written = locator.written(path);
+  if (written === null) return '';
+  return `, not ${written.length > 60 ? `${written.slice(0, 60)}…` : written}`;
+}
+
+function keyRule(issue: z.core.$ZodIssueInvalidKey): string {
+  return issue.issues[0]?.message ?? 'is not accepted';
+}
+
+function bounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
+  const limit = String(issue.code === 'too_small' ? issue.minimum : issue.maximum);
+  const side = issue.code === 'too_small' ? 'at least' : 'at most';
+  if (issue.origin === 'string') return `must have ${side} ${limit} characters`;
+  if (issue.origin === 'array') return `must have ${side} ${limit} entries`;
+  return `must be ${side} ${limit}`;
+}
+
+/** A number where text is expected is nearly always a missing pair of quotes or a missing unit. */
+function hint(schema: z.core.$ZodType | null, locator: Locator, path: Path): string | undefined {
+  const written = locator.written(path);
+  if (written !== null && expectation(schema) === 'text') return `Put it in quotes: "${written}".`;
+  const example = exampleOf(schema);
+  return example === undefined ? undefined : `Write it like ${inYaml(String(path.at(-1) ?? ''), example)}`;
+}
+
+function inYaml(field: string, example: unknown): string {
+  return `${field}: ${flow(example)}`;
+}
+
+/** Flow-style YAML of an example: what a reader can paste. */
+export function flow(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
+  if (typeof value === 'object' && value !== null) {
+    return `{ ${Object.entries(value)
+      .map(([key, inner]) => `${key}: ${flow(inner)}`)
+      .join(', ')} }`;
+  }
+  return String(value);
+}
