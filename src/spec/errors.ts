@@ -163,6 +163,11 @@ export const specErrors = defineErrors('spec', {
     next: 'End with `weight: 100%`: only a release that carries all traffic is complete.',
     ...invalid,
   },
+  'no-margin': {
+    means: 'A promotion tolerates no difference at all, so nothing can ever be proven.',
+    next: 'Give `plus` a value above 0pp or `ratio` one above 1: the harm that you would not notice.',
+    ...invalid,
+  },
   'look-too-long': {
     means: 'A policy looks less often than one of its own rules needs.',
     next: 'Shorten `look`, or lengthen the time in the message.',

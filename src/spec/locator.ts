@@ -14,6 +14,8 @@ export interface Locator {
   inside(path: SpecPath, index: number | undefined): Position;
   /** A scalar as it is written, without quotes; null for maps, lists and what is not there. */
   written(path: SpecPath): string | null;
+  /** Whether a text stands there, not a number, a map or nothing. */
+  isText(path: SpecPath): boolean;
 }
 
 export function createLocator(root: Tree, text: string): Locator {
@@ -39,6 +41,10 @@ export function createLocator(root: Tree, text: string): Locator {
     written: (path) => {
       const { tree, whole } = walk(path);
       return whole ? tree.written : null;
+    },
+    isText: (path) => {
+      const { tree, whole } = walk(path);
+      return whole && typeof tree.value === 'string';
     },
   };
 }

@@ -35,7 +35,7 @@ export function parseSpec(text: string, file: string): { spec: Spec; warnings: F
   }
   const sha256 = createHash('sha256').update(text).digest('hex');
   const spec = normalise(checked.data, { file, sha256 }, locator.written);
-  const findings = lintSpec({ spec, at: locator.value, keyAt: locator.key });
+  const findings = lintSpec({ spec, at: locator.value, has: locator.has });
   throwAll(findings.filter((finding) => finding.severity === 'error').map(toError));
   return { spec, warnings: findings.filter((finding) => finding.severity === 'warning') };
 }

@@ -3,11 +3,10 @@ import { DavyError, type ErrorKind, type Position } from '../lib/error.ts';
 import { nearestName } from '../lib/nearest.ts';
 import { specErrors } from './errors.ts';
 import type { IssueParams } from './fields.ts';
-import { type Locator, showPath } from './locator.ts';
-import { exampleOf, expectation, knownFields, list, schemaAt } from './schema-walk.ts';
+import { type Locator, type SpecPath, showPath } from './locator.ts';
+import { acceptedWords, exampleOf, expectation, knownFields, list, schemaAt } from './schema-walk.ts';
 
 type Issue = z.core.$ZodIssue;
-type Path = readonly (string | number)[];
 
 /** Translates what zod found into Davy's errors: code, sentence with the nearest known name, line:column, next step. */
 export function schemaErrors(root: z.core.$ZodType, issues: readonly Issue[], locator: Locator): DavyError[] {
@@ -16,11 +15,11 @@ export function schemaErrors(root: z.core.$ZodType, issues: readonly Issue[], lo
 
 interface Placed {
   issue: Issue;
-  path: Path;
+  path: SpecPath;
 }
 
 /** A none-or-settings field reports the problems of the branch that was meant: settings for a map, the field itself otherwise. */
-function flatten(issues: readonly Issue[], prefix: Path): Placed[] {
+function flatten(issues: readonly Issue[], prefix: SpecPath): Placed[] {
   return issues.flatMap((issue): Placed[] => {
     const path = [...prefix, ...(issue.path as (string | number)[])];
     if (issue.code !== 'invalid_union') return [{ issue, path }];
@@ -30,7 +29,7 @@ function flatten(issues: readonly Issue[], prefix: Path): Placed[] {
   });
 }
 
-function translate(root: z.core.$ZodType, issue: Issue, path: Path, locator: Locator): DavyError[] {
+function translate(root: z.core.$ZodType, issue: Issue, path: SpecPath, locator: Locator): DavyError[] {
   const schema = schemaAt(root, path);
   const name = showPath(path);
   const error = (kind: ErrorKind, sentence: string, position: Position | undefined, next?: string) => [
@@ -52,14 +51,14 @@ function translate(root: z.core.$ZodType, issue: Issue, path: Path, locator: Loc
     }
     case 'too_small':
     case 'too_big':
-      return error(specErrors['out-of-range'], `${name} ${bounds(issue)}${found(locator, path, null)}`, at);
+      return error(specErrors['out-of-range'], `${name} ${bounds(issue, schema)}${found(locator, path, null)}`, at);
     case 'invalid_value':
     case 'invalid_type':
     case 'invalid_union':
       if (!locator.has(path)) return [missing(path, schema, locator)];
       return error(
         issue.code === 'invalid_value' ? specErrors['bad-value'] : specErrors['wrong-type'],
-        `${name || 'The spec'} must be ${expectation(schema)}${found(locator, path, null)}`,
+        `${name || 'The spec'} must be ${expectation(schema)}${found(locator, path, null)}${guess(schema, locator.written(path))}`,
         at,
         hint(schema, locator, path),
       );
@@ -68,7 +67,7 @@ function translate(root: z.core.$ZodType, issue: Issue, path: Path, locator: Loc
   }
 }
 
-function unknownField(key: string, path: Path, known: string[], locator: Locator): DavyError {
+function unknownField(key: string, path: SpecPath, known: string[], locator: Locator): DavyError {
   const nearest = nearestName(key, known);
   const where = path.length === 0 ? 'The spec' : showPath(path);
   return new DavyError(
@@ -78,7 +77,7 @@ function unknownField(key: string, path: Path, known: string[], locator: Locator
   );
 }
 
-function missing(path: Path, schema: z.core.$ZodType | null, locator: Locator): DavyError {
+function missing(path: SpecPath, schema: z.core.$ZodType | null, locator: Locator): DavyError {
   const parent = path.slice(0, -1);
   const field = String(path.at(-1) ?? '');
   const where = parent.length === 0 ? 'The spec' : showPath(parent);
@@ -86,32 +85,44 @@ function missing(path: Path, schema: z.core.$ZodType | null, locator: Locator): 
   return new DavyError(specErrors['missing-field'], `${where} needs ${field}`, { position: locator.key(parent), next });
 }
 
-/** What stands in the file instead, shortened. */
-function found(locator: Locator, path: Path, params: IssueParams | null): string {
-  if (params && ['version-source', 'objective-kind', 'run-shell', 'run-syntax'].includes(params.kind)) return '';
+/** What stands in the file instead, shortened; text in quotes where a number was expected, so that `"8082"` shows why. */
+function found(locator: Locator, path: SpecPath, params: IssueParams | null): string {
+  if (params && hidden.has(params.kind)) return '';
   const written = locator.written(path);
   if (written === null) return '';
-  return `, not ${written.length > 60 ? `${written.slice(0, 60)}…` : written}`;
+  const short = written.length > 60 ? `${written.slice(0, 60)}…` : written;
+  return `, not ${params === null && locator.isText(path) ? `"${short}"` : short}`;
+}
+
+/** Problems whose sentence says it all. */
+const hidden = new Set<IssueParams['kind']>(['version-source', 'objective-kind', 'run-shell', 'run-syntax']);
+
+/** For a value that is nearly one of the accepted ones. */
+function guess(schema: z.core.$ZodType | null, written: string | null): string {
+  const nearest = written === null ? null : nearestName(written, acceptedWords(schema));
+  return nearest ? `; did you mean ${nearest}?` : '';
 }
 
 function keyRule(issue: z.core.$ZodIssueInvalidKey): string {
   return issue.issues[0]?.message ?? 'is not accepted';
 }
 
-function bounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig): string {
+function bounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, schema: z.core.$ZodType | null): string {
   const limit = String(issue.code === 'too_small' ? issue.minimum : issue.maximum);
   const side = issue.code === 'too_small' ? 'at least' : 'at most';
   if (issue.origin === 'string') return `must have ${side} ${limit} characters`;
   if (issue.origin === 'array') return `must have ${side} ${limit} entries`;
-  return `must be ${side} ${limit}`;
+  return `must be ${expectation(schema)}`;
 }
 
 /** A number where text is expected is nearly always a missing pair of quotes or a missing unit. */
-function hint(schema: z.core.$ZodType | null, locator: Locator, path: Path): string | undefined {
+function hint(schema: z.core.$ZodType | null, locator: Locator, path: SpecPath): string | undefined {
   const written = locator.written(path);
   if (written !== null && expectation(schema) === 'text') return `Put it in quotes: "${written}".`;
   const example = exampleOf(schema);
-  return example === undefined ? undefined : `Write it like ${inYaml(String(path.at(-1) ?? ''), example)}`;
+  const field = path.at(-1);
+  if (example === undefined) return undefined;
+  return `Write it like ${typeof field === 'string' ? inYaml(field, example) : flow(example)}`;
 }
 
 function inYaml(field: string, example: unknown): string {

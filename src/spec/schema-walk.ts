@@ -35,6 +35,14 @@ export function knownFields(schema: z.core.$ZodType | null): string[] {
   return def.type === 'object' ? Object.keys((def as z.core.$ZodObjectDef).shape) : [];
 }
 
+/** The words that a field accepts: an enumeration, or `none` beside settings. */
+export function acceptedWords(schema: z.core.$ZodType | null): string[] {
+  if (!schema) return [];
+  const whole = optionalInner(schema);
+  if (whole._zod.def.type === 'enum') return Object.values((whole._zod.def as z.core.$ZodEnumDef).entries).map(String);
+  return unwrap(whole) === whole ? [] : ['none'];
+}
+
 /** The example that a field gives of itself. */
 export function exampleOf(schema: z.core.$ZodType | null): unknown {
   for (let current = schema; current; ) {
@@ -49,19 +57,31 @@ export function exampleOf(schema: z.core.$ZodType | null): unknown {
 /** Completes "must be …" for a value of the wrong type. */
 export function expectation(schema: z.core.$ZodType | null): string {
   if (!schema) return 'something else';
-  const whole = schema._zod.def.type === 'optional' ? (schema._zod.def as z.core.$ZodOptionalDef).innerType : schema;
+  const whole = optionalInner(schema);
   const inner = unwrap(whole);
   const orNone = inner === whole ? '' : 'none, or ';
   const { def } = inner._zod;
   if (def.type === 'object') return `${orNone}a map with ${list(knownFields(inner))}`;
   if (def.type === 'record') return 'a map from names to settings';
   if (def.type === 'array') return 'a list';
-  if (def.type === 'number') return inner._zod.bag.format === 'safeint' ? 'a whole number' : 'a number';
+  if (def.type === 'number') return numberRange(def as z.core.$ZodNumberDef);
   if (def.type === 'enum') return `one of ${list(Object.values((def as z.core.$ZodEnumDef).entries).map(String))}`;
   if (def.type === 'literal') return list((def as z.core.$ZodLiteralDef<z.core.util.Literal>).values.map(String));
   const about = globalRegistry.get(inner)?.[unitKeyword] as { unit: Unit } | undefined;
   if (about) return units[about.unit].says;
   return def.type === 'string' ? 'text' : 'text, a number or true/false';
+}
+
+/** `a whole number from 1 to 65535` */
+function numberRange(def: z.core.$ZodNumberDef): string {
+  const checks = (def.checks ?? []).map((check) => check._zod.def as { check: string; value?: unknown });
+  const bound = (name: string) => checks.find(({ check }) => check === name)?.value;
+  const whole = checks.some(({ check }) => check === 'number_format');
+  return `${whole ? 'a whole number' : 'a number'} from ${bound('greater_than')} to ${bound('less_than')}`;
+}
+
+function optionalInner(schema: z.core.$ZodType): z.core.$ZodType {
+  return schema._zod.def.type === 'optional' ? (schema._zod.def as z.core.$ZodOptionalDef).innerType : schema;
 }
 
 export function list(names: readonly string[]): string {

@@ -1,7 +1,8 @@
 import { nearestName } from '../../lib/nearest.ts';
 import { specErrors } from '../errors.ts';
 import type { Finding } from '../finding.ts';
-import { errorFinding, type LintContext } from './lint.ts';
+import { errorFinding, type LintContext, warningFinding } from './lint.ts';
+import { specWarnings } from './warnings.ts';
 
 /** Every name refers to something that the spec declares. */
 export function lintNames({ spec, at }: LintContext): Finding[] {
@@ -25,6 +26,46 @@ export function lintNames({ spec, at }: LintContext): Finding[] {
     }
     return findings;
   });
+}
+
+/** Names are unique in their list, and every policy is used. */
+export function lintDuplicates({ spec, at }: LintContext): Finding[] {
+  const objectives = Object.values(spec.services).flatMap((service) =>
+    repeated(service.objectives.map((objective) => objective.name)).map((index) => {
+      const sentence = `services.${service.name} has two objectives named ${service.objectives[index]?.name}`;
+      return errorFinding(
+        specErrors['duplicate-name'],
+        sentence,
+        at(['services', service.name, 'objectives', index, 'name']),
+      );
+    }),
+  );
+  const classes = Object.values(spec.policies).flatMap((policy) =>
+    repeated(policy.errors).map((index) => {
+      const sentence = `policies.${policy.name} counts ${policy.errors[index]} twice`;
+      return errorFinding(specErrors['duplicate-name'], sentence, at(['policies', policy.name, 'errors', index]));
+    }),
+  );
+  return [...objectives, ...classes];
+}
+
+/** Every policy releases something. */
+export function lintUnusedPolicies({ spec, at }: LintContext): Finding[] {
+  const used = new Set(Object.values(spec.services).map((service) => service.policy));
+  return Object.keys(spec.policies)
+    .filter((name) => !used.has(name))
+    .map((name) =>
+      warningFinding(
+        specWarnings['unused-policy'],
+        `No service is released by policies.${name}`,
+        at(['policies', name]),
+      ),
+    );
+}
+
+/** Indices of entries that stand further up already. */
+function repeated(names: readonly string[]): number[] {
+  return names.flatMap((name, index) => (names.indexOf(name) < index ? [index] : []));
 }
 
 function guess(name: string, known: string[]): string {

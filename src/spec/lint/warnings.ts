@@ -1,0 +1,84 @@
+/** The stable part of a warning, as `ErrorKind` is of an error. docs/spec.md lists them all. */
+interface WarningKind {
+  code: string;
+  means: string;
+  next: string;
+}
+
+type Definition = Omit<WarningKind, 'code'>;
+
+function defineWarnings<const Names extends string>(kinds: Record<Names, Definition>): Record<Names, WarningKind> {
+  const out = {} as Record<Names, WarningKind>;
+  for (const name of Object.keys(kinds) as Names[]) out[name] = { code: `spec/${name}`, ...kinds[name] };
+  return out;
+}
+
+/** What `davy check` says about a spec that works, but not as its numbers promise. */
+export const specWarnings = defineWarnings({
+  'step-without-limit': {
+    means: 'A step declares no limit, so the `sustained` rule has nothing to watch while it lasts.',
+    next: 'Give the step `limits`, at least for errors.',
+  },
+  'limit-loosens': {
+    means: 'A limit is wider than the same limit one step before, although more traffic is at stake.',
+    next: 'Tighten it, or keep the limit of the step before.',
+  },
+  'sustained-too-long': {
+    means: 'A limit has to be broken for longer than its step lasts before it rolls back.',
+    next: 'Shorten `sustained` or lengthen `hold`.',
+  },
+  'no-data-hold': {
+    means:
+      'The time without measurements before something happens is shorter than two looks or longer than a whole step.',
+    next: 'Choose `noData.hold` from two looks to the shortest `hold`.',
+  },
+  'inconclusive-hold': {
+    means: 'The extra time for a step to prove its claim is so short that it cannot matter.',
+    next: 'Choose an `inconclusive.hold` of several looks.',
+  },
+  'instant-above-traffic': {
+    means: 'The instant rule needs more canary requests in its window than are expected to arrive, so it cannot fire.',
+    next: 'Lower `minRequests`, lengthen `over`, or start at a larger weight.',
+  },
+  'instant-below-limit': {
+    means: 'The instant rule fires at a lower failure rate than a limit of the same policy allows.',
+    next: 'Raise `instant.errors` above every `limits.errors`.',
+  },
+  'sample-too-small': {
+    means: 'At the expected rate a step sees too few canary requests to prove its `promote` margin within its `hold`.',
+    next: 'Lengthen the hold, raise the weight, or widen the margin.',
+  },
+  'margin-needs-errors': {
+    means: 'The error margin is a multiple only, and a multiple of no errors is no margin.',
+    next: 'Give `promote.errors.plus` a value above 0pp: the harm that you would not notice.',
+  },
+  'limit-unprovable': {
+    means:
+      'At the expected rate a step sees too few canary requests to show that a limit is kept, even if all of them are good.',
+    next: 'Lengthen the hold, raise the weight, or widen the limit.',
+  },
+  'objective-unprovable': {
+    means: 'At the expected rate an objective counts too few requests in its window to be told from a miss.',
+    next: 'Lengthen the window or lower the target.',
+  },
+  'ejection-impossible': {
+    means: 'A version has one instance, and ejection always leaves one: it can never act.',
+    next: 'Run two or more replicas, or set `ejection: none` for this service.',
+  },
+  'target-below-rollback': {
+    means: 'One bad release costs more of the error budget than the target leaves, before the policy rolls it back.',
+    next: 'Shorten `sustained` and `instant.over`, lower the target, or lengthen the window.',
+  },
+  'tries-exceed-timeout': {
+    means: 'The tries together may take longer than the request is allowed to.',
+    next: 'Raise `timeout`, or lower `perTry` or `maxTries`.',
+  },
+  'health-too-slow': {
+    means: 'A starting instance cannot be found healthy within `startWithin`.',
+    next: 'Check more often or lengthen `startWithin`.',
+  },
+  'unused-policy': {
+    means: 'No service is released by this policy.',
+    next: 'Remove it or name it under `release`.',
+  },
+});
