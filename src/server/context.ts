@@ -1,0 +1,27 @@
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { Controller } from '../release/controller.ts';
+import type { Spec } from '../spec/model.ts';
+import type { Workloads } from '../workloads/workloads.ts';
+
+/** What the routes may use; handed in by the wiring. */
+export interface ServerContext {
+  spec: Spec;
+  controller: Controller;
+  workloads: Workloads;
+  ledger: Ledger;
+  clock: Clock;
+  log: Log;
+  /** Prometheus text of the data plane, for the one scrape address. Rejects when it cannot be reached. */
+  gatewayMetrics: () => Promise<string>;
+  /** Checks the ledger on disk; slow on long ledgers. */
+  verifyLedger: () => Promise<LedgerCheck>;
+}
+
+export interface LedgerCheck {
+  ok: boolean;
+  size: number;
+  root: string;
+  firstBad: { seq: number; file: string; why: string } | null;
+}

@@ -1,0 +1,58 @@
+import { defineErrors } from '../lib/error.ts';
+
+export const apiErrors = defineErrors('api', {
+  unauthorised: {
+    means: 'The request carries no valid token.',
+    next: 'Send `Authorization: Bearer <token>`; `davy up` prints the token, and the command line finds it by itself.',
+    exit: 5,
+    http: 401,
+  },
+  'foreign-host': {
+    means: 'The Host or Origin header names another site than the one Davy serves (DNS rebinding, cross-site request).',
+    next: 'Use the address that `davy up` printed.',
+    exit: 5,
+    http: 403,
+  },
+  'not-found': {
+    means: 'There is no such address in the API.',
+    next: 'See /api/v1/openapi.json for what there is.',
+    exit: 2,
+    http: 404,
+  },
+  'invalid-request': {
+    means: 'The body, a parameter or a header does not fit the schema.',
+    next: 'Compare with /api/v1/openapi.json.',
+    exit: 2,
+    http: 400,
+  },
+  'too-large': {
+    means: 'The request body is larger than the limit of 64 KiB.',
+    next: 'Send less; no call needs more.',
+    exit: 2,
+    http: 413,
+  },
+  'key-reused': {
+    means: 'The idempotency key was used before for a different request.',
+    next: 'Use a new key for a new request.',
+    exit: 2,
+    http: 422,
+  },
+  'port-in-use': {
+    means: 'The port for the API and the page is taken by another process.',
+    next: 'Choose another with --port, or stop what uses it.',
+    exit: 2,
+    http: 500,
+  },
+  'exposed-without-token': {
+    means: 'Listening beyond the loopback interface needs a token that the operator chose.',
+    next: 'Set DAVY_TOKEN (at least 32 characters) or listen on 127.0.0.1.',
+    exit: 2,
+    http: 500,
+  },
+  internal: {
+    means: 'Davy failed in a way that it should not.',
+    next: 'The log has the details; please report it.',
+    exit: 1,
+    http: 500,
+  },
+});

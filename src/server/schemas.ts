@@ -1,0 +1,139 @@
+import { z } from 'zod';
+
+/** The API's contract: types, validation and OpenAPI come from here. */
+
+const phase = z.enum(['requested', 'progressing', 'watching', 'completed', 'rolled-back', 'cancelled']);
+const weightBp = z.number().int().min(0).max(10_000).describe('Basis points of traffic: 1000 is 10 %.');
+
+const metricEvidence = z.object({
+  name: z.string(),
+  evidence: z.number().describe('The e-value of this metric.'),
+  weight: z.number().describe('Its share of the evidence budget.'),
+  named: z.boolean().describe('Named as a cause at the familywise level.'),
+  canary: z.object({ requests: z.number(), events: z.number() }).nullable(),
+  stable: z.object({ requests: z.number(), events: z.number() }).nullable(),
+  says: z.string(),
+});
+
+export const judgementSchema = z.object({
+  verdict: z.enum(['rollback', 'advance', 'continue', 'hold', 'pod-fault', 'inconclusive']),
+  speed: z.enum(['instant', 'statistical', 'sustained', 'no-data']).nullable(),
+  reason: z.string(),
+  evidence: z.object({ total: z.number(), threshold: z.number(), metrics: z.array(metricEvidence) }),
+  promote: z.object({
+    passed: z.boolean(),
+    harmBoundShare: z.number().nullable(),
+    needRequests: z.number().nullable(),
+    needMs: z.number().nullable(),
+  }),
+  heldMs: z.number(),
+  instance: z.string().nullable(),
+});
+
+const stepCounts = z.object({
+  weightBp,
+  canaryRequests: z.number().int(),
+  canaryErrors: z.number().int(),
+  stableRequests: z.number().int(),
+  stableErrors: z.number().int(),
+});
+
+export const releaseSchema = z.object({
+  id: z.string(),
+  service: z.string(),
+  version: z.string(),
+  from: z.string().describe('The version a rollback returns to.'),
+  phase,
+  revision: z.number().int().describe('Send it as If-Match to act only on what you saw.'),
+  step: z.number().int(),
+  steps: z.array(z.object({ weightBp, holdMs: z.number() })),
+  weightBp,
+  heldMs: z.number().describe('Observed time at this step, ms.'),
+  paused: z.object({ reason: z.string(), by: z.string() }).nullable(),
+  held: z.object({ verdict: z.string(), reason: z.string() }).nullable(),
+  verdict: z.enum(['PASS', 'FAIL', 'INCONCLUSIVE', 'ERROR']),
+  judgement: judgementSchema.nullable(),
+  counts: z.array(stepCounts),
+  requestedAtMs: z.number(),
+  requestedBy: z.string(),
+  reason: z.string(),
+  endedAtMs: z.number().nullable(),
+  endReason: z.string().nullable(),
+  rollbackCause: z.enum(['instant', 'statistical', 'sustained', 'no-data', 'deadline', 'operator']).nullable(),
+  zeroConfirmed: z.boolean(),
+  secondsToZero: z.number().nullable(),
+  canaryRequests: z.number().int(),
+  failedRequests: z.number().int(),
+  effectiveWeightBp: weightBp.nullable().describe('What the data plane reports; null while it cannot be read.'),
+});
+
+const instanceSchema = z.object({
+  id: z.string(),
+  service: z.string(),
+  version: z.string(),
+  host: z.string(),
+  port: z.number().int(),
+  zone: z.string().nullable(),
+  phase: z.enum(['starting', 'ready', 'unhealthy', 'backing-off', 'stopped']),
+  pid: z.number().int().nullable(),
+  restarts: z.number().int(),
+  startedAtMs: z.number().nullable(),
+  problem: z.string().nullable(),
+});
+
+export const fleetSchema = z.object({
+  schemaVersion: z.literal(1),
+  system: z.string(),
+  nowMs: z.number(),
+  services: z.array(
+    z.object({
+      name: z.string(),
+      listenPort: z.number().int(),
+      stable: z.string(),
+      active: z.string().nullable(),
+      canary: z.string().nullable(),
+      weightBp,
+      effectiveWeightBp: weightBp.nullable(),
+      instances: z.array(instanceSchema),
+    }),
+  ),
+  releases: z.array(releaseSchema),
+  traffic: z.object({ generation: z.number().int(), problem: z.string().nullable() }),
+  ledger: z.object({ size: z.number().int(), tip: z.string(), late: z.number().int() }),
+});
+
+export const errorSchema = z.object({
+  error: z.object({
+    code: z.string(),
+    sentence: z.string(),
+    next: z.string(),
+    exit: z.number().int(),
+    position: z.object({ file: z.string(), line: z.number(), column: z.number() }).partial().optional(),
+  }),
+});
+
+export const reasonSchema = z.string().min(1).max(500).describe('Why; written to the ledger.');
+
+export const requestSchema = z
+  .object({
+    service: z.string().min(1).max(63),
+    version: z.string().min(1).max(63),
+    reason: reasonSchema,
+    supersede: z.boolean().default(false).describe("Replace another operator's release in flight."),
+  })
+  .strict();
+
+export const actionSchema = z.object({ reason: reasonSchema }).strict();
+export const promoteSchema = z
+  .object({ reason: reasonSchema, full: z.boolean().default(false).describe('Straight to the watch at 100 %.') })
+  .strict();
+
+export const recordSchema = z.looseObject({
+  seq: z.number().int(),
+  time: z.string(),
+  type: z.string(),
+  stream: z.string(),
+});
+
+export type ReleaseDoc = z.infer<typeof releaseSchema>;
+export type FleetDoc = z.infer<typeof fleetSchema>;

@@ -1,0 +1,119 @@
+import swagger from '@fastify/swagger';
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import {
+  jsonSchemaTransform,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import { DavyError, messageOf } from '../lib/error.ts';
+import { authorise } from './auth.ts';
+import type { ServerContext } from './context.ts';
+import { apiErrors } from './errors.ts';
+import { createKeyGuard } from './key-guard.ts';
+import { fleetRoutes } from './routes/fleet.ts';
+import { ledgerRoutes } from './routes/ledger.ts';
+import { operationRoutes } from './routes/operations.ts';
+import { releaseRoutes } from './routes/releases.ts';
+
+const BODY_LIMIT_BYTES = 64 * 1024;
+const MIN_CHOSEN_TOKEN_CHARS = 32;
+
+export interface ListenOptions {
+  host: string;
+  port: number;
+  token: string;
+  /** The operator chose the token (DAVY_TOKEN); needed beyond loopback. */
+  tokenWasChosen: boolean;
+  version: string;
+}
+
+export interface RunningServer {
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Serves the API. Rejects with `api/port-in-use` or `api/exposed-without-token`. */
+export async function startServer(context: ServerContext, options: ListenOptions): Promise<RunningServer> {
+  const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/.test(options.host);
+  if (!loopback && (!options.tokenWasChosen || options.token.length < MIN_CHOSEN_TOKEN_CHARS)) {
+    throw new DavyError(
+      apiErrors['exposed-without-token'],
+      `Davy will not listen on ${options.host} with a token that nobody chose.`,
+    );
+  }
+  const app = await buildServer(context, { token: options.token, loopback, version: options.version });
+  try {
+    const url = await app.listen({ host: options.host, port: options.port });
+    return { url, close: () => app.close() };
+  } catch (error) {
+    await app.close();
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new DavyError(apiErrors['port-in-use'], `Port ${options.port} on ${options.host} is in use.`, {
+      cause: error,
+    });
+  }
+}
+
+/** The server without a listening socket. */
+export async function buildServer(
+  context: ServerContext,
+  options: { token: string; loopback: boolean; version: string },
+): Promise<FastifyInstance> {
+  const app = Fastify({
+    bodyLimit: BODY_LIMIT_BYTES,
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 200 },
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  app.addHook('onRequest', async (request) => authorise(request, options));
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store');
+  });
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    const known = toDavyError(error);
+    if (known.kind === apiErrors.internal)
+      context.log.error({ error: messageOf(error), stack: error.stack }, 'a request failed');
+    reply.code(known.kind.http).send(errorBody(known));
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const missing = new DavyError(
+      apiErrors['not-found'],
+      `There is no ${request.method} ${request.url.slice(0, 200)}.`,
+    );
+    reply.code(404).send(errorBody(missing));
+  });
+  await app.register(swagger, {
+    openapi: {
+      info: { title: 'Davy', version: options.version, description: 'Release safety from one file.' },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+    transform: jsonSchemaTransform,
+  });
+  app.register(fleetRoutes(context));
+  app.register(releaseRoutes(context, createKeyGuard()));
+  app.register(ledgerRoutes(context));
+  app.register(operationRoutes(context));
+  app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  await app.ready();
+  return app;
+}
+
+function errorBody(error: DavyError): unknown {
+  const { code, message, next, kind, position } = error;
+  return { error: { code, sentence: message, next, exit: kind.exit, ...(position ? { position } : {}) } };
+}
+
+/** Framework errors become entries of the catalogue; anything unknown stays without detail for the caller. */
+function toDavyError(error: FastifyError): DavyError {
+  if (error instanceof DavyError) return error;
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new DavyError(apiErrors['too-large'], `The body is larger than ${BODY_LIMIT_BYTES} bytes.`);
+  }
+  if (error.validation || (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)) {
+    return new DavyError(apiErrors['invalid-request'], messageOf(error).slice(0, 500));
+  }
+  return new DavyError(apiErrors.internal, 'Something failed inside Davy.');
+}
