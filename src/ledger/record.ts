@@ -32,7 +32,7 @@ export interface NewEvent {
   sd?: string[];
 }
 
-/** One line of the ledger (notes: evidence section 3). Field order on disk is the order here. */
+/** One line of the ledger (docs/evidence.md). Field order on disk is the order here. */
 export interface LedgerRecord {
   v: 1;
   seq: number;
@@ -51,6 +51,8 @@ export interface LedgerRecord {
   sv: number;
   actor: Actor;
   cause?: string;
+  /** Idempotency key of the append; on its first record only. */
+  key?: string;
   /** Position in its atomic append: [i, n], 1-based. */
   tx: [number, number];
   data: JsonObject;

@@ -1,0 +1,88 @@
+import { DavyError } from '../lib/error.ts';
+import { ledgerErrors } from './errors.ts';
+import type { JsonObject, LedgerRecord } from './record.ts';
+
+export const FORMAT_VERSION = 1;
+export const TILE_HEIGHT = 8;
+
+export const OPENED = 'ledger.opened';
+export const KEY_ROTATED = 'ledger.key-rotated';
+export const RECOVERED = 'ledger.recovered';
+export const LEDGER_STREAM = 'ledger';
+
+/** The ledger that this one continues, when records of it were lost. */
+export interface ParentLedger {
+  origin: string;
+  size: number;
+  root: string;
+}
+
+/** A key of the ledger and the smallest checkpoint size it may sign. */
+export interface KeySpan {
+  vkey: string;
+  fromSize: number;
+}
+
+/** What the ledger says about itself: record 0 and the key rotations. */
+export interface LedgerFacts {
+  origin: string;
+  segmentRecords: number;
+  keys: KeySpan[];
+  /** C2SP tlog-policy text; empty when no witness is configured. */
+  witnessPolicy: string;
+  parent: ParentLedger | null;
+}
+
+export function openedData(facts: LedgerFacts): JsonObject {
+  const data: JsonObject = {
+    origin: facts.origin,
+    vkey: facts.keys[0]!.vkey,
+    format: FORMAT_VERSION,
+    tileHeight: TILE_HEIGHT,
+    segmentRecords: facts.segmentRecords,
+    witnessPolicy: facts.witnessPolicy,
+  };
+  if (facts.parent) data.parent = { ...facts.parent };
+  return data;
+}
+
+/** Reads record 0; throws `ledger/unknown-format` when it is no description of a ledger this program knows. */
+export function factsOf(record: LedgerRecord): LedgerFacts {
+  const { data } = record;
+  const refuse = (why: string): never => {
+    throw new DavyError(ledgerErrors['unknown-format'], `Record 0 ${why}.`, { position: { file: 'log' } });
+  };
+  if (record.type !== OPENED || record.seq !== 0) return refuse(`is "${record.type}", not "${OPENED}"`);
+  if (data.format !== FORMAT_VERSION)
+    return refuse(`has format ${JSON.stringify(data.format)}, known is ${FORMAT_VERSION}`);
+  const { origin, vkey, segmentRecords, witnessPolicy } = data;
+  if (typeof origin !== 'string' || typeof vkey !== 'string') return refuse('names no origin or no key');
+  if (typeof segmentRecords !== 'number' || !isPowerOfTwo(segmentRecords)) return refuse('has no valid segment size');
+  const parent = (data.parent ?? null) as unknown as ParentLedger | null;
+  return {
+    origin,
+    segmentRecords,
+    keys: [{ vkey, fromSize: 0 }],
+    witnessPolicy: typeof witnessPolicy === 'string' ? witnessPolicy : '',
+    parent,
+  };
+}
+
+/** A rotation takes effect for checkpoints larger than the one that first covers its record. */
+export function applyFacts(facts: LedgerFacts, record: LedgerRecord): void {
+  if (record.type !== KEY_ROTATED) return;
+  const { vkey } = record.data;
+  if (typeof vkey !== 'string') {
+    throw new DavyError(ledgerErrors['unknown-format'], `Record ${record.seq} rotates the key but names none.`);
+  }
+  facts.keys.push({ vkey, fromSize: record.seq + 2 });
+}
+
+/** The key that must have signed a checkpoint of this size. */
+export function keyAt(facts: LedgerFacts, size: number): string {
+  return facts.keys.findLast((span) => span.fromSize <= size)!.vkey;
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 2 && value <= 65_536 && (value & (value - 1)) === 0;
+}

@@ -1,0 +1,337 @@
+import { resolve } from 'node:path';
+import type { Clock } from '../lib/clock.ts';
+import { DavyError, messageOf } from '../lib/error.ts';
+import { signCheckpoint, type TreeHead } from './checkpoint.ts';
+import { prepareEvent } from './codec.ts';
+import { type Disk, writeFileDurably } from './disk.ts';
+import { ledgerErrors } from './errors.ts';
+import { LEDGER_STREAM, type LedgerFacts, OPENED, openedData, RECOVERED } from './facts.ts';
+import { FileTarget } from './file-target.ts';
+import { GroupCommit } from './group-commit.ts';
+import { createUuidV7 } from './ids.ts';
+import { ED25519_NOTE, isKeyName, loadOrCreateSigner, type NoteSigner, publicKeyPem, verifierKeyText } from './keys.ts';
+import { layout, SEGMENT_RECORDS } from './layout.ts';
+import type { AppendOptions, Ledger, LedgerHead } from './ledger.ts';
+import { nodeDisk } from './node-disk.ts';
+import { type OpenedLog, openLog, type Recovery } from './open-log.ts';
+import type { LedgerRecord, NewEvent } from './record.ts';
+import { fileSha256, SegmentLog } from './segment-log.ts';
+import { checkAppend, Sequencer } from './sequencer.ts';
+import { saveSnapshot } from './snapshot.ts';
+import { claimTerm, markEnd } from './terms.ts';
+
+const CHECKPOINT_EVERY_MS = 1_000;
+const RESERVE_BYTES = 64 * 1024 * 1024;
+
+export interface FileLedgerOptions {
+  /** The ledger folder; made when missing. */
+  dir: string;
+  /** Name of the system, for the origin of a new ledger: `davy/<system>/<8 hex>`. */
+  system: string;
+  /** Who writes, `[A-Za-z0-9._-]`, at most 64 characters. */
+  writerId: string;
+  clock: Clock;
+  /** The signing key (PKCS #8 PEM, mode 0600). Default `ledger.key` beside the ledger folder, never inside it. */
+  keyFile?: string;
+  disk?: Disk;
+  newId?: () => string;
+  /** Bytes kept free for `reserve: true` appends; default 64 MiB. */
+  reserveBytes?: number;
+  /** Records per segment of a new ledger: a power of two up to 65,536, the default. */
+  segmentRecords?: number;
+  /** C2SP tlog-policy text, stated in record 0 of a new ledger. */
+  witnessPolicy?: string;
+  /** Told about trouble that does not stop the ledger: disk full, a checkpoint that could not be published. */
+  onNotice?: (message: string) => void;
+}
+
+export interface FileLedger extends Ledger {
+  readonly dir: string;
+  /** Name of the ledger on its checkpoints. */
+  readonly origin: string;
+  /** C2SP verifier key of the ledger. */
+  readonly vkey: string;
+  /** What was repaired when it was opened, null after a clean stop. */
+  readonly recovery: Recovery | null;
+  /** Merkle root (hex) over all durable records. */
+  treeHead(): TreeHead;
+  /** Signs and publishes a checkpoint of all durable records now; returns the note. */
+  checkpoint(): Promise<string>;
+}
+
+/**
+ * Opens the ledger in a folder as its only writer. Rejects with `ledger/locked`, `ledger/tampered`, `ledger/truncated`,
+ * `ledger/bad-key`, `ledger/remote-disk` …; nothing is changed then, except that a torn tail may have been cut.
+ */
+export async function openFileLedger(options: FileLedgerOptions): Promise<FileLedger> {
+  const dir = resolve(options.dir);
+  const disk = options.disk ?? nodeDisk;
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(options.writerId)) {
+    throw new DavyError(
+      ledgerErrors['bad-event'],
+      `The writer id "${options.writerId}" must match [A-Za-z0-9._-]{1,64}.`,
+    );
+  }
+  const release = await disk.lock(dir);
+  try {
+    return await openLocked(disk, dir, options, release);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+async function openLocked(
+  disk: Disk,
+  dir: string,
+  options: FileLedgerOptions,
+  release: () => Promise<void>,
+): Promise<FileLedger> {
+  for (const path of [dir, layout.log(dir), layout.terms(dir), layout.checkpoints(dir)]) await disk.makeDir(path);
+  const opened = await openLog(disk, dir);
+  const isNew = opened.facts === null;
+  if (isNew && (await disk.stat(layout.description(dir)))) {
+    throw new DavyError(ledgerErrors.truncated, 'The ledger has a LEDGER.json but no records.');
+  }
+  const keyFile = options.keyFile ?? `${dir}.key`;
+  const { facts, signer } = await identify(disk, keyFile, opened.facts, options);
+  const term = await claimTerm(disk, dir, opened.terms.last, options.writerId);
+  const log = await SegmentLog.openAt(disk, dir, facts.segmentRecords, {
+    open: opened.open,
+    sealedBytes: opened.segmentBytes,
+  });
+  const ledger = new OpenFileLedger({ disk, dir, options, opened, facts, signer, term, log, release });
+  await ledger.start(isNew);
+  return ledger;
+}
+
+/** The ledger's own description and the key that it names. */
+async function identify(
+  disk: Disk,
+  keyFile: string,
+  known: LedgerFacts | null,
+  options: FileLedgerOptions,
+): Promise<{ facts: LedgerFacts; signer: NoteSigner }> {
+  if (!known) return describeNew(disk, keyFile, options);
+  if (!(await disk.stat(keyFile))) {
+    throw new DavyError(
+      ledgerErrors['bad-key'],
+      `The signing key ${keyFile} of the ledger ${known.origin} is missing.`,
+    );
+  }
+  const signer = await loadOrCreateSigner(disk, keyFile, known.origin, ED25519_NOTE);
+  if (verifierKeyText(signer) !== known.keys.at(-1)!.vkey) {
+    throw new DavyError(ledgerErrors['bad-key'], `The key in ${keyFile} is not the one that the ledger names.`);
+  }
+  return { facts: known, signer };
+}
+
+async function describeNew(
+  disk: Disk,
+  keyFile: string,
+  options: FileLedgerOptions,
+): Promise<{ facts: LedgerFacts; signer: NoteSigner }> {
+  const newId = options.newId ?? createUuidV7(() => options.clock.nowMs());
+  const origin = `davy/${options.system}/${newId().replaceAll('-', '').slice(-8)}`;
+  if (!isKeyName(origin)) {
+    throw new DavyError(ledgerErrors['bad-event'], `The system name "${options.system}" cannot name a ledger.`);
+  }
+  const signer = await loadOrCreateSigner(disk, keyFile, origin, ED25519_NOTE);
+  const facts: LedgerFacts = {
+    origin,
+    segmentRecords: options.segmentRecords ?? SEGMENT_RECORDS,
+    keys: [{ vkey: verifierKeyText(signer), fromSize: 0 }],
+    witnessPolicy: options.witnessPolicy ?? '',
+    parent: null,
+  };
+  return { facts, signer };
+}
+
+interface Parts {
+  disk: Disk;
+  dir: string;
+  options: FileLedgerOptions;
+  opened: OpenedLog;
+  facts: LedgerFacts;
+  signer: NoteSigner;
+  term: number;
+  log: SegmentLog;
+  release: () => Promise<void>;
+}
+
+class OpenFileLedger implements FileLedger {
+  readonly dir: string;
+  readonly recovery: Recovery | null;
+  readonly #p: Parts;
+  readonly #sequencer: Sequencer;
+  readonly #target: FileTarget;
+  readonly #commits: GroupCommit;
+  readonly #listeners = new Set<(records: readonly LedgerRecord[]) => void>();
+  readonly #notice: (message: string) => void;
+  #durable: LedgerHead;
+  #publishing: Promise<unknown> = Promise.resolve();
+  #publishedSize = -1;
+  #cancelPublish: (() => void) | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(parts: Parts) {
+    const { disk, dir, options, opened, facts, term, log } = parts;
+    this.#p = parts;
+    this.dir = dir;
+    this.recovery = opened.recovery;
+    this.#notice = options.onNotice ?? (() => undefined);
+    const nowMs = (): number => options.clock.nowMs();
+    const newId = options.newId ?? createUuidV7(nowMs);
+    this.#sequencer = new Sequencer(opened.state, { writerId: options.writerId, term, newId, nowMs });
+    this.#durable = this.#sequencer.head();
+    this.#target = new FileTarget({
+      disk,
+      dir,
+      clock: options.clock,
+      term,
+      reserveBytes: options.reserveBytes ?? RESERVE_BYTES,
+      segmentRecords: facts.segmentRecords,
+      log,
+      frontier: opened.frontier,
+      onSealed: () => this.#afterSeal(),
+      onNotice: this.#notice,
+    });
+    this.#commits = new GroupCommit(this.#sequencer, this.#target, (records) => this.#committed(records));
+  }
+
+  get origin(): string {
+    return this.#p.facts.origin;
+  }
+
+  get vkey(): string {
+    return verifierKeyText(this.#p.signer);
+  }
+
+  async start(isNew: boolean): Promise<void> {
+    const { disk, dir, facts, signer } = this.#p;
+    await this.#target.makeReserve();
+    if (isNew) {
+      const [first] = await this.append([{ type: OPENED, stream: LEDGER_STREAM, data: openedData(facts) }], {
+        reserve: true,
+      });
+      await writeFileDurably(disk, layout.publicKey(dir), Buffer.from(publicKeyPem(signer)));
+      await writeFileDurably(disk, layout.description(dir), Buffer.from(`${JSON.stringify(first!.data, null, 2)}\n`));
+    } else if (this.recovery) {
+      const { keptUnacked, cutBytes, cutSha256 } = this.recovery;
+      const data = { kept_unacked: keptUnacked, cut_bytes: cutBytes, cut_sha256: cutSha256 };
+      await this.append([{ type: RECOVERED, stream: LEDGER_STREAM, data }], { reserve: true });
+    }
+  }
+
+  append(events: NewEvent[], options: AppendOptions = {}): Promise<LedgerRecord[]> {
+    try {
+      checkAppend(events.length, options.idempotencyKey);
+      const prepared = events.map(prepareEvent);
+      const request = { events: prepared, expected: options.expected, key: options.idempotencyKey };
+      return this.#commits.submit(request, options.reserve ?? false);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  read(fromSeq: number): AsyncIterable<LedgerRecord> {
+    return this.#target.read(fromSeq, this.#durable.size);
+  }
+
+  head(): LedgerHead {
+    return { ...this.#durable };
+  }
+
+  treeHead(): TreeHead {
+    const { opened, facts } = this.#p;
+    return { origin: facts.origin, size: opened.frontier.size, root: opened.frontier.rootHex() };
+  }
+
+  subscribe(listener: (records: readonly LedgerRecord[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  checkpoint(): Promise<string> {
+    const run = this.#publishing.then(() => this.#publish());
+    this.#publishing = run.catch(() => undefined);
+    return run;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #committed(records: readonly LedgerRecord[]): void {
+    const last = records.at(-1)!;
+    this.#durable = { size: last.seq + 1, tip: this.#sequencer.state.tip, term: last.term };
+    this.#schedulePublish();
+    for (const listener of this.#listeners) {
+      try {
+        listener(records);
+      } catch (error) {
+        // A listener's bug must neither stop the others nor the writer; it surfaces as an uncaught exception.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  #schedulePublish(): void {
+    if (this.#cancelPublish || this.#closing) return;
+    const publish = (): void => {
+      this.#cancelPublish = null;
+      this.checkpoint().catch((error) => this.#notice(`A checkpoint could not be published: ${messageOf(error)}.`));
+    };
+    this.#cancelPublish = this.#p.options.clock.after(CHECKPOINT_EVERY_MS, publish, true);
+  }
+
+  async #publish(): Promise<string> {
+    const { disk, dir, signer } = this.#p;
+    const head = this.treeHead();
+    const note = signCheckpoint(head, signer);
+    if (head.size === this.#publishedSize) return note;
+    await writeFileDurably(disk, layout.checkpoint(dir), Buffer.from(note));
+    this.#publishedSize = head.size;
+    return note;
+  }
+
+  /** Between batches, so the state is exactly what is durable. */
+  async #afterSeal(): Promise<void> {
+    const { disk, dir, log, opened, facts } = this.#p;
+    try {
+      await this.checkpoint();
+      const open = log.open;
+      const openSha256 = await fileSha256(disk, layout.segment(dir, log.openName));
+      const { state } = this.#sequencer;
+      await saveSnapshot(disk, dir, {
+        state,
+        frontier: opened.frontier,
+        facts,
+        open,
+        openSha256,
+        segmentBytes: log.sealedBytes,
+      });
+    } catch (error) {
+      this.#notice(`The snapshot after sealing a segment failed: ${messageOf(error)}.`);
+    }
+  }
+
+  async #close(): Promise<void> {
+    const { disk, dir, term, log, release } = this.#p;
+    const reason = new DavyError(ledgerErrors.closed, 'The ledger is closed.');
+    await this.#commits.stop(reason);
+    this.#cancelPublish?.();
+    try {
+      if (this.#commits.stopped === reason) {
+        await this.checkpoint();
+        await markEnd(disk, dir, { term, size: this.#durable.size, tip: this.#durable.tip });
+      }
+      await log.close();
+    } finally {
+      await release();
+    }
+  }
+}

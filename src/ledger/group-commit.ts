@@ -1,0 +1,232 @@
+import { DavyError, messageOf } from '../lib/error.ts';
+import { ledgerErrors } from './errors.ts';
+import type { LedgerRecord } from './record.ts';
+import type { AppendRequest, Sequencer, Staged } from './sequencer.ts';
+
+/** A batch in its final order. `leaves` are the leaf hashes of `lines`. */
+export interface Batch {
+  firstSeq: number;
+  lines: string[];
+  leaves: string[];
+}
+
+/** Where batches become durable. */
+export interface CommitTarget {
+  /**
+   * Resolves when the batch is durable. Rejects with `ledger/disk-full` when nothing of it was kept; any other
+   * rejection means that nobody knows, and no further batch is given.
+   */
+  commit(batch: Batch): Promise<void>;
+  /** Whether the disk was full and the reserve is in use; tries to get out of that state first. */
+  isFull(): Promise<boolean>;
+  /** Frees the reserve; false when there is none left. */
+  freeReserve(): Promise<boolean>;
+  /** Housekeeping after the batch was acknowledged. A rejection poisons the ledger; a full disk must not reject. */
+  settle(): Promise<void>;
+  /** Records of an earlier append, for a repeated idempotency key. */
+  readRange(seq: number, count: number): Promise<LedgerRecord[]>;
+}
+
+interface Pending extends AppendRequest {
+  reserve: boolean;
+  resolve: (records: LedgerRecord[]) => void;
+  reject: (error: unknown) => void;
+}
+
+interface StagedAppend {
+  pending: Pending;
+  staged: Staged;
+}
+
+const MAX_QUEUED_APPENDS = 65_536;
+/** One write; also the most that a crash can tear off the end of the log (recovery refuses to cut more). */
+export const MAX_BATCH_RECORDS = 8_192;
+export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** A record is at most 64 KiB and an append at most 1,024 records, so one append may exceed a batch by this. */
+const MAX_BATCH_CHARS = MAX_BATCH_BYTES / 4;
+
+/**
+ * Natural group commit: whatever queued up while the last flush was in flight goes out in the next write. There is no
+ * timer and nothing to tune: a lone caller waits for one flush, a thousand callers share one.
+ */
+export class GroupCommit {
+  readonly #sequencer: Sequencer;
+  readonly #target: CommitTarget;
+  readonly #onCommitted: (records: readonly LedgerRecord[]) => void;
+  #queue: Pending[] = [];
+  #running: Promise<void> | null = null;
+  #stopped: DavyError | null = null;
+
+  constructor(sequencer: Sequencer, target: CommitTarget, onCommitted: (records: readonly LedgerRecord[]) => void) {
+    this.#sequencer = sequencer;
+    this.#target = target;
+    this.#onCommitted = onCommitted;
+  }
+
+  /** Why no more appends are taken, or null. */
+  get stopped(): DavyError | null {
+    return this.#stopped;
+  }
+
+  submit(request: AppendRequest, reserve: boolean): Promise<LedgerRecord[]> {
+    if (this.#stopped) return Promise.reject(this.#stopped);
+    if (this.#queue.length >= MAX_QUEUED_APPENDS) {
+      const sentence = `${MAX_QUEUED_APPENDS} appends wait for the disk, which is the limit.`;
+      return Promise.reject(new DavyError(ledgerErrors['queue-full'], sentence));
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ ...request, reserve, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Refuses new appends with `reason` and waits for those under way. */
+  async stop(reason: DavyError): Promise<void> {
+    this.#stopped ??= reason;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    await null; // appends of the same turn share the first write
+    while (this.#queue.length > 0) {
+      try {
+        await this.#commitNext();
+      } catch (error) {
+        this.#poison(error);
+      }
+    }
+    this.#running = null;
+  }
+
+  async #commitNext(): Promise<void> {
+    const full = await this.#target.isFull();
+    const taken: StagedAppend[] = [];
+    const repeats: { pending: Pending; range: [number, number] }[] = [];
+    let chars = 0;
+    let records = 0;
+    let used = 0;
+    while (used < this.#queue.length && records < MAX_BATCH_RECORDS && chars < MAX_BATCH_CHARS) {
+      const pending = this.#queue[used]!;
+      used += 1;
+      const range = this.#sequencer.known(pending.key);
+      if (range) repeats.push({ pending, range });
+      else if (full && !pending.reserve) pending.reject(diskFullError());
+      else {
+        const staged = this.#stage(pending);
+        if (!staged) continue;
+        taken.push({ pending, staged });
+        records += staged.lines.length;
+        for (const line of staged.lines) chars += line.length;
+      }
+    }
+    this.#queue = used === this.#queue.length ? [] : this.#queue.slice(used);
+    const committed = taken.length === 0 ? [] : await this.#commit(taken);
+    this.#resolve(committed);
+    await this.#target.settle();
+    await this.#resolveRepeats(repeats, committed);
+  }
+
+  #stage(pending: Pending): Staged | null {
+    try {
+      return this.#sequencer.stage(pending);
+    } catch (error) {
+      pending.reject(error);
+      return null;
+    }
+  }
+
+  /** Returns what became durable; on a full disk only what may use the reserve. */
+  async #commit(taken: StagedAppend[]): Promise<StagedAppend[]> {
+    try {
+      await this.#target.commit(batchOf(taken));
+      this.#sequencer.commit();
+      return taken;
+    } catch (error) {
+      this.#sequencer.rollBack();
+      if (!isFullError(error)) {
+        for (const { pending } of taken) pending.reject(poisonError(error));
+        throw error;
+      }
+    }
+    const urgent = taken.filter(({ pending }) => pending.reserve);
+    for (const { pending } of taken) if (!pending.reserve) pending.reject(diskFullError());
+    const freed = await this.#target.freeReserve();
+    if (urgent.length === 0) return [];
+    if (!freed) {
+      for (const { pending } of urgent) pending.reject(diskFullError());
+      return [];
+    }
+    return this.#commitUrgent(urgent.map(({ pending }) => pending));
+  }
+
+  async #commitUrgent(urgent: Pending[]): Promise<StagedAppend[]> {
+    const again: StagedAppend[] = [];
+    for (const pending of urgent) {
+      const staged = this.#stage(pending);
+      if (staged) again.push({ pending, staged });
+    }
+    if (again.length === 0) return [];
+    try {
+      await this.#target.commit(batchOf(again));
+      this.#sequencer.commit();
+      return again;
+    } catch (error) {
+      this.#sequencer.rollBack();
+      const full = isFullError(error);
+      for (const { pending } of again) pending.reject(full ? error : poisonError(error));
+      if (!full) throw error;
+      return [];
+    }
+  }
+
+  #resolve(committed: StagedAppend[]): void {
+    if (committed.length === 0) return;
+    const first = committed[0]!.staged.records;
+    this.#onCommitted(committed.length === 1 ? first : committed.flatMap(({ staged }) => staged.records));
+    for (const { pending, staged } of committed) pending.resolve(staged.records);
+  }
+
+  async #resolveRepeats(
+    repeats: { pending: Pending; range: [number, number] }[],
+    batch: StagedAppend[],
+  ): Promise<void> {
+    for (const { pending, range } of repeats) {
+      const same = batch.find(({ staged }) => staged.records[0]!.seq === range[0]);
+      if (same) pending.resolve(same.staged.records);
+      else if (this.#sequencer.known(pending.key)) pending.resolve(await this.#target.readRange(range[0], range[1]));
+      else this.#queue.push(pending); // the append it repeated was refused, so it is the first of its key now
+    }
+  }
+
+  #poison(error: unknown): void {
+    this.#stopped ??= poisonError(error);
+    for (const pending of this.#queue) pending.reject(this.#stopped);
+    this.#queue = [];
+  }
+}
+
+function batchOf(taken: StagedAppend[]): Batch {
+  const first = taken[0]!.staged;
+  const firstSeq = first.records[0]!.seq;
+  if (taken.length === 1) return { firstSeq, lines: first.lines, leaves: first.leaves };
+  return {
+    firstSeq,
+    lines: taken.flatMap(({ staged }) => staged.lines),
+    leaves: taken.flatMap(({ staged }) => staged.leaves),
+  };
+}
+
+export function diskFullError(cause?: unknown): DavyError {
+  return new DavyError(ledgerErrors['disk-full'], 'The disk of the ledger is full; the record was not written.', {
+    cause,
+  });
+}
+
+function isFullError(error: unknown): boolean {
+  return error instanceof DavyError && error.kind === ledgerErrors['disk-full'];
+}
+
+function poisonError(error: unknown): DavyError {
+  if (error instanceof DavyError) return error;
+  return new DavyError(ledgerErrors.poisoned, `Writing the ledger failed: ${messageOf(error)}.`, { cause: error });
+}

@@ -1,0 +1,231 @@
+import { createHash } from 'node:crypto';
+import { DavyError, messageOf } from '../lib/error.ts';
+import { appendAll, type Disk, type DiskFile, isDiskFull } from './disk.ts';
+import { ledgerErrors } from './errors.ts';
+import { type Batch, diskFullError } from './group-commit.ts';
+import { layout, segmentName } from './layout.ts';
+
+/** Every this many records the open segment's offset is remembered, so that reading from a seq need not scan it. */
+export const MARK_EVERY = 64;
+const HASH_CHUNK_BYTES = 4 * 1024 * 1024;
+
+export interface OpenSegment {
+  firstSeq: number;
+  records: number;
+  bytes: number;
+  /** Offset of every 64th record. */
+  marks: number[];
+}
+
+/**
+ * The files of the log at their writing end. One file is open for appending; at `segmentRecords` records it is sealed:
+ * flushed, made read-only, its SHA-256 added to SEALS, and the next file created.
+ */
+export class SegmentLog {
+  readonly #disk: Disk;
+  readonly #dir: string;
+  readonly #segmentRecords: number;
+  readonly #sealedBytes: number[];
+  #open: OpenSegment;
+  #file: DiskFile;
+  /** Full but not sealed yet; their files stay open until they are. */
+  readonly #full: { file: DiskFile; firstSeq: number }[] = [];
+
+  private constructor(
+    disk: Disk,
+    dir: string,
+    segmentRecords: number,
+    at: { open: OpenSegment; sealedBytes: number[] },
+    file: DiskFile,
+  ) {
+    this.#disk = disk;
+    this.#dir = dir;
+    this.#segmentRecords = segmentRecords;
+    this.#open = at.open;
+    this.#sealedBytes = at.sealedBytes;
+    this.#file = file;
+  }
+
+  static async openAt(
+    disk: Disk,
+    dir: string,
+    segmentRecords: number,
+    at: { open: OpenSegment; sealedBytes: number[] },
+  ): Promise<SegmentLog> {
+    const { open } = at;
+    const file = await disk.open(layout.segment(dir, segmentName(open.firstSeq)));
+    await disk.syncDir(layout.log(dir));
+    const log = new SegmentLog(disk, dir, segmentRecords, at, file);
+    if (open.records === segmentRecords) log.#full.push({ file, firstSeq: open.firstSeq });
+    await log.sealFull();
+    return log;
+  }
+
+  /** Where to start reading for `seq`: an offset in its segment and the seq of the record there. */
+  positionOf(seq: number): [offset: number, seq: number] {
+    const { firstSeq, marks } = this.#open;
+    if (seq < firstSeq) return [0, Math.floor(seq / this.#segmentRecords) * this.#segmentRecords];
+    const mark = Math.min(Math.floor((seq - firstSeq) / MARK_EVERY), marks.length - 1);
+    return mark < 0 ? [0, firstSeq] : [marks[mark]!, firstSeq + mark * MARK_EVERY];
+  }
+
+  get openFirstSeq(): number {
+    return this.#open.firstSeq;
+  }
+
+  get openName(): string {
+    return segmentName(this.#open.firstSeq);
+  }
+
+  /** Bytes of every segment before the open one. */
+  get sealedBytes(): number[] {
+    return [...this.#sealedBytes];
+  }
+
+  /** A copy of the state of the open segment. */
+  get open(): OpenSegment {
+    return { ...this.#open, marks: [...this.#open.marks] };
+  }
+
+  /** Writes and flushes a batch; a segment that it fills is left for `sealFull`. */
+  async write(batch: Batch): Promise<void> {
+    const room = this.#segmentRecords - this.#open.records;
+    if (batch.lines.length <= room) await this.#writeOpen(batch.lines);
+    else await this.#writeAcross(batch.lines, room);
+    if (this.#open.records === this.#segmentRecords)
+      this.#full.push({ file: this.#file, firstSeq: this.#open.firstSeq });
+  }
+
+  /**
+   * Seals what is full. Runs after the batch was acknowledged: an append must not be cut in two by a crash and a sealed
+   * file is never cut, so sealing waits until the whole batch is durable.
+   */
+  async sealFull(): Promise<void> {
+    if (this.#open.records === this.#segmentRecords) await this.#openNext();
+    for (let full = this.#full[0]; full; full = this.#full[0]) {
+      await full.file.datasync();
+      await sealSegment(this.#disk, this.#dir, full.firstSeq);
+      await full.file.close();
+      this.#full.shift();
+    }
+  }
+
+  async #writeOpen(lines: string[]): Promise<void> {
+    const open = this.#open;
+    const size = this.#file.size();
+    if (size !== open.bytes) {
+      throw new DavyError(
+        ledgerErrors.fenced,
+        `${segmentName(open.firstSeq)} has ${size} bytes, this writer left ${open.bytes}: somebody else wrote to it.`,
+      );
+    }
+    const bytes = Buffer.from(`${lines.join('\n')}\n`);
+    await this.#appendOrUndo(bytes);
+    await this.#flush();
+    this.#account(lines, bytes.length);
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      await this.#file.datasync();
+    } catch (error) {
+      // Never retried: after a failed flush the kernel may drop the pages and report the next flush as good.
+      throw new DavyError(ledgerErrors.poisoned, `The flush of the log failed: ${messageOf(error)}.`, { cause: error });
+    }
+  }
+
+  async #writeAcross(lines: string[], room: number): Promise<void> {
+    const before = { open: { ...this.#open, marks: [...this.#open.marks] }, file: this.#file };
+    const filled: { file: DiskFile; firstSeq: number }[] = [];
+    try {
+      let from = 0;
+      for (let take = room; from < lines.length; take = this.#segmentRecords) {
+        if (this.#open.records === this.#segmentRecords) {
+          filled.push({ file: this.#file, firstSeq: this.#open.firstSeq });
+          await this.#openNext();
+        }
+        await this.#writeOpen(lines.slice(from, from + take));
+        from += take;
+      }
+      this.#full.push(...filled);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      await this.#undoAcross(before, filled);
+      throw diskFullError(error);
+    }
+  }
+
+  /** The disk filled up half way: nothing of the batch may stay, also what went into the older file. */
+  async #undoAcross(before: { open: OpenSegment; file: DiskFile }, filled: { firstSeq: number }[]): Promise<void> {
+    for (const { firstSeq } of filled) {
+      const path = layout.segment(this.#dir, segmentName(firstSeq + this.#segmentRecords));
+      await this.#disk.remove(path);
+    }
+    if (this.#file !== before.file) await this.#file.close();
+    this.#file = before.file;
+    this.#open = before.open;
+    this.#sealedBytes.length -= filled.length;
+    await this.#file.truncate(before.open.bytes);
+    await this.#disk.syncDir(layout.log(this.#dir));
+  }
+
+  async #appendOrUndo(bytes: Buffer): Promise<void> {
+    try {
+      appendAll(this.#file, bytes);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      // The part that was taken is not acknowledged; cut it so that the file ends where the chain does.
+      await this.#file.truncate(this.#open.bytes);
+      throw error;
+    }
+  }
+
+  #account(lines: string[], bytes: number): void {
+    const open = this.#open;
+    let offset = open.bytes;
+    for (let i = 0; i < lines.length; i++) {
+      if ((open.records + i) % MARK_EVERY === 0) open.marks.push(offset);
+      offset += (lines.length === 1 ? bytes - 1 : Buffer.byteLength(lines[i]!)) + 1;
+    }
+    open.records += lines.length;
+    open.bytes += bytes;
+  }
+
+  async #openNext(): Promise<void> {
+    const firstSeq = this.#open.firstSeq + this.#segmentRecords;
+    this.#file = await this.#disk.open(layout.segment(this.#dir, segmentName(firstSeq)), true);
+    await this.#disk.syncDir(layout.log(this.#dir));
+    this.#sealedBytes.push(this.#open.bytes);
+    this.#open = { firstSeq, records: 0, bytes: 0, marks: [] };
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+    for (const { file } of this.#full) if (file !== this.#file) await file.close();
+  }
+}
+
+export async function fileSha256(disk: Disk, path: string): Promise<string> {
+  const digest = createHash('sha256');
+  for (let offset = 0; ; offset += HASH_CHUNK_BYTES) {
+    const bytes = await disk.read(path, offset, offset + HASH_CHUNK_BYTES);
+    digest.update(bytes);
+    if (bytes.length < HASH_CHUNK_BYTES) return digest.digest('hex');
+  }
+}
+
+/** Makes a full segment read-only and adds its line to SEALS (`sha256sum -c SEALS` checks it). */
+export async function sealSegment(disk: Disk, dir: string, firstSeq: number): Promise<void> {
+  const name = segmentName(firstSeq);
+  const path = layout.segment(dir, name);
+  await disk.chmod(path, 0o444);
+  const line = `${await fileSha256(disk, path)}  log/${name}\n`;
+  const seals = await disk.open(layout.seals(dir));
+  try {
+    appendAll(seals, Buffer.from(line));
+    await seals.datasync();
+  } finally {
+    await seals.close();
+  }
+  await disk.syncDir(dir);
+}
