@@ -97,6 +97,12 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 1,
     http: 422,
   },
+  'not-a-ledger': {
+    means: 'The folder named holds no ledger.',
+    next: 'Name the folder that has LEDGER.json and log/ in it; by default it is .davy/ledger beside the spec.',
+    exit: 2,
+    http: 404,
+  },
   'unknown-format': {
     means: 'The ledger has a format version or setting that this program does not know.',
     next: 'Use the Davy version that wrote it, or a newer one.',

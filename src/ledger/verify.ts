@@ -1,0 +1,257 @@
+import { resolve } from 'node:path';
+import { DavyError, messageOf } from '../lib/error.ts';
+import { ChainCheck } from './chain-check.ts';
+import { openCheckpoint, parseTreeHead } from './checkpoint.ts';
+import type { Disk } from './disk.ts';
+import { ledgerErrors } from './errors.ts';
+import { applyFacts, factsOf, keyAt, type LedgerFacts } from './facts.ts';
+import { parseVerifierKey } from './keys.ts';
+import { layout, segmentFirstSeq, segmentName } from './layout.ts';
+import { nodeDisk } from './node-disk.ts';
+import { parseNote } from './note.ts';
+import type { LedgerRecord } from './record.ts';
+import { listSegments, replay } from './replay.ts';
+import { readSeals } from './seals.ts';
+import { fileSha256 } from './segment-log.ts';
+import { readTerms } from './terms.ts';
+
+/** The first thing that is not what was written. */
+export interface BadRecord {
+  /** Seq of the record concerned; for a whole file, of its first record. */
+  seq: number;
+  /** Path inside the ledger folder. */
+  file: string;
+  why: string;
+}
+
+export interface VerifyWarning {
+  code: string;
+  seq: number;
+  says: string;
+}
+
+export interface VerifyResult {
+  ok: boolean;
+  origin: string;
+  /** Records found intact, from the first on. */
+  size: number;
+  /** Merkle root (hex) over them. */
+  root: string;
+  firstBad: BadRecord | null;
+  /** Size of the newest checkpoint whose signature and root hold; null when there is none. */
+  checkpointSize: number | null;
+  /** Bytes of a record that a writer is just writing, or that a crash tore; no complete record. */
+  unfinishedBytes: number;
+  warnings: VerifyWarning[];
+}
+
+export interface VerifyOptions {
+  disk?: Disk;
+  /** A checkpoint (signed note) that the caller kept from earlier: the ledger must still contain it. */
+  from?: string;
+  onProgress?: (progress: { bytes: number; totalBytes: number; records: number }) => void;
+}
+
+/** A size at which the root is known, and from where. */
+interface KnownRoot {
+  size: number;
+  root: string;
+  note: string;
+  file: string;
+  /** Filled while walking. */
+  holds: boolean | null;
+}
+
+/**
+ * Checks a ledger folder, live or copied, with nothing but its files: every line (form, chain, place), the Merkle tree,
+ * the signed checkpoints, the seals. It changes nothing and needs no server. Rejects only when there is no ledger to
+ * check or `from` is not a checkpoint of it; everything found wrong is in the result.
+ */
+export async function verifyLedger(dir: string, options: VerifyOptions = {}): Promise<VerifyResult> {
+  const verification = new Verification(options.disk ?? nodeDisk, resolve(dir), options);
+  return verification.run();
+}
+
+class Verification {
+  readonly #disk: Disk;
+  readonly #dir: string;
+  readonly #options: VerifyOptions;
+  readonly #check = new ChainCheck();
+  readonly #bad: BadRecord[] = [];
+  readonly #warnings: VerifyWarning[] = [];
+  #facts: LedgerFacts | null = null;
+  #known: KnownRoot[] = [];
+  #unfinishedBytes = 0;
+  #compared = 0;
+
+  constructor(disk: Disk, dir: string, options: VerifyOptions) {
+    this.#disk = disk;
+    this.#dir = dir;
+    this.#options = options;
+  }
+
+  async run(): Promise<VerifyResult> {
+    await this.#loadKnownRoots();
+    await this.#walk();
+    this.#judgeKnownRoots();
+    await this.#checkSeals();
+    await this.#checkEndMark();
+    for (const seq of this.#check.clockSteps) {
+      const says = `Record ${seq} claims an earlier time than record ${seq - 1}.`;
+      this.#warnings.push({ code: ledgerErrors['clock-stepped-back'].code, seq, says });
+    }
+    this.#bad.sort((a, b) => a.seq - b.seq);
+    const held = this.#known.filter((known) => known.holds);
+    return {
+      ok: this.#bad.length === 0,
+      origin: this.#facts?.origin ?? '',
+      size: this.#check.state.size,
+      root: this.#check.frontier.rootHex(),
+      firstBad: this.#bad[0] ?? null,
+      checkpointSize: held.at(-1)?.size ?? null,
+      unfinishedBytes: this.#unfinishedBytes,
+      warnings: this.#warnings,
+    };
+  }
+
+  async #loadKnownRoots(): Promise<void> {
+    const { from } = this.#options;
+    if (from !== undefined) this.#addKnownRoot(from, 'the checkpoint given');
+    const files: string[] = [];
+    if (await this.#disk.stat(layout.checkpoint(this.#dir))) files.push('checkpoint');
+    for (const name of await this.#disk.list(layout.checkpoints(this.#dir))) {
+      if (/^\d+$/.test(name)) files.push(`checkpoints/${name}`);
+    }
+    for (const file of files) {
+      const note = (await this.#disk.read(`${this.#dir}/${file}`)).toString('utf8');
+      try {
+        this.#addKnownRoot(note, file);
+      } catch (error) {
+        this.#bad.push({ seq: 0, file, why: messageOf(error) });
+      }
+    }
+    this.#known.sort((a, b) => a.size - b.size);
+  }
+
+  #addKnownRoot(note: string, file: string): void {
+    const head = parseTreeHead(parseNote(note).text);
+    this.#known.push({ size: head.size, root: head.root, note, file, holds: null });
+  }
+
+  async #walk(): Promise<void> {
+    const segments = await listSegments(this.#disk, this.#dir);
+    if (segments.length === 0) {
+      throw new DavyError(ledgerErrors['not-a-ledger'], `${this.#dir} holds no log/0000000000000000.jsonl.`);
+    }
+    await this.#reportStrangers();
+    const totalBytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+    let bytes = 0;
+    this.#compare();
+    const result = await replay(this.#disk, this.#dir, this.#check, {
+      segmentRecords: 65_536,
+      onRecord: (record) => this.#onRecord(record),
+      onChunk: (length) => {
+        bytes += length;
+        this.#options.onProgress?.({ bytes, totalBytes, records: this.#check.state.size });
+      },
+    });
+    for (const segment of segments) {
+      if (!this.#facts || segment.firstSeq % this.#facts.segmentRecords === 0) continue;
+      this.#bad.push({ seq: segment.firstSeq, file: `log/${segment.name}`, why: 'begins where no segment begins' });
+    }
+    if (!result.stop) return;
+    const { file, offset, problem } = result.stop;
+    const last = segments.at(-1)!;
+    const isTail = file === last.name && problem.why === 'does not end in a newline';
+    if (isTail) this.#unfinishedBytes = last.bytes - offset;
+    else this.#bad.push({ seq: problem.seq, file: this.#fileOf(problem.seq, file), why: problem.why });
+  }
+
+  #fileOf(seq: number, fallback: string): string {
+    return `log/${this.#facts ? segmentName(Math.floor(seq / this.#facts.segmentRecords) * this.#facts.segmentRecords) : fallback}`;
+  }
+
+  #onRecord(record: LedgerRecord): void {
+    try {
+      if (record.seq === 0) this.#facts = factsOf(record);
+      else if (this.#facts) applyFacts(this.#facts, record);
+    } catch (error) {
+      this.#bad.push({ seq: record.seq, file: this.#fileOf(record.seq, segmentName(0)), why: messageOf(error) });
+    }
+    if (this.#known[this.#compared]?.size === this.#check.state.size) this.#compare();
+  }
+
+  #compare(): void {
+    const { state, frontier } = this.#check;
+    for (
+      let known = this.#known[this.#compared];
+      known && known.size === state.size;
+      known = this.#known[this.#compared]
+    ) {
+      known.holds = known.root === frontier.rootHex();
+      this.#compared += 1;
+    }
+  }
+
+  #judgeKnownRoots(): void {
+    let agreed = 0;
+    for (const known of this.#known) {
+      const problem = this.#problemOf(known, agreed);
+      if (problem) this.#bad.push(problem);
+      else agreed = known.size;
+    }
+  }
+
+  #problemOf(known: KnownRoot, agreed: number): BadRecord | null {
+    const { size } = this.#check.state;
+    if (this.#facts) {
+      try {
+        openCheckpoint(known.note, parseVerifierKey(keyAt(this.#facts, known.size)));
+      } catch (error) {
+        if (known.file === 'the checkpoint given') throw error;
+        return { seq: agreed, file: known.file, why: messageOf(error) };
+      }
+    }
+    if (known.holds === null) {
+      const why = `is missing: ${known.file} covers ${known.size} records, the log has ${size}`;
+      return { seq: size, file: this.#fileOf(size, segmentName(0)), why };
+    }
+    if (known.holds) return null;
+    const why = `or a later one below ${known.size} is not what ${known.file} was signed for`;
+    return { seq: agreed, file: this.#fileOf(agreed, segmentName(0)), why };
+  }
+
+  /** Only segments belong into log/; a file under another name would escape every check. */
+  async #reportStrangers(): Promise<void> {
+    for (const name of await this.#disk.list(layout.log(this.#dir))) {
+      if (segmentFirstSeq(name) === null) this.#bad.push({ seq: 0, file: `log/${name}`, why: 'is not a segment' });
+    }
+  }
+
+  async #checkSeals(): Promise<void> {
+    const { seals, problem } = await readSeals(this.#disk, this.#dir);
+    if (problem) this.#bad.push({ seq: 0, file: 'SEALS', why: problem });
+    for (const [name, sha256] of seals) {
+      const seq = segmentFirstSeq(name)!;
+      const path = layout.segment(this.#dir, name);
+      if (!(await this.#disk.stat(path))) this.#bad.push({ seq, file: `log/${name}`, why: 'is sealed but missing' });
+      else if ((await fileSha256(this.#disk, path)) !== sha256) {
+        this.#bad.push({ seq, file: `log/${name}`, why: 'does not have the SHA-256 that SEALS states' });
+      }
+    }
+  }
+
+  /** A clean end says what the log's last record was; it is unsigned, so it only helps where no checkpoint does. */
+  async #checkEndMark(): Promise<void> {
+    const { end } = await readTerms(this.#disk, this.#dir);
+    const { size, tip } = this.#check.state;
+    if (!end || this.#bad.length > 0) return;
+    if (end.size > size) {
+      const why = `is missing: the writer of term ${end.term} closed the ledger at ${end.size} records`;
+      this.#bad.push({ seq: size, file: this.#fileOf(size, segmentName(0)), why });
+    } else if (end.size === size && end.tip !== tip) {
+      const why = `is not the record at which the writer of term ${end.term} closed the ledger`;
+      this.#bad.push({ seq: size - 1, file: this.#fileOf(size - 1, segmentName(0)), why });
+    }
+  }
+}
