@@ -44,12 +44,12 @@ function wholeOrNull(value: number): number | null {
   return Math.abs(value - whole) < 1e-6 ? whole : null;
 }
 
-/** `10%` → 0.1. Accepts 0 % to 100 %. */
+/** `10%` → 0.1. Not bounded above: the caller knows whether more than 100 % makes sense. */
 export function parseShare(text: string): number | null {
   return hundredth(text, '%');
 }
 
-/** Percentage points, the unit of differences between shares: `0.1pp` → 0.001. Accepts 0 pp to 100 pp. */
+/** Percentage points, the unit of differences between shares: `0.1pp` → 0.001. */
 export function parsePoints(text: string): number | null {
   return hundredth(text, 'pp');
 }
@@ -59,8 +59,7 @@ function hundredth(text: string, suffix: string): number | null {
   const digits = text.slice(0, -suffix.length);
   if (!decimalPattern.test(digits)) return null;
   // The decimal point is moved in the text: dividing by 100 would round twice (99.99 / 100 need not be the double nearest 0.9999).
-  const share = Number(`${digits}e-2`);
-  return share <= 1 ? share : null;
+  return Number(`${digits}e-2`);
 }
 
 const perSecond = { s: 1, m: 1 / 60, h: 1 / 3600 } as const;

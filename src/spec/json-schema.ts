@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { specSchema } from './schema.ts';
+import { specSchema } from './schema/spec.ts';
 
 /** The JSON Schema (draft 2020-12) of davy.yaml, for editors: `davy schema`. */
 export function specJsonSchema(): Record<string, unknown> {

@@ -17,7 +17,7 @@ export async function readSpecText(path: string): Promise<string> {
   if (bytes.length > maxSpecBytes) {
     throw new DavyError(
       specErrors['too-large'],
-      `${path} is larger than ${formatCount(maxSpecBytes)} bytes, the limit for a spec`,
+      `The file is larger than ${formatCount(maxSpecBytes)} bytes, the limit for a spec`,
       {
         position: { file: path },
       },
@@ -26,7 +26,7 @@ export async function readSpecText(path: string): Promise<string> {
   try {
     return decode(bytes);
   } catch (error) {
-    throw new DavyError(specErrors['not-utf8'], `${path} is not UTF-8 text`, {
+    throw new DavyError(specErrors['not-utf8'], 'The file is not UTF-8 text', {
       position: { file: path, ...firstBadByte(bytes) },
       cause: error,
     });

@@ -12,14 +12,8 @@ import type {
   TrafficSpec,
   VersionSpec,
 } from './model.ts';
-import {
-  limitQuantiles,
-  type RawPolicy,
-  type RawService,
-  type RawSpec,
-  type RawTraffic,
-  type RawVersion,
-} from './schema.ts';
+import { limitQuantiles } from './schema/policy.ts';
+import type { RawPolicy, RawService, RawSpec, RawTraffic, RawVersion } from './schema/spec.ts';
 
 /** Turns a spec that passed the schema into the form the rest of Davy reads: defaults in, units as numbers. */
 export function normalise(raw: RawSpec, source: Spec['source'], written: Locator['written']): Spec {

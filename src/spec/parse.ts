@@ -6,7 +6,7 @@ import { lintSpec } from './lint/all.ts';
 import { createLocator } from './locator.ts';
 import type { Spec } from './model.ts';
 import { normalise } from './normalise.ts';
-import { specSchema } from './schema.ts';
+import { specSchema } from './schema/spec.ts';
 import { schemaErrors } from './schema-errors.ts';
 import { readYaml } from './yaml-tree.ts';
 

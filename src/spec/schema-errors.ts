@@ -111,7 +111,7 @@ function bounds(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, schema
   const limit = String(issue.code === 'too_small' ? issue.minimum : issue.maximum);
   const side = issue.code === 'too_small' ? 'at least' : 'at most';
   if (issue.origin === 'string') return `must have ${side} ${limit} characters`;
-  if (issue.origin === 'array') return `must have ${side} ${limit} entries`;
+  if (issue.origin === 'array') return `must have ${side} ${limit} ${limit === '1' ? 'entry' : 'entries'}`;
   return `must be ${expectation(schema)}`;
 }
 

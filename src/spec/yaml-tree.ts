@@ -36,8 +36,6 @@ export const treeLimits = { depth: 24, nodes: 50_000, problems: 20 } as const;
 
 /** Open collections while tokens come in; above any document that `treeLimits.depth` lets through. */
 const maxOpenTokens = 2 * treeLimits.depth;
-/** One slip makes the parser stumble again and again; only its first complaints help. */
-const maxSyntaxErrors = 3;
 
 const tooDeep = `Nested deeper than ${treeLimits.depth} levels`;
 const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype']);
@@ -72,7 +70,8 @@ class TreeReader {
   read(): Tree | null {
     const document = this.#compose();
     if (!document || this.problems.length > 0) return null;
-    for (const error of document.errors.slice(0, maxSyntaxErrors)) this.#syntaxProblem(error);
+    // One slip makes the parser stumble again and again: only its first complaint helps.
+    if (document.errors[0]) this.#syntaxProblem(document.errors[0]);
     if (this.problems.length > 0 || !document.contents) return null;
     try {
       return this.#node(document.contents, this.#position(0), 0);
@@ -130,7 +129,7 @@ class TreeReader {
     const tab = error.code === 'TAB_AS_INDENT';
     const sentence = tab
       ? 'A tab indents this line; YAML indents with spaces only'
-      : `${capital(error.message.split('\n')[0] ?? '')}`;
+      : capital(error.message.split('\n')[0] ?? '').replace(/(["'])quote$/, '$1');
     this.#problem(specErrors['yaml-syntax'], error.pos[0], sentence);
   }
 

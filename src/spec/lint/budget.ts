@@ -20,7 +20,7 @@ export function lintBudget({ spec, at }: LintContext): Finding[] {
       if (cost.failureMs <= budgetMs) return [];
       const sentence =
         `services.${service.name}: ${formatShare(objective.targetShare)} over ${formatDurationMs(objective.windowMs)} leaves ` +
-        `${formatDurationMs(Math.round(budgetMs / 100) * 100)} of failure; ${cost.says} costs ${formatShare(cost.failureMs / budgetMs, 0)} of it`;
+        `${formatDurationMs(rounded(budgetMs))} of failure; ${cost.says} costs ${formatShare(cost.failureMs / budgetMs, 0)} of it`;
       return [
         warningFinding(
           specWarnings['target-below-rollback'],
@@ -52,4 +52,9 @@ function worstCost(policy: PolicySpec): Cost {
     says: `${formatShare(instant.errorShare)} of failures, just below \`instant\`, until \`sustained\` (${formatDurationMs(sustainedMs)}) ends them`,
   };
   return gross.failureMs >= partial.failureMs ? gross : partial;
+}
+
+/** To 100 ms where that is enough. */
+function rounded(durationMs: number): number {
+  return durationMs < 10_000 ? durationMs : Math.round(durationMs / 100) * 100;
 }

@@ -39,10 +39,15 @@ export function requestsToProve(claim: Claim): number {
  * (Hanley and Lippman-Hand, JAMA 249, 1983).
  */
 export function requestsToShow(limitShare: number): number {
-  return Math.ceil(3 / limitShare - 1e-9);
+  return ceilSafely(3 / limitShare);
 }
 
 /** Requests for which a quantile is more than its few largest values: 20 beyond it. */
 export function requestsForQuantile(quantile: number): number {
-  return Math.ceil(20 / (1 - quantile) - 1e-9);
+  return ceilSafely(20 / (1 - quantile));
+}
+
+/** 1 - 0.9999 is not quite 0.0001; what is a whole number but for rounding stays one. */
+function ceilSafely(value: number): number {
+  return Math.ceil(value * (1 - 1e-9));
 }
