@@ -34,6 +34,10 @@ const FLUSH_EVERY_MS = 5000;
 /** Two equal exposure readings this far apart mean that nothing reaches the canary any more. */
 const ZERO_CONFIRM_MS = 1000;
 
+const SETTLE_POLL_MS = 20;
+/** Refusals of the data plane that trying again does not mend. */
+const FINAL_FAILURES = new Set(['traffic/port-in-use', 'traffic/invalid-table']);
+
 export interface ControllerParts {
   spec: Spec;
   ledger: Ledger;
@@ -70,6 +74,8 @@ export interface Controller {
   observed(): DataPlaneState | null;
   /** Why traffic is not in step with the decisions; null when it is. */
   trafficProblem(): string | null;
+  /** Resolves when the first table is in force; rejects with what the data plane refused, or after `withinMs`. */
+  settled(withinMs: number): Promise<void>;
   /** Decisions that took effect but could not be recorded yet. */
   lateCount(): number;
   subscribe(listener: () => void): () => void;
@@ -221,6 +227,15 @@ export function createController(parts: ControllerParts): Controller {
     fleet: () => store.fleet(),
     observed: () => lane.observed(),
     trafficProblem: () => lane.problem(),
+    async settled(withinMs) {
+      const deadlineMs = clock.monoMs() + withinMs;
+      while (!lane.inForce()) {
+        const failure = lane.failure();
+        if (failure instanceof DavyError && FINAL_FAILURES.has(failure.code)) throw failure;
+        if (clock.monoMs() > deadlineMs) throw failure ?? new Error(lane.problem() ?? 'traffic is not in step');
+        await sleep(clock, SETTLE_POLL_MS);
+      }
+    },
     lateCount: () => store.lateCount(),
     subscribe: (listener) => store.subscribe(listener),
     async request(command, caller) {

@@ -35,6 +35,8 @@ export interface TrafficLane {
   observed(): DataPlaneState | null;
   /** Why the data plane is not in step, for people; null when it is. */
   problem(): string | null;
+  /** What the last failed pass threw; null after a pass that succeeded. */
+  failure(): unknown;
   start(): void;
   stop(): Promise<void>;
 }
@@ -47,6 +49,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   let recorded = -1;
   let state: DataPlaneState | null = null;
   let problem: string | null = 'not connected yet';
+  let failure: unknown = null;
   let renewedAtMs = Number.NEGATIVE_INFINITY;
   let running: Promise<void> | null = null;
   let again = false;
@@ -81,6 +84,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
       throw new Error(`generation ${state.generation} is in force, not ${generation}`);
     confirmed = generation;
     problem = null;
+    failure = null;
     await parts.onApplied();
     if (recorded !== generation) {
       recorded = generation;
@@ -104,6 +108,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
       return;
     }
     problem = null;
+    failure = null;
     await parts.onObserved(state);
   }
 
@@ -124,6 +129,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
       }
     } catch (error) {
       problem = messageOf(error);
+      failure = error;
       confirmed = -1;
       state = null;
       if (isStale(error)) await overtake();
@@ -165,6 +171,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
     },
     observed: () => state,
     problem: () => problem,
+    failure: () => failure,
     start: () => void loop(),
     async stop() {
       stopped.abort();

@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pino } from 'pino';
+import { judge } from './analysis/tep-judge.ts';
+import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
+import { verifyLedger } from './ledger/verify.ts';
+import { systemClock } from './lib/clock.ts';
+import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
+import type { Log } from './lib/log.ts';
+import { connectGatewayMetrics } from './metrics/gateway-source.ts';
+import { type Controller, createController } from './release/controller.ts';
+import { startServer } from './server/server.ts';
+import type { Spec } from './spec/model.ts';
+import { connectGateway } from './traffic/gateway-driver.ts';
+import { type GatewayProcess, superviseGateway } from './traffic/gateway-process.ts';
+import { VERSION } from './version.ts';
+import { openWorkloads } from './workloads/supervisor.ts';
+import type { Workloads } from './workloads/workloads.ts';
+
+/** A gateway that does not take the first table in this time will not take it at all. */
+const FIRST_TABLE_WITHIN_MS = 15_000;
+
+export interface AppOptions {
+  spec: Spec;
+  dataDir: string;
+  host: string;
+  port: number;
+  env: Record<string, string | undefined>;
+  /** Talk for people: what is being started, and what went wrong. */
+  say: (line: string) => void;
+}
+
+/** A running Davy: the parts that its own commands (the demo) use directly. */
+export interface App {
+  url: string;
+  token: string;
+  dataDir: string;
+  controller: Controller;
+  workloads: Workloads;
+  gateway: GatewayProcess;
+  ledger: FileLedger;
+  /** Drains everything, or lets go of it so that the next controller adopts it. */
+  stop(options?: { leaveRunning?: boolean }): Promise<void>;
+}
+
+/** The one place where rooms are wired together. Starting means: replay, compare with the world, converge. */
+export async function openApp(options: AppOptions): Promise<App> {
+  const { spec, dataDir, say, env } = options;
+  const runDir = join(dataDir, 'run');
+  const logDir = join(dataDir, 'log');
+  for (const folder of [runDir, logDir]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const log = fileLog(logDir);
+  const clock = systemClock;
+  const ledgerDir = join(dataDir, 'ledger');
+  const closers: (() => Promise<unknown>)[] = [];
+  const leave = { running: true };
+
+  try {
+    const ledger = await openFileLedger({
+      dir: ledgerDir,
+      system: spec.system,
+      writerId: `ctl-${process.pid}`,
+      clock,
+      onNotice: (message) => log.warn({}, message),
+    });
+    closers.push(() => ledger.close());
+    if (ledger.recovery) say(`ledger: repaired after an unclean stop; ${ledger.head().size} records`);
+
+    // Closed in reverse: the gateway finishes its requests before the instances that answer them go away.
+    const workloads = openWorkloads({
+      spec,
+      runDir,
+      logDir,
+      baseDir: dirname(spec.source.file),
+      clock,
+      log: (sentence) => log.info({}, sentence),
+    });
+    closers.push(() => workloads.stop({ leaveRunning: leave.running }));
+
+    const gateway = await superviseGateway({ runDir, logDir, clock, log });
+    closers.push(() => gateway.stop({ leaveRunning: leave.running }));
+    const traffic = connectGateway({ runDir });
+    closers.push(() => traffic.close());
+    const metrics = connectGatewayMetrics({ runDir });
+    closers.push(() => metrics.close());
+
+    const { dataPlane } = traffic;
+    const controller = createController({ spec, ledger, dataPlane, metrics, workloads, judge, clock, log });
+    const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
+    const server = await startServer(
+      {
+        spec,
+        controller,
+        workloads,
+        ledger,
+        clock,
+        log,
+        gatewayMetrics: () => metrics.text(),
+        verifyLedger: () => verifyLedger(ledgerDir),
+      },
+      { host: options.host, port: options.port, token, tokenWasChosen: env.DAVY_TOKEN !== undefined, version: VERSION },
+    );
+    closers.push(() => server.close());
+    const port = Number(new URL(server.url).port);
+    publishEndpoint(port, { url: server.url, token, dataDir, pid: process.pid }, env);
+    closers.push(async () => withdrawEndpoint(port, env));
+
+    const tellProblems = problemTeller(workloads, say);
+    closers.push(async () => tellProblems());
+    await controller.start();
+    closers.push(() => controller.stop());
+    await workloads.start();
+    await controller.settled(FIRST_TABLE_WITHIN_MS);
+
+    return {
+      url: server.url,
+      token,
+      dataDir,
+      controller,
+      workloads,
+      gateway,
+      ledger,
+      async stop({ leaveRunning = false } = {}) {
+        leave.running = leaveRunning;
+        await closeAll(closers);
+      },
+    };
+  } catch (error) {
+    leave.running = false;
+    await closeAll(closers);
+    throw error;
+  }
+}
+
+/** Last opened, first closed. One part that cannot close does not keep the others open. */
+async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const close of closers.splice(0).reverse()) await close().catch((error) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Says once what is wrong with an instance, and again only when that changes. */
+function problemTeller(workloads: Workloads, say: (line: string) => void): () => void {
+  const told = new Map<string, string>();
+  return workloads.subscribe(() => {
+    for (const { id, phase, problem } of workloads.list()) {
+      const text = problem === null ? phase : `${phase}: ${problem}`;
+      if (told.get(id) === text) continue;
+      told.set(id, text);
+      if (problem !== null || phase === 'ready') say(`${id}: ${text}`);
+    }
+  });
+}
+
+function fileLog(logDir: string): Log {
+  return pino(
+    { level: 'info', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: join(logDir, 'controller.log'), sync: false, mkdir: true }),
+  );
+}

@@ -1,0 +1,53 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { openApp } from '../app.ts';
+import { messageOf } from '../lib/error.ts';
+import { loadSpec } from '../spec/load.ts';
+import { portNumber } from './api-client.ts';
+import type { CliIo } from './io.ts';
+
+interface ControllerOptions {
+  data: string;
+  host: string;
+  port: number;
+}
+
+/**
+ * `controller`: the process that `up` supervises; not for people. Its parent asks it to stop with a message, and when
+ * the parent dies it lets go of everything, so that the next `up` finds gateway and instances running and adopts them.
+ */
+export function register(program: Command, io: CliIo): void {
+  program
+    .command('controller', { hidden: true })
+    .argument('<file>')
+    .requiredOption('--data <dir>')
+    .requiredOption('--host <host>')
+    .requiredOption('--port <port>', 'port', portNumber)
+    .action(async (file: string, options: ControllerOptions) => {
+      const stop = stopRequest();
+      const { spec } = await loadSpec(resolve(io.cwd, file));
+      const app = await openApp({
+        spec,
+        dataDir: options.data,
+        host: options.host,
+        port: options.port,
+        env: io.env,
+        say: (line) => io.say(`${line}\n`),
+      });
+      process.send?.({ ready: { url: app.url, token: app.token } });
+      const how = await stop;
+      if (how === 'drain') io.say('stopping: draining the gateway and the instances …\n');
+      await app
+        .stop({ leaveRunning: how === 'let-go' })
+        .catch((error) => io.say(`while stopping: ${messageOf(error)}\n`));
+      process.disconnect?.();
+    });
+}
+
+function stopRequest(): Promise<'drain' | 'let-go'> {
+  return new Promise((resolve) => {
+    process.once('message', () => resolve('drain'));
+    process.once('disconnect', () => resolve('let-go'));
+    process.once('SIGTERM', () => resolve('drain'));
+  });
+}

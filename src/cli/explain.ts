@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import { type Explanation, explainRelease } from '../release/explain.ts';
+import type { ReleaseDoc } from '../server/schemas.ts';
+import { connect, connectionOptions } from './api-client.ts';
+import type { CliIo } from './io.ts';
+import { outputOption, printJson } from './output.ts';
+import { columns, printable, styleFor } from './style.ts';
+
+/** `explain`: the decision in a sentence, then its inputs. */
+export function register(program: Command, io: CliIo): void {
+  const command = program
+    .command('explain')
+    .description('why a release is where it is: the decision in a sentence, then its inputs')
+    .argument('<release>', 'for example service-b-2');
+  outputOption(connectionOptions(command)).action(
+    async (id: string, options: { port: number; url?: string; output: string }) => {
+      const release = await connect(options, io).get<ReleaseDoc>(`/api/v1/releases/${encodeURIComponent(id)}`);
+      const explanation = explainRelease(release);
+      if (options.output === 'json') printJson(io, { release, ...explanation });
+      else io.out(renderExplanation(explanation, io.color));
+    },
+  );
+}
+
+export function renderExplanation(explanation: Explanation, color: boolean): string {
+  const style = styleFor(color);
+  const lines = [style.bold(printable(explanation.sentence)), ''];
+  lines.push(columns(explanation.facts.map(([label, value]) => [style.dim(label), printable(value)])));
+  if (explanation.evidence.length > 0) {
+    const head = ['metric', 'canary', 'stable', 'evidence', 'budget', ''].map((text) => style.dim(text));
+    lines.push('', columns([head, ...explanation.evidence.map((row) => row.map(printable))]));
+  }
+  lines.push('', `next: ${explanation.next}`);
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,15 @@
+import { type Command, Option } from 'commander';
+import type { CliIo } from './io.ts';
+
+/** Every JSON document that a command prints carries this version; it changes when a field changes its meaning. */
+export const SCHEMA_VERSION = 1;
+
+export function outputOption(command: Command): Command {
+  return command.addOption(
+    new Option('-o, --output <format>', 'how to print the data').choices(['text', 'json']).default('text'),
+  );
+}
+
+export function printJson(io: CliIo, document: Record<string, unknown>): void {
+  io.out(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...document }, null, 2)}\n`);
+}

@@ -1,0 +1,88 @@
+import type { Command } from 'commander';
+import { sleep } from '../lib/clock.ts';
+import { formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
+import type { FleetDoc, ReleaseDoc } from '../server/schemas.ts';
+import { connect, connectionOptions } from './api-client.ts';
+import { bar } from './bars.ts';
+import type { CliIo } from './io.ts';
+import { outputOption, printJson } from './output.ts';
+import { createScreen } from './screen.ts';
+import { columns, printable, type Style, styleFor } from './style.ts';
+
+const REFRESH_MS = 500;
+const RECENT_RELEASES = 8;
+
+/** `status`: what runs and what is being released; `-w` keeps looking. */
+export function register(program: Command, io: CliIo): void {
+  const command = program
+    .command('status')
+    .description('services, instances and releases')
+    .option('-w, --watch', 'keep watching until Ctrl-C');
+  outputOption(connectionOptions(command)).action(
+    async (options: { port: number; url?: string; watch?: boolean; output: string }) => {
+      const api = connect(options, io);
+      const read = (): Promise<FleetDoc> => api.get<FleetDoc>('/api/v1/fleet');
+      if (options.watch) return watch(read, options.output, io);
+      const fleet = await read();
+      if (options.output === 'json') io.out(`${JSON.stringify(fleet, null, 2)}\n`);
+      else io.out(`${renderFleet(fleet, styleFor(io.color))}\n`);
+    },
+  );
+}
+
+async function watch(read: () => Promise<FleetDoc>, output: string, io: CliIo): Promise<void> {
+  const screen = createScreen(io);
+  let seen = '';
+  while (!io.signal.aborted) {
+    const fleet = await read();
+    if (output === 'json') printJson(io, { fleet });
+    else if (io.interactive) screen.draw(renderFleet(fleet, styleFor(io.color)).split('\n'));
+    else {
+      const text = renderFleet({ ...fleet, nowMs: 0 }, styleFor(false));
+      if (text !== seen) io.out(`${text}\n\n`);
+      seen = text;
+    }
+    await sleep(io.clock, REFRESH_MS, io.signal).catch(() => {});
+  }
+  screen.end();
+}
+
+export function renderFleet(fleet: FleetDoc, style: Style): string {
+  const lines = [
+    `${style.bold(printable(fleet.system))}   ledger ${fleet.ledger.size} records   routing ${fleet.traffic.generation}`,
+  ];
+  if (fleet.traffic.problem) lines.push(style.warn(`traffic is not in step: ${printable(fleet.traffic.problem)}`));
+  if (fleet.ledger.late > 0) lines.push(style.warn(`${fleet.ledger.late} records wait for the ledger`));
+  lines.push('', columns(fleet.services.map((service) => serviceRow(service, style))));
+  const problems = fleet.services.flatMap((service) =>
+    service.instances.filter((instance) => instance.problem !== null),
+  );
+  for (const { id, problem } of problems) lines.push(`  ${style.warn(printable(id))}: ${printable(problem ?? '')}`);
+  const releases = fleet.releases.slice(0, RECENT_RELEASES);
+  if (releases.length === 0) lines.push('', 'No release yet: `davy release SERVICE VERSION --reason …` starts one.');
+  else lines.push('', columns(releases.map((release) => releaseRow(release, style))));
+  return lines.join('\n');
+}
+
+function serviceRow(service: FleetDoc['services'][number], style: Style): string[] {
+  const ready = new Map<string, [number, number]>();
+  for (const { version, phase } of service.instances) {
+    const [up, all] = ready.get(version) ?? [0, 0];
+    ready.set(version, [up + (phase === 'ready' ? 1 : 0), all + 1]);
+  }
+  const versions = [...ready].map(([version, [up, all]]) => `${version} ${up}/${all}`).join('  ');
+  const weight = (service.effectiveWeightBp ?? 0) / 10_000;
+  const canary = service.canary ? `${bar(weight, 20)} ${formatShare(weight)} to ${service.canary}` : '';
+  return [style.bold(printable(service.name)), `:${service.listenPort}`, `stable ${service.stable}`, versions, canary];
+}
+
+function releaseRow(release: ReleaseDoc, style: Style): string[] {
+  const step = release.steps[release.step];
+  const left = step ? Math.max(0, step.holdMs - release.heldMs) : 0;
+  const paint = release.verdict === 'FAIL' ? style.bad : release.verdict === 'PASS' ? style.good : style.warn;
+  const active = release.endedAtMs === null;
+  const where =
+    active && step ? `${formatWeightBp(step.weightBp)}, ${formatDurationMs(Math.round(left / 1000) * 1000)} left` : '';
+  const why = release.paused?.reason ?? release.held?.reason ?? release.endReason ?? release.judgement?.reason ?? '';
+  return [release.id, release.version, release.phase, paint(release.verdict), where, printable(why)];
+}
