@@ -1,0 +1,107 @@
+import { createConnection, type Socket } from 'node:net';
+import { type Answer, ResponseReader } from './response-reader.ts';
+
+/** How a request without an answer ended. */
+export type TransportFailure = 'connect' | 'reset' | 'bad-response';
+
+export interface ConnectionEvents {
+  answer(connection: Connection, answer: Answer): void;
+  /** `unsent`: the server closed an idle connection just as it was used again; nothing was processed. */
+  failed(connection: Connection, failure: TransportFailure, unsent: boolean): void;
+  /** Closed while idle. */
+  closed(connection: Connection): void;
+}
+
+export interface OutgoingRequest {
+  bytes: Buffer;
+  noBody: boolean;
+  keepBody: boolean;
+}
+
+/** One keep-alive connection that carries one request at a time. Node's own HTTP client costs four times as much. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #reader: ResponseReader;
+  readonly #events: ConnectionEvents;
+  #busy = false;
+  #connected = false;
+  #served = 0;
+  #over = false;
+
+  constructor(address: { host: string; port: number }, buffer: Buffer, events: ConnectionEvents) {
+    this.#events = events;
+    this.#reader = new ResponseReader((answer) => this.#answered(answer));
+    this.#socket = createConnection({
+      ...address,
+      noDelay: true,
+      onread: {
+        buffer,
+        callback: (bytesRead) => {
+          this.#received(buffer.subarray(0, bytesRead));
+          return true;
+        },
+      },
+    });
+    this.#socket.once('connect', () => {
+      this.#connected = true;
+    });
+    this.#socket.once('end', () => this.#ended());
+    this.#socket.once('error', () => this.#lost());
+    this.#socket.once('close', () => this.#lost());
+  }
+
+  send(request: OutgoingRequest): void {
+    this.#busy = true;
+    this.#reader.expectNoBody = request.noBody;
+    this.#reader.keepBody = request.keepBody;
+    this.#socket.write(request.bytes);
+  }
+
+  /** Gives up: no further event follows. */
+  destroy(): void {
+    this.#over = true;
+    this.#socket.destroy();
+  }
+
+  #received(bytes: Buffer): void {
+    if (this.#over) return;
+    try {
+      this.#reader.push(bytes);
+    } catch {
+      this.#fail('bad-response', false);
+    }
+  }
+
+  #answered(answer: Answer): void {
+    if (!this.#busy) {
+      // An answer that nobody asked for: the connection cannot be trusted any more.
+      this.#fail('bad-response', false);
+      return;
+    }
+    this.#busy = false;
+    this.#served++;
+    if (!answer.keepAlive) {
+      this.#over = true;
+      this.#socket.end();
+    }
+    this.#events.answer(this, answer);
+  }
+
+  #ended(): void {
+    if (this.#over || !this.#reader.end()) this.#lost();
+  }
+
+  #lost(): void {
+    if (this.#over) return;
+    if (this.#connected) this.#fail('reset', this.#served > 0 && !this.#reader.begun);
+    else this.#fail('connect', false);
+  }
+
+  #fail(failure: TransportFailure, unsent: boolean): void {
+    if (this.#over) return;
+    const wasBusy = this.#busy;
+    this.destroy();
+    if (wasBusy) this.#events.failed(this, failure, unsent);
+    else this.#events.closed(this);
+  }
+}

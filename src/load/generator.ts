@@ -1,0 +1,260 @@
+import { performance } from 'node:perf_hooks';
+import { createArrivals, createPick, seededRandom } from './arrivals.ts';
+import type { OutgoingRequest } from './connection.ts';
+import { ConnectionPool, type Job } from './connection-pool.ts';
+import { createLatencyHistogram, encodeHistogram, latencyFigures, recordMs } from './figures.ts';
+import { checkPlan, type LoadPlan, type LoadTarget } from './plan.ts';
+import { invalidReasons, type LoadLive, type LoadResult } from './result.ts';
+import { createTally, judgeAnswer, type Outcome, type Tally, tallyOutcome, targetFigures } from './tally.ts';
+
+export interface LoadRun {
+  /** Sends nothing more; what is under way may still end. */
+  stop(): void;
+  /** Figures since the call before. */
+  live(): LoadLive;
+  /** Resolves when every request has an outcome. */
+  done: Promise<LoadResult>;
+}
+
+const sweepMs = 20;
+/** Pause of a closed-model connection after a failure, so that a dead service is not hammered. */
+const failurePauseMs = 10;
+
+/** Runs a plan in this process. Rejects nothing while it runs: failures are figures. Throws `load/bad-plan` at once. */
+export function runLoad(plan: LoadPlan): LoadRun {
+  const generator = new Generator(checkPlan(plan));
+  return { stop: () => generator.stop(), live: () => generator.live(), done: generator.done };
+}
+
+class Generator {
+  readonly #plan: LoadPlan;
+  readonly #startMs = performance.now();
+  readonly #pools: ConnectionPool[];
+  readonly #poolOf: ConnectionPool[];
+  readonly #requests: OutgoingRequest[];
+  readonly #pick: () => number;
+  readonly #nextArrival: () => number | null;
+  readonly #all: Tally = createTally();
+  readonly #perTarget: Tally[];
+  readonly #service = createLatencyHistogram();
+  readonly #lag = createLatencyHistogram();
+  readonly #finished = Promise.withResolvers<LoadResult>();
+  readonly #sweep: NodeJS.Timeout;
+  #pacer: NodeJS.Timeout | undefined;
+  #cpuAtMeasuring: NodeJS.CpuUsage | null = null;
+  #endMs: number | null = null;
+  #offered = 0;
+  #sent = 0;
+  #dropped = 0;
+  #answeredInTime = 0;
+  #window = freshWindow(performance.now());
+
+  constructor(plan: LoadPlan) {
+    const random = seededRandom(plan.seed);
+    this.#plan = plan;
+    const byOrigin = new Map(plan.targets.map((target) => [originOf(target), this.#createPool(target)]));
+    this.#pools = [...byOrigin.values()];
+    this.#poolOf = plan.targets.map((target) => byOrigin.get(originOf(target))!);
+    this.#requests = plan.targets.map(encodeRequest);
+    this.#perTarget = plan.targets.map(createTally);
+    this.#pick = createPick(
+      plan.targets.map((target) => target.weight),
+      random,
+    );
+    this.#nextArrival =
+      plan.model.kind === 'open' ? createArrivals(plan.model.arrivals, plan.model.stages, random) : () => null;
+    this.#sweep = setInterval(() => this.#sweepOnce(), sweepMs);
+    if (plan.model.kind === 'open') this.#pace(this.#nextArrival());
+    else this.#saturate(plan.model.connections, plan.model.durationMs);
+  }
+
+  get done(): Promise<LoadResult> {
+    return this.#finished.promise;
+  }
+
+  stop(): void {
+    clearTimeout(this.#pacer);
+    this.#endMs ??= performance.now();
+  }
+
+  live(): LoadLive {
+    const nowMs = performance.now();
+    const window = this.#window;
+    this.#window = freshWindow(nowMs);
+    const at = (percentile: number): number | null =>
+      window.requests === 0 ? null : window.response.getValueAtPercentile(percentile) / 1000;
+    return {
+      elapsedMs: nowMs - this.#startMs,
+      intervalMs: nowMs - window.sinceMs,
+      offered: window.offered,
+      requests: window.requests,
+      errors: window.errors,
+      outstanding: this.#outstanding(),
+      ...{ p50Ms: at(50), p95Ms: at(95), p99Ms: at(99) },
+      lagMaxMs: window.lagMaxMs,
+    };
+  }
+
+  #createPool(target: LoadTarget): ConnectionPool {
+    const { hostname, port } = new URL(target.url);
+    const address = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) };
+    return new ConnectionPool(address, this.#plan.maxConnections, () => performance.now(), {
+      answered: (job, answer) => {
+        this.#finish(job, judgeAnswer(answer, this.#plan.targets[job.target]!.check));
+        this.#again(0);
+      },
+      failed: (job, failure) => {
+        this.#finish(job, { error: failure, status: null });
+        this.#again(failurePauseMs);
+      },
+    });
+  }
+
+  /** Sends everything that is due, then sleeps until the next arrival. Timers are whole milliseconds; the lag shows it. */
+  #pace(next: number | null): void {
+    let dueMs = next;
+    while (dueMs !== null && this.#startMs + dueMs <= performance.now()) {
+      this.#arrive(this.#startMs + dueMs);
+      dueMs = this.#nextArrival();
+    }
+    if (this.#endMs !== null) return;
+    if (dueMs === null) {
+      // The schedule's own end, not the moment when it was noticed.
+      this.#endMs = this.#startMs + planDurationMs(this.#plan);
+      return;
+    }
+    const waitMs = this.#startMs + dueMs - performance.now();
+    this.#pacer = setTimeout(() => this.#pace(dueMs), Math.max(0, Math.floor(waitMs)));
+  }
+
+  #saturate(connections: number, durationMs: number): void {
+    for (let i = 0; i < connections; i++) this.#arrive(performance.now());
+    this.#pacer = setTimeout(() => this.stop(), durationMs);
+  }
+
+  /** The closed model's next request. */
+  #again(pauseMs: number): void {
+    if (this.#plan.model.kind !== 'closed' || this.#endMs !== null) return;
+    if (pauseMs === 0) this.#arrive(performance.now());
+    else setTimeout(() => this.#endMs === null && this.#arrive(performance.now()), pauseMs);
+  }
+
+  #arrive(intendedMs: number): void {
+    const nowMs = performance.now();
+    this.#window.offered++;
+    this.#window.lagMaxMs = Math.max(this.#window.lagMaxMs, nowMs - intendedMs);
+    const measured = this.#isMeasured(intendedMs);
+    if (measured) {
+      this.#cpuAtMeasuring ??= process.cpuUsage();
+      this.#offered++;
+      recordMs(this.#lag, nowMs - intendedMs);
+    }
+    if (this.#outstanding() >= this.#plan.maxOutstanding) {
+      if (measured) this.#dropped++;
+      return;
+    }
+    const target = this.#pick();
+    const request = this.#requests[target]!;
+    this.#poolOf[target]!.submit({ target, intendedMs, sentMs: nowMs, request, resent: false });
+  }
+
+  #isMeasured(intendedMs: number): boolean {
+    return intendedMs - this.#startMs >= this.#plan.warmupMs;
+  }
+
+  #finish(job: Job, outcome: Outcome): void {
+    const nowMs = performance.now();
+    const responseMs = nowMs - job.intendedMs;
+    this.#window.requests++;
+    if (outcome.error !== null) this.#window.errors++;
+    recordMs(this.#window.response, responseMs);
+    if (!this.#isMeasured(job.intendedMs)) return;
+    this.#sent++;
+    tallyOutcome(this.#all, outcome, responseMs);
+    tallyOutcome(this.#perTarget[job.target]!, outcome, responseMs);
+    recordMs(this.#service, nowMs - job.sentMs);
+    if (outcome.status !== null && (this.#endMs === null || nowMs <= this.#endMs)) this.#answeredInTime++;
+  }
+
+  #sweepOnce(): void {
+    const nowMs = performance.now();
+    for (const pool of this.#pools) {
+      for (const job of pool.expire(nowMs, this.#plan.timeoutMs)) {
+        this.#finish(job, { error: 'timeout', status: null });
+        this.#again(failurePauseMs);
+      }
+    }
+    if (this.#endMs === null || this.#outstanding() > 0) return;
+    clearInterval(this.#sweep);
+    for (const pool of this.#pools) pool.close();
+    this.#finished.resolve(this.#result(this.#endMs));
+  }
+
+  #outstanding(): number {
+    let total = 0;
+    for (const pool of this.#pools) total += pool.outstanding;
+    return total;
+  }
+
+  #result(endMs: number): LoadResult {
+    const { model, seed, warmupMs } = this.#plan;
+    const measuredMs = Math.max(1, endMs - this.#startMs - warmupMs);
+    const perSecond = (count: number): number => count / (measuredMs / 1000);
+    const kind = model.kind === 'open' ? (`open/${model.arrivals}` as const) : 'closed';
+    const lag = latencyFigures(this.#lag);
+    const cpuShare = this.#cpuShare(performance.now() - this.#startMs - warmupMs);
+    const lagP99Ms = lag.quantiles.p99.ms;
+    const { offered, dropped } = { offered: this.#offered, dropped: this.#dropped };
+    const reasons = invalidReasons({ model: kind, lagP99Ms, cpuShare, offered, dropped });
+    return {
+      schemaVersion: 1,
+      validity: { verdict: reasons.length === 0 ? 'VALID' : 'INVALID', reasons },
+      ...{ model: kind, seed, durationMs: endMs - this.#startMs, warmupMs },
+      offeredPerSecond: perSecond(offered),
+      sentPerSecond: perSecond(this.#sent),
+      achievedPerSecond: perSecond(this.#answeredInTime),
+      dropped,
+      counts: this.#all.counts,
+      response: latencyFigures(this.#all.response),
+      service: latencyFigures(this.#service),
+      ...{ lag, cpuShare },
+      targets: this.#perTarget.map((tally, i) => targetFigures(this.#plan.targets[i]!.name, tally)),
+      histogram: encodeHistogram(this.#all.response),
+    };
+  }
+
+  #cpuShare(wallMs: number): number {
+    if (this.#cpuAtMeasuring === null) return 0;
+    const used = process.cpuUsage(this.#cpuAtMeasuring);
+    return (used.user + used.system) / 1000 / Math.max(1, wallMs);
+  }
+}
+
+/** What `live` shows and then forgets. */
+function freshWindow(sinceMs: number) {
+  return { sinceMs, offered: 0, requests: 0, errors: 0, lagMaxMs: 0, response: createLatencyHistogram() };
+}
+
+export function planDurationMs(plan: LoadPlan): number {
+  if (plan.model.kind === 'closed') return plan.model.durationMs;
+  return plan.model.stages.reduce((sum, stage) => sum + stage.durationMs, 0);
+}
+
+const originOf = (target: LoadTarget): string => new URL(target.url).origin;
+
+function encodeRequest(target: LoadTarget): OutgoingRequest {
+  const url = new URL(target.url);
+  const body = target.body === null ? null : Buffer.from(target.body);
+  const lines = [
+    `${target.method} ${url.pathname}${url.search} HTTP/1.1`,
+    `host: ${url.host}`,
+    ...Object.entries({ 'user-agent': 'davy-load', ...target.headers }).map(([name, value]) => `${name}: ${value}`),
+    ...(body === null ? [] : [`content-length: ${body.length}`]),
+  ];
+  const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+  return {
+    bytes: body === null ? head : Buffer.concat([head, body]),
+    noBody: target.method === 'HEAD',
+    keepBody: typeof target.check?.bodyIncludes === 'string',
+  };
+}

@@ -1,0 +1,46 @@
+import { createLatencyHistogram, type LatencyHistogram, latencyFigures, recordMs } from './figures.ts';
+import type { AnswerCheck } from './plan.ts';
+import type { Answer } from './response-reader.ts';
+import type { LoadCounts, LoadErrorClass, LoadResult } from './result.ts';
+
+/** How one request ended. */
+export interface Outcome {
+  /** Null for a good answer. */
+  error: LoadErrorClass | null;
+  /** Null without an answer. */
+  status: number | null;
+}
+
+export function judgeAnswer(answer: Answer, check: AnswerCheck | null): Outcome {
+  const { status } = answer;
+  const expected = check?.statuses ? check.statuses.includes(status) : status < 400;
+  if (!expected) {
+    const error = status >= 500 ? 'status-5xx' : status >= 400 ? 'status-4xx' : 'check';
+    return { status, error };
+  }
+  const text = check?.bodyIncludes ?? null;
+  return { status, error: text !== null && !answer.body.includes(text) ? 'check' : null };
+}
+
+/** Counts and response times of one group of requests. */
+export interface Tally {
+  counts: LoadCounts;
+  response: LatencyHistogram;
+}
+
+export function createTally(): Tally {
+  return { counts: { requests: 0, ok: 0, errors: {}, statuses: {} }, response: createLatencyHistogram() };
+}
+
+export function tallyOutcome(tally: Tally, outcome: Outcome, responseMs: number): void {
+  const { counts } = tally;
+  counts.requests++;
+  if (outcome.error === null) counts.ok++;
+  else counts.errors[outcome.error] = (counts.errors[outcome.error] ?? 0) + 1;
+  if (outcome.status !== null) counts.statuses[outcome.status] = (counts.statuses[outcome.status] ?? 0) + 1;
+  recordMs(tally.response, responseMs);
+}
+
+export function targetFigures(name: string, tally: Tally): LoadResult['targets'][number] {
+  return { name, ...tally.counts, response: latencyFigures(tally.response) };
+}
