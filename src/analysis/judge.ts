@@ -12,6 +12,21 @@ export interface JudgeSetup {
   policy: PolicySpec;
   stable: string;
   canary: string;
+  /** Stable's traffic before the release, when known: tunes bets, fixes latency edges and dispersion from the start. */
+  history?: StableHistory;
+  /** `off`: evidence is not capped per canary instance (for failures known to be independent). Default `auto`. */
+  guard?: 'auto' | 'off';
+}
+
+/** Counts of stable's recent past, e.g. of the hour before the release. */
+export interface StableHistory {
+  requests: number;
+  errors: number;
+  /** Must equal the ticks' edges, else the history is ignored. */
+  edges: number[];
+  over: number[];
+  /** Sums of the dispersion estimate of the day before. */
+  dispersion?: { a: number; b: number };
 }
 
 /** One look. `tick` is null when the source gave nothing usable, `problem` says why. */
@@ -22,6 +37,8 @@ export interface Look {
   problem?: string;
   stepIndex: number;
   weightBp: WeightBp;
+  /** Requests that a forecast expects in this interval, both versions together; advisory. */
+  forecastRequests?: number;
 }
 
 export interface MetricEvidence {

@@ -1,0 +1,44 @@
+import type { RollbackSpeed, Verdict } from './judge.ts';
+import type { MetricName } from './plan.ts';
+import type { MetricValue } from './weigh.ts';
+
+/** Why a verdict was reached, with the figures that the sentence needs. */
+export type Why =
+  | { kind: 'counting-starts'; problem: string }
+  | { kind: 'no-data'; problem: string; blindMs: number; rolledBack: boolean }
+  | { kind: 'canary-silent'; blindMs: number; looks: number; rolledBack: boolean }
+  | { kind: 'stable-silent'; looks: number }
+  | { kind: 'instant'; requests: number; errors: number; overMs: number }
+  | { kind: 'evidence'; named: MetricName[] }
+  | { kind: 'instance-instant'; instance: string; requests: number; errors: number }
+  | { kind: 'instance-evidence'; instance: string; without: number }
+  | { kind: 'uncorroborated'; without: number }
+  | { kind: 'sustained'; limit: string; forMs: number; requests: number; events: number; share: number }
+  | { kind: 'shared'; limits: string[] }
+  | { kind: 'placebo'; evidence: number }
+  | { kind: 'load-drop'; evidence: number }
+  | { kind: 'safe' }
+  | { kind: 'inconclusive'; waiting: string; rolledBack: boolean }
+  | { kind: 'no-traffic' }
+  | { kind: 'warming-up' }
+  | { kind: 'waiting'; waiting: string };
+
+/** One look in numbers; words are put to it afterwards. */
+export interface Assessment {
+  verdict: Verdict;
+  speed: RollbackSpeed | null;
+  why: Why;
+  total: number;
+  metrics: MetricValue[];
+  promote: Promotion;
+  instance: string | null;
+}
+
+export interface Promotion {
+  passed: boolean;
+  harmBoundShare: number | null;
+  needRequests: number | null;
+  needMs: number | null;
+  /** The first gate that is not passed, for people. */
+  missing: string | null;
+}

@@ -1,0 +1,329 @@
+import { type Arms, addArm, armsOf, emptyArm } from './arms.ts';
+import type { Assessment, Why } from './assessment.ts';
+import { limitEdge } from './edges.ts';
+import { forgetGroup, type InstantFinding, judgeInstant, keepWindow, stableOf } from './instant.ts';
+import type { JudgeSetup, Look, RollbackSpeed, Verdict } from './judge.ts';
+import { dropGroup, evidence } from './mixture.ts';
+import { absoluteName, type Plan, stepOf } from './plan.ts';
+import { activeGroups, fade, worstOf } from './pods.ts';
+import { assessPromotion } from './promotion.ts';
+import { newSafe } from './safe.ts';
+import { newSums, type State } from './state.ts';
+import { adoptEdges, passTime, takeTick } from './step.ts';
+import { newSustained, type SustainedLimit, stepSustained } from './sustained.ts';
+import { problemOf } from './validate-tick.ts';
+import { comparable, hasControl, toleratedErrorShare, type Weighed, weigh } from './weigh.ts';
+
+/** Looks without a single canary request, while stable has some, before the canary counts as unobservable. */
+const SILENT_LOOKS = 3;
+const PLACEBO_UNSTABLE = 20;
+const SPLIT_OK_BELOW = 20;
+/** Evidence left without the suspect: at most this, and the others are innocent. */
+const INNOCENT_BELOW = 3;
+/** ln 1000: an instance is named only when chance explains its part less than once in a thousand times. */
+const STANDS_OUT_NATS = 6.9;
+/** Below this the evidence is not rising: the counts that explain a rise start afresh. */
+const AT_REST = 1.5;
+
+/** A new step: evidence of harm stays, proof of safety and the hold start afresh, and some reserve goes in. */
+export function beginStep(s: State, plan: Plan, step: number): void {
+  s.step = step;
+  s.heldMs = 0;
+  s.elapsedMs = 0;
+  s.looks = 0;
+  s.canarySilent = 0;
+  s.stableSilent = 0;
+  s.boost = true;
+  s.safe = { ...newSafe(), latency: (s.choice?.gates ?? []).map(() => newSafe().errors) };
+  s.sustained = newSustained(1 + plan.quantiles.length);
+  s.instant = [];
+  s.sums = newSums(s.edges?.length ?? 0);
+}
+
+/** One look, written into `s`. */
+export function lookInto(s: State, setup: JudgeSetup, plan: Plan, look: Look): Assessment {
+  if (look.stepIndex !== s.step) beginStep(s, plan, look.stepIndex);
+  const dtMs = countedMs(look.dtMs, plan.gapMs);
+  const control = hasControl(look.weightBp);
+  s.elapsedMs += dtMs;
+  const first = s.looks === 0;
+  s.looks++;
+  passTime(s, plan, dtMs);
+  fade(s.pods, dtMs);
+  const problem = problemWith(s, look);
+  if (problem !== null) return blind(s, plan, dtMs, control, first, problem);
+  const tick = look.tick!;
+  s.lastT = tick.t;
+  adoptEdges(s, setup, tick);
+  const arms = armsOf(tick, plan.stable, plan.canary, plan.policy.warmupMs, s.pods);
+  noteSilence(s, look, arms);
+  if (s.canarySilent >= SILENT_LOOKS) return canarySilent(s, plan, dtMs, control);
+  if (arms.canaryTotal > 0 || arms.stableTotal === 0) s.blindMs = 0;
+  return seen(s, plan, look, arms, Math.min(dtMs, countedMs(tick.dtMs, plan.gapMs)), control);
+}
+
+/** Time is counted only as far as it makes sense: an odd or huge interval proves nothing. */
+function countedMs(dtMs: number, gapMs: number): number {
+  return Number.isFinite(dtMs) && dtMs > 0 ? Math.min(dtMs, gapMs) : 0;
+}
+
+function problemWith(s: State, look: Look): string | null {
+  if (!Number.isFinite(look.weightBp) || look.weightBp < 0 || look.weightBp > 10_000) {
+    return `the weight is ${look.weightBp} basis points`;
+  }
+  if (look.tick === null || look.tick === undefined) return look.problem ?? 'the source gave nothing';
+  const problem = problemOf(look.tick, { lastT: s.lastT, edges: s.edges });
+  // A clock that stepped back costs one look, not the release.
+  if (problem !== null && Number.isFinite(look.tick.t)) s.lastT = look.tick.t;
+  return problem;
+}
+
+function blind(s: State, plan: Plan, dtMs: number, control: boolean, first: boolean, problem: string): Assessment {
+  if (first && s.blindMs === 0) return conclude(s, plan, control, 'continue', { kind: 'counting-starts', problem });
+  s.blindMs += dtMs;
+  const over = s.blindMs >= plan.policy.noData.holdMs && plan.policy.noData.then === 'rollback';
+  const why: Why = { kind: 'no-data', problem, blindMs: s.blindMs, rolledBack: over };
+  if (over) return conclude(s, plan, control, 'rollback', why, 'no-data');
+  return lateOr(s, plan, control, 'usable metrics') ?? conclude(s, plan, control, 'hold', why);
+}
+
+function canarySilent(s: State, plan: Plan, dtMs: number, control: boolean): Assessment {
+  s.blindMs += dtMs;
+  const over = s.blindMs >= plan.policy.noData.holdMs && plan.policy.noData.then === 'rollback';
+  const why: Why = { kind: 'canary-silent', blindMs: s.blindMs, looks: s.canarySilent, rolledBack: over };
+  if (over) return conclude(s, plan, control, 'rollback', why, 'no-data');
+  return lateOr(s, plan, control, 'requests on the canary') ?? conclude(s, plan, control, 'hold', why);
+}
+
+function noteSilence(s: State, look: Look, arms: Arms): void {
+  const silent = arms.canaryTotal === 0 && arms.stableTotal > 0 && look.weightBp > 0;
+  s.canarySilent = silent ? s.canarySilent + 1 : 0;
+  s.stableSilent = arms.stableTotal === 0 && arms.canaryTotal > 0 && hasControl(look.weightBp) ? s.stableSilent + 1 : 0;
+}
+
+function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, control: boolean): Assessment {
+  const guarded = plan.guard === 'auto' && activeGroups(s.pods) >= 2;
+  if (!s.warmed && arms.canary.n > 0) {
+    s.warmed = true;
+    if (arms.young.n > 0 || s.looks > 1) s.boost = true;
+  }
+  takeTick(s, plan, look, arms, control, guarded, dtMs);
+  if (control ? comparable(arms) : arms.canary.n > 0) s.heldMs += dtMs;
+  count(s, arms, dtMs);
+  const weighed = weigh(s, plan, control, guarded);
+  if (weighed.total <= AT_REST) s.rise = newSums(s.edges!.length);
+  const harm = instantHarm(s, plan, arms, dtMs, control, guarded) ?? evidenceHarm(s, plan, weighed);
+  if (harm !== null) return conclude(s, plan, control, harm.verdict, harm.why, harm.speed, weighed, harm.instance);
+  return calm(s, plan, arms, dtMs, control, weighed);
+}
+
+function count(s: State, arms: Arms, dtMs: number): void {
+  for (const sums of [s.sums, s.rise]) {
+    sums.ms += dtMs;
+    addArm(sums.canary, arms.canary);
+    addArm(sums.stable, arms.stable);
+  }
+  const { groups } = s.rise;
+  arms.groups.forEach((arm, g) => {
+    groups[g] ??= emptyArm(arm.over.length);
+    addArm(groups[g], arm);
+  });
+}
+
+interface Harm {
+  verdict: Verdict;
+  speed: RollbackSpeed | null;
+  why: Why;
+  instance: string | null;
+}
+
+function instantHarm(s: State, plan: Plan, arms: Arms, dtMs: number, control: boolean, guarded: boolean): Harm | null {
+  const rule = plan.policy.instant;
+  if (rule === null) return null;
+  keepWindow(s.instant, rule, arms.allGroups, arms.stable, dtMs);
+  const finding: InstantFinding = judgeInstant(s.instant, rule, {
+    tolerated: toleratedErrorShare(s, plan, control, stableOf(s.instant)),
+    nats: Math.log((10 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))),
+    separable: guarded,
+  });
+  if (finding.kind === 'none') return null;
+  if (finding.kind === 'rollback') {
+    const { requests, errors, overMs } = finding;
+    return {
+      verdict: 'rollback',
+      speed: 'instant',
+      why: { kind: 'instant', requests, errors, overMs },
+      instance: null,
+    };
+  }
+  const instance = accuse(s, finding.group);
+  const { requests, errors } = finding;
+  return { verdict: 'pod-fault', speed: null, why: { kind: 'instance-instant', instance, requests, errors }, instance };
+}
+
+function evidenceHarm(s: State, plan: Plan, weighed: Weighed): Harm | null {
+  if (weighed.total < plan.threshold) return null;
+  const { weakest } = weighed;
+  if (weakest === null || weakest.total >= plan.threshold) {
+    const named = weighed.metrics.filter((m) => !m.gated && m.weight * m.evidence >= plan.threshold).map((m) => m.name);
+    return { verdict: 'rollback', speed: 'statistical', why: { kind: 'evidence', named }, instance: null };
+  }
+  if (weakest.total > INNOCENT_BELOW || !standsOut(s, weighed, weakest.group)) {
+    return { verdict: 'hold', speed: null, why: { kind: 'uncorroborated', without: weakest.total }, instance: null };
+  }
+  const instance = accuse(s, weakest.group);
+  const why: Why = { kind: 'instance-evidence', instance, without: weakest.total };
+  return { verdict: 'pod-fault', speed: null, why, instance };
+}
+
+/**
+ * Whether the group's share of the canary's failures (or slow requests) since the evidence began to rise is more than
+ * chance gives it when all instances are alike: the Chernoff bound x KL(share of events || share of requests).
+ */
+function standsOut(s: State, weighed: Weighed, group: number): boolean {
+  const top = weighed.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a));
+  const { canary, groups } = s.rise;
+  const arm = groups[group];
+  if (arm === undefined || canary.n <= 0) return false;
+  const slow = top.name === 'latency' || top.name.startsWith('absolute-p');
+  const edges = slow ? (s.choice?.tested ?? []) : [-1];
+  return edges.some((edge) => {
+    const own = edge < 0 ? arm.x : arm.over[edge]!;
+    const all = edge < 0 ? canary.x : canary.over[edge]!;
+    return all * divergence(own / Math.max(all, 1), arm.n / canary.n) >= STANDS_OUT_NATS;
+  });
+}
+
+/** KL(p || u) of two shares when p is the greater, else 0. */
+function divergence(p: number, u: number): number {
+  if (p <= u || u <= 0) return 0;
+  return p * Math.log(p / u) + (p < 1 ? (1 - p) * Math.log((1 - p) / (1 - u)) : 0);
+}
+
+/** Names the worst instance of a group and takes the group's evidence out: its replacement starts clean. */
+function accuse(s: State, group: number): string {
+  const instance = worstOf(s.pods, group) ?? `group ${group + 1}`;
+  for (const m of [s.errors, s.latency, s.absoluteErrors, ...s.absoluteLatency]) dropGroup(m, group);
+  forgetGroup(s.instant, group);
+  return instance;
+}
+
+function calm(s: State, plan: Plan, arms: Arms, dtMs: number, control: boolean, weighed: Weighed): Assessment {
+  const limits = sustainedLimits(s, plan);
+  stepSustained(s.sustained, limits, plan.policy.sustainedMs, arms.canary, arms.stable, dtMs);
+  const broken = brokenLimit(s, plan, limits, control);
+  if (broken !== null && !broken.shared)
+    return conclude(s, plan, control, 'rollback', broken.why, 'sustained', weighed);
+  const held = reasonToHold(s, plan, weighed, broken);
+  if (held !== null) {
+    return (
+      lateOr(s, plan, control, 'a calm environment', weighed) ?? conclude(s, plan, control, 'hold', held, null, weighed)
+    );
+  }
+  const promotion = assessPromotion(s, plan, control);
+  const step = stepOf(plan, s.step);
+  const splitOk = !control || evidence(s.split, s.reserve) < SPLIT_OK_BELOW;
+  if (promotion.passed && splitOk && s.heldMs >= step.holdMs) {
+    return conclude(s, plan, control, 'advance', { kind: 'safe' }, null, weighed);
+  }
+  const waiting = promotion.missing ?? (splitOk ? 'the rest of the hold' : 'a split that matches the weight');
+  const late = lateOr(s, plan, control, waiting, weighed);
+  if (late !== null) return late;
+  return conclude(s, plan, control, 'continue', whyContinue(arms, waiting), null, weighed);
+}
+
+function whyContinue(arms: Arms, waiting: string): Why {
+  if (arms.canaryTotal === 0 && arms.stableTotal === 0) return { kind: 'no-traffic' };
+  if (arms.canary.n === 0 && arms.young.n > 0) return { kind: 'warming-up' };
+  return { kind: 'waiting', waiting };
+}
+
+function reasonToHold(s: State, plan: Plan, weighed: Weighed, broken: Broken | null): Why | null {
+  if (broken !== null) return { kind: 'shared', limits: [broken.why.limit] };
+  if (weighed.shared.length > 0) return { kind: 'shared', limits: weighed.shared };
+  if (s.stableSilent >= SILENT_LOOKS) return { kind: 'stable-silent', looks: s.stableSilent };
+  const placebo = placeboEvidence(s);
+  if (placebo >= PLACEBO_UNSTABLE) return { kind: 'placebo', evidence: placebo };
+  const load = evidence(s.total.test, s.reserve);
+  return load >= plan.threshold ? { kind: 'load-drop', evidence: load } : null;
+}
+
+function placeboEvidence(s: State): number {
+  const errors = evidence(s.placebo.errors, s.reserve);
+  return s.placebo.latency.s.length === 0 ? errors : (errors + evidence(s.placebo.latency, s.reserve)) / 2;
+}
+
+/** The step ran out of time: what the policy says for that; null while there is time. */
+function lateOr(s: State, plan: Plan, control: boolean, waiting: string, weighed?: Weighed): Assessment | null {
+  const { holdMs, then } = plan.policy.inconclusive;
+  if (s.elapsedMs < stepOf(plan, s.step).holdMs + holdMs) return null;
+  const why: Why = { kind: 'inconclusive', waiting, rolledBack: then === 'rollback' };
+  if (then === 'rollback') return conclude(s, plan, control, 'rollback', why, 'no-data', weighed);
+  return conclude(s, plan, control, 'inconclusive', why, null, weighed);
+}
+
+function sustainedLimits(s: State, plan: Plan): (SustainedLimit | null)[] {
+  const { limits } = stepOf(plan, s.step);
+  const errors = limits.errorShare === null ? null : { share: limits.errorShare, edge: -1 };
+  const latency = plan.quantiles.map((quantile) => {
+    const limit = limits.latency.find((candidate) => candidate.quantile === quantile);
+    const edge = limit === undefined ? null : limitEdge(s.edges!, limit.underMs);
+    return edge === null ? null : { share: 1 - quantile, edge: edge.index };
+  });
+  return [errors, ...latency];
+}
+
+interface Broken {
+  shared: boolean;
+  why: Extract<Why, { kind: 'sustained' }>;
+}
+
+function brokenLimit(
+  s: State,
+  plan: Plan,
+  limits: readonly (SustainedLimit | null)[],
+  control: boolean,
+): Broken | null {
+  const { compare, sustainedMs, sharedIncident } = plan.policy;
+  let shared: Broken | null = null;
+  for (let i = 0; i < limits.length; i++) {
+    const limit = limits[i];
+    const chain = s.sustained.chains[i]!;
+    if (!limit || chain.ms < sustainedMs) continue;
+    const { ratio, plus } =
+      i === 0
+        ? { ratio: compare.errors.ratio, plus: compare.errors.plusShare }
+        : { ratio: compare.latency.ratio, plus: 0 };
+    const asStable = control && chain.ns > 0 && chain.xc / chain.nc <= (ratio * chain.xs) / chain.ns + plus;
+    const name = i === 0 ? 'absolute-errors' : absoluteName(plan.quantiles[i - 1]!);
+    const found: Broken = {
+      shared: asStable && sharedIncident === 'hold',
+      why: {
+        kind: 'sustained',
+        limit: name,
+        forMs: chain.ms,
+        requests: chain.nc,
+        events: chain.xc,
+        share: limit.share,
+      },
+    };
+    if (!found.shared) return found;
+    shared = found;
+  }
+  return shared;
+}
+
+function conclude(
+  s: State,
+  plan: Plan,
+  control: boolean,
+  verdict: Verdict,
+  why: Why,
+  speed: RollbackSpeed | null = null,
+  weighed?: Weighed,
+  instance: string | null = null,
+): Assessment {
+  const found = weighed ?? weigh(s, plan, control, false);
+  const promote = assessPromotion(s, plan, control);
+  return { verdict, speed, why, total: found.total, metrics: found.metrics, promote, instance };
+}

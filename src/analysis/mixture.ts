@@ -1,0 +1,109 @@
+/**
+ * The detector: a weighted Shiryaev-Roberts mixture over bets and start times (Shin, Ramdas & Rinaldo, arXiv 2203.03532,
+ * with weights that sum to 1, so that it stays an e-process and Ville's inequality bounds a false alarm over any horizon).
+ *
+ * Every component starts with mass 1/2; a reserve of 1/2 is fed in over the horizon, so a regression at hour 12 finds
+ * fresh mass. E = mean(s) + reserve, E_0 = 1, and P(sup E >= 1/a) <= a while the release is harmless.
+ * The reserve moves alike in every detector, so a release keeps one.
+ */
+export interface Mixture {
+  s: number[];
+  /** For each instance group, the same components without that group's evidence. */
+  without: number[][];
+  /** For each instance group, what it may still add to each component, in nats. */
+  room: number[][];
+}
+
+/** Evidence of one instance group may grow by this many nats per `CAP_WINDOW_MS`. */
+export const CAP_NATS = 1.25;
+export const CAP_WINDOW_MS = 30_000;
+
+const MAX_STEP = 500;
+const MAX_MASS = 1e290;
+
+export function newMixture(size: number): Mixture {
+  return { s: new Array<number>(size).fill(0.5), without: [], room: [] };
+}
+
+export function cloneMixture(m: Mixture): Mixture {
+  return { s: m.s.slice(), without: m.without.map((w) => w.slice()), room: m.room.map((r) => r.slice()) };
+}
+
+/** A group that appears now: leaving it out leaves everything so far. */
+export function addGroup(m: Mixture): void {
+  m.without.push(m.s.slice());
+  m.room.push(new Array<number>(m.s.length).fill(CAP_NATS));
+}
+
+/** Mass that leaves the reserve in `dtMs`: evenly over the horizon, and in ever smaller parts once a tenth is left. */
+export function releasedMass(reserve: number, dtMs: number, horizonMs: number): number {
+  return Math.min(reserve, dtMs / (2 * horizonMs), (reserve * 10 * dtMs) / horizonMs);
+}
+
+/** Feeds reserve mass into every component; done once per look, before the evidence of that look. */
+export function feed(m: Mixture, mass: number): void {
+  for (let k = 0; k < m.s.length; k++) m.s[k]! += mass;
+  for (const w of m.without) for (let k = 0; k < w.length; k++) w[k]! += mass;
+}
+
+function grown(mass: number, nats: number): number {
+  return Math.min(mass * Math.exp(Math.min(nats, MAX_STEP)), MAX_MASS);
+}
+
+/** Multiplies component `k` by exp(nats) in every view: evidence that belongs to no instance, or is not guarded. */
+export function multiply(m: Mixture, k: number, nats: number): void {
+  m.s[k] = grown(m.s[k]!, nats);
+  for (const w of m.without) w[k] = grown(w[k]!, nats);
+}
+
+/** Lets each group's room grow back with time. */
+export function refill(m: Mixture, dtMs: number): void {
+  const back = (CAP_NATS * dtMs) / CAP_WINDOW_MS;
+  for (const r of m.room) for (let k = 0; k < r.length; k++) r[k] = Math.min(CAP_NATS, r[k]! + back);
+}
+
+/**
+ * Multiplies component `k` by the evidence of each group, capped per group. A cap that is known beforehand only lowers
+ * an e-value, so the bound holds; it keeps one instance's burst of correlated failures from deciding alone.
+ * `nats` is overwritten with what was let through.
+ */
+export function multiplyCapped(m: Mixture, k: number, nats: number[]): void {
+  let sum = 0;
+  for (let g = 0; g < nats.length; g++) {
+    const room = m.room[g]!;
+    const allowed = Math.min(nats[g]!, room[k]!);
+    if (allowed > 0) room[k]! -= allowed;
+    nats[g] = allowed;
+    sum += allowed;
+  }
+  m.s[k] = grown(m.s[k]!, sum);
+  for (let g = 0; g < nats.length; g++) {
+    const w = m.without[g]!;
+    w[k] = grown(w[k]!, sum - nats[g]!);
+  }
+}
+
+export function evidence(m: Mixture, reserve: number): number {
+  return mean(m.s) + reserve;
+}
+
+export function evidenceWithout(m: Mixture, group: number, reserve: number): number {
+  return mean(m.without[group] ?? m.s) + reserve;
+}
+
+/** Takes a group's evidence out for good (its instance was found at fault). Only ever lowers evidence. */
+export function dropGroup(m: Mixture, group: number): void {
+  const kept = m.without[group];
+  if (kept === undefined) return;
+  for (let k = 0; k < m.s.length; k++) {
+    const lower = Math.min(m.s[k]!, kept[k]!);
+    m.s[k] = lower;
+    for (const w of m.without) w[k] = Math.min(w[k]!, lower);
+  }
+}
+
+function mean(values: readonly number[]): number {
+  let sum = 0;
+  for (const v of values) sum += v;
+  return values.length === 0 ? 0 : sum / values.length;
+}

@@ -1,0 +1,83 @@
+/**
+ * Instances of the canary, in at most `MAX_GROUPS` groups: evidence is capped and cross-checked per group, and state stays
+ * bounded whatever the number of instances. Up to eight instances each have a group of their own.
+ */
+export interface Pod {
+  id: string;
+  group: number;
+  /** Fading tally (half-life 5 min) that names the worst instance of a group. */
+  n: number;
+  x: number;
+  /** Time since it last carried a request, ms. */
+  idleMs: number;
+}
+
+export const MAX_GROUPS = 8;
+const MAX_PODS = 256;
+const HALF_LIFE_MS = 300_000;
+/** An instance that carried nothing for this long no longer counts as a witness. */
+const FORGET_MS = 300_000;
+
+/** Finds or adds an instance; beyond `MAX_PODS` names it shares the last one's place. */
+export function podOf(pods: Pod[], id: string): Pod {
+  for (const pod of pods) if (pod.id === id) return pod;
+  if (pods.length >= MAX_PODS) return pods[pods.length - 1]!;
+  const pod: Pod = { id, group: pods.length % MAX_GROUPS, n: 0, x: 0, idleMs: 0 };
+  pods.push(pod);
+  return pod;
+}
+
+export function groupCount(pods: readonly Pod[]): number {
+  return Math.min(pods.length, MAX_GROUPS);
+}
+
+export function fade(pods: Pod[], dtMs: number): void {
+  const keep = 2 ** (-dtMs / HALF_LIFE_MS);
+  for (const pod of pods) {
+    pod.n *= keep;
+    pod.x *= keep;
+    pod.idleMs += dtMs;
+  }
+}
+
+export function tally(pod: Pod, requests: number, events: number): void {
+  pod.n += requests;
+  pod.x += events;
+  if (requests > 0) pod.idleMs = 0;
+}
+
+/** Groups that carried requests lately: witnesses for and against each other. */
+export function activeGroups(pods: readonly Pod[]): number {
+  let seen = 0;
+  let count = 0;
+  for (const pod of pods) {
+    const bit = 1 << pod.group;
+    if (pod.idleMs < FORGET_MS && (seen & bit) === 0) {
+      seen |= bit;
+      count++;
+    }
+  }
+  return count;
+}
+
+/** Instances that carried requests lately. */
+export function activePods(pods: readonly Pod[]): number {
+  let count = 0;
+  for (const pod of pods) if (pod.idleMs < FORGET_MS) count++;
+  return count;
+}
+
+/** The instance of a group with the highest share of failures. */
+export function worstOf(pods: readonly Pod[], group: number): string | null {
+  let worst: Pod | null = null;
+  let worstShare = -1;
+  for (const pod of pods) {
+    if (pod.group !== group || pod.n <= 0) continue;
+    const share = pod.x / pod.n;
+    if (share > worstShare) {
+      worst = pod;
+      worstShare = share;
+    }
+  }
+  return worst?.id ?? null;
+}
