@@ -153,8 +153,9 @@ function absoluteTests(s: State, plan: Plan, arms: Arms, guarded: boolean, phi: 
 
 function shareTests(s: State, look: Look, arms: Arms): void {
   const weight = look.weightBp / 10_000;
-  if (weight <= 0) return;
   const { canaryTotal, stableTotal } = arms;
+  // A silent arm may be missing metrics rather than a wrong split: the rules for missing data speak first.
+  if (weight <= 0 || canaryTotal <= 0 || stableTotal <= 0) return;
   stepSplit(s.split, canaryTotal, stableTotal, weight);
   stepThroughput(s.throughput, canaryTotal, stableTotal, weight, CRITICAL_KEEP);
   stepThroughput(s.throughputWarn, canaryTotal, stableTotal, weight, WARN_KEEP);
