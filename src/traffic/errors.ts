@@ -32,6 +32,12 @@ export const trafficErrors = defineErrors('traffic', {
     exit: 2,
     http: 400,
   },
+  'invalid-fault': {
+    means: 'The data plane refused a fault; nothing was injected.',
+    next: 'The sentence names the field and its limit.',
+    exit: 2,
+    http: 400,
+  },
   'port-in-use': {
     means: 'The data plane could not listen on a port of the table; the old table stays in force.',
     next: 'Stop the program that listens there, or give the service another `listen` port.',

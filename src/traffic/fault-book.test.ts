@@ -1,0 +1,110 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { FaultBook, type FaultTarget, ruleProblem } from './fault-book.ts';
+import type { FaultRule } from './faults.ts';
+
+const target: FaultTarget = { service: 'b', version: 'v1', instance: 'b/v1/1', zone: 'z1' };
+const anyone = { service: 'b', version: null, instances: null, zone: null, share: 1 };
+
+function delay(more: Partial<FaultRule> = {}): FaultRule {
+  return { id: 'x-1', action: { kind: 'delay', delayMs: 100 }, scope: anyone, ttlMs: 1_000, ...more };
+}
+
+function bookWith(rule: FaultRule, random = () => 0): FaultBook {
+  const book = new FaultBook(random);
+  expect(book.inject([rule], 0)).toBeNull();
+  return book;
+}
+
+test('a fault ends at its time, by nothing but the time', () => {
+  const book = bookWith(delay());
+  expect(book.hit(target, 999)?.rule.id).toBe('x-1');
+  expect(book.hit(target, 1_000)).toBeNull();
+});
+
+test('repeating a rule prolongs it and keeps its counts', () => {
+  const book = bookWith(delay());
+  book.hit(target, 500)?.added(101);
+  book.inject([delay()], 900);
+  expect(book.hit(target, 1_899)).not.toBeNull();
+  expect(book.hit(target, 1_900)).toBeNull();
+  expect(book.reports(1_900)).toEqual([
+    { id: 'x-1', expiresInMs: 0, matched: 2, injected: 2, addedMsSum: 101, addedMsMax: 101 },
+  ]);
+});
+
+test('clear ends it at once; the report stays for a minute', () => {
+  const book = bookWith(delay());
+  book.clear(['other'], 10);
+  expect(book.hit(target, 10)).not.toBeNull();
+  book.clear('all', 20);
+  expect(book.hit(target, 20)).toBeNull();
+  expect(book.reports(60_020)).toHaveLength(1);
+  expect(book.reports(60_021)).toHaveLength(0);
+});
+
+test.each([
+  ['another service', { ...anyone, service: 'a' }, false],
+  ['another version', { ...anyone, version: 'v2' }, false],
+  ['its version', { ...anyone, version: 'v1' }, true],
+  ['another instance', { ...anyone, instances: ['b/v1/2'] }, false],
+  ['its instance', { ...anyone, instances: ['b/v1/2', 'b/v1/1'] }, true],
+  ['another zone', { ...anyone, zone: 'z2' }, false],
+  ['its zone', { ...anyone, zone: 'z1' }, true],
+])('scope: %s', (_, scope, hits) => {
+  expect(bookWith(delay({ scope })).hit(target, 1) !== null).toBe(hits);
+});
+
+test('the share decides by the random number', () => {
+  const rolls = [0.1, 0.3, 0.29];
+  const book = bookWith(delay({ scope: { ...anyone, share: 0.3 } }), () => rolls.shift()!);
+  expect([1, 2, 3].map((at) => book.hit(target, at) !== null)).toEqual([true, false, true]);
+  expect(book.reports(4)[0]).toMatchObject({ matched: 3, injected: 2 });
+});
+
+test.each<[string, Partial<FaultRule>]>([
+  ['no time', { ttlMs: 0 }],
+  ['more than an hour', { ttlMs: 3_600_001 }],
+  ['a share of nothing', { scope: { ...anyone, share: 0 } }],
+  ['more than all', { scope: { ...anyone, share: 1.1 } }],
+  ['a delay beyond a minute', { action: { kind: 'delay', delayMs: 60_001 } }],
+  ['a status that is none', { action: { kind: 'abort', status: 600 } }],
+  ['an id that breaks a header', { id: 'x\r\ny: z' }],
+  ['no id', { id: '' }],
+  ['no bandwidth', { action: { kind: 'bandwidth', bytesPerSecond: 0 } }],
+])('refused: %s; the rules before stay', (_, change) => {
+  const book = bookWith(delay());
+  const wrong = delay({ id: 'x-2', ...change });
+  expect(ruleProblem(wrong)).not.toBeNull();
+  expect(book.inject([delay({ id: 'x-3' }), wrong], 1)).toBe(ruleProblem(wrong));
+  expect(book.reports(2).map((report) => report.id)).toEqual(['x-1']);
+});
+
+test('the hundred-and-first fault is refused', () => {
+  const book = new FaultBook(() => 0);
+  const many = Array.from({ length: 101 }, (_, i) => delay({ id: `x-${i}` }));
+  expect(book.inject(many.slice(0, 100), 0)).toBeNull();
+  expect(book.inject(many.slice(100), 0)).toContain('100');
+});
+
+test('whatever is injected, prolonged and cleared: nothing hits after the last lease', () => {
+  const step = fc.record({
+    id: fc.constantFrom('a', 'b', 'c'),
+    atMs: fc.nat({ max: 1_000 }),
+    ttlMs: fc.integer({ min: 1, max: 500 }),
+    clear: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
+      const book = new FaultBook(() => 0);
+      let lastEndMs = 0;
+      for (const { id, atMs, ttlMs, clear } of steps.sort((a, b) => a.atMs - b.atMs)) {
+        if (clear) book.clear([id], atMs);
+        else book.inject([delay({ id, ttlMs })], atMs);
+        lastEndMs = Math.max(lastEndMs, atMs + ttlMs);
+      }
+      expect(book.hit(target, lastEndMs)).toBeNull();
+      expect(book.reports(lastEndMs).every((report) => report.expiresInMs === 0)).toBe(true);
+    }),
+  );
+});

@@ -1,0 +1,130 @@
+import type { FaultReport, FaultRule } from './faults.ts';
+
+const limits = { rules: 100, ttlMs: 3_600_000, delayMs: 60_000, idLength: 100 };
+/** Reports outlive their fault this long, so that whoever injected it can read the last counts. */
+const keepReportMs = 60_000;
+
+interface Entry {
+  rule: FaultRule;
+  endsMs: number;
+  matched: number;
+  injected: number;
+  addedMsSum: number;
+  addedMsMax: number;
+}
+
+/** A try that is about to go to an instance. */
+export interface FaultTarget {
+  service: string;
+  version: string;
+  instance: string;
+  zone: string | null;
+}
+
+/** A fault that hits a try. Call `added` with the delay that it really got. */
+export interface FaultHit {
+  rule: FaultRule;
+  added(ms: number): void;
+}
+
+/**
+ * The faults in force in one data plane. Expiry is checked on every use, against the monotonic time that is handed in: no
+ * timer, no heartbeat and no controller is needed for a fault to end.
+ */
+export class FaultBook {
+  readonly #random: () => number;
+  readonly #entries = new Map<string, Entry>();
+  #anyUntilMs = Number.NEGATIVE_INFINITY;
+
+  /** `random`: 0 <= x < 1, decides which requests of a share are hit. */
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  /** Puts rules in force, or prolongs them. Returns what is wrong with them, and then changes nothing. */
+  inject(rules: readonly FaultRule[], nowMs: number): string | null {
+    this.#forget(nowMs);
+    const problem = rules.map(ruleProblem).find((found) => found !== null);
+    if (problem) return problem;
+    const ids = new Set([...this.#entries.keys(), ...rules.map((rule) => rule.id)]);
+    if (ids.size > limits.rules) return `more than ${limits.rules} faults`;
+    for (const rule of rules) {
+      const known = this.#entries.get(rule.id);
+      const counts = known ?? { matched: 0, injected: 0, addedMsSum: 0, addedMsMax: 0 };
+      this.#entries.set(rule.id, { ...counts, rule, endsMs: nowMs + rule.ttlMs });
+      this.#anyUntilMs = Math.max(this.#anyUntilMs, nowMs + rule.ttlMs);
+    }
+    return null;
+  }
+
+  clear(ids: readonly string[] | 'all', nowMs: number): void {
+    for (const [id, entry] of this.#entries) {
+      if (ids === 'all' || ids.includes(id)) entry.endsMs = Math.min(entry.endsMs, nowMs);
+    }
+  }
+
+  /** The first fault in force that hits this try. */
+  hit(target: FaultTarget, nowMs: number): FaultHit | null {
+    if (nowMs >= this.#anyUntilMs) return null;
+    for (const entry of this.#entries.values()) {
+      if (nowMs >= entry.endsMs || !matches(entry.rule, target)) continue;
+      entry.matched++;
+      if (this.#random() >= entry.rule.scope.share) continue;
+      entry.injected++;
+      return { rule: entry.rule, added: (ms) => note(entry, ms) };
+    }
+    return null;
+  }
+
+  reports(nowMs: number): FaultReport[] {
+    this.#forget(nowMs);
+    return [...this.#entries.values()].map(({ rule, endsMs, matched, injected, addedMsSum, addedMsMax }) => ({
+      id: rule.id,
+      expiresInMs: Math.max(0, endsMs - nowMs),
+      ...{ matched, injected, addedMsSum, addedMsMax },
+    }));
+  }
+
+  #forget(nowMs: number): void {
+    for (const [id, entry] of this.#entries) if (nowMs - entry.endsMs > keepReportMs) this.#entries.delete(id);
+  }
+}
+
+function note(entry: Entry, ms: number): void {
+  entry.addedMsSum += ms;
+  entry.addedMsMax = Math.max(entry.addedMsMax, ms);
+}
+
+function matches({ scope }: FaultRule, target: FaultTarget): boolean {
+  return (
+    scope.service === target.service &&
+    (scope.version === null || scope.version === target.version) &&
+    (scope.instances === null || scope.instances.includes(target.instance)) &&
+    (scope.zone === null || scope.zone === target.zone)
+  );
+}
+
+/** What is wrong with a rule, in words; null when it can be put in force. */
+export function ruleProblem(rule: FaultRule): string | null {
+  const { id, action, scope, ttlMs } = rule;
+  if (typeof id !== 'string' || id === '' || id.length > limits.idLength) return 'a fault without a usable id';
+  // The id goes into a header of every answer that the fault makes.
+  if (!/^[A-Za-z0-9._/-]+$/.test(id)) return `the id "${id}" has characters other than letters, digits and ._/-`;
+  if (!between(ttlMs, 1, limits.ttlMs)) return `${id}: ttlMs must be from 1 to ${limits.ttlMs}`;
+  if (typeof scope?.service !== 'string') return `${id}: no service in scope`;
+  if (!(scope.share > 0 && scope.share <= 1)) return `${id}: share must be above 0 and at most 1`;
+  switch (action?.kind) {
+    case 'delay':
+      return between(action.delayMs, 1, limits.delayMs) ? null : `${id}: delayMs must be from 1 to ${limits.delayMs}`;
+    case 'abort':
+      return between(action.status, 200, 599) ? null : `${id}: status must be from 200 to 599`;
+    case 'bandwidth':
+      return between(action.bytesPerSecond, 1, 1e9) ? null : `${id}: bytesPerSecond must be from 1 to 1000000000`;
+    case 'blackhole':
+      return null;
+    default:
+      return `${id}: unknown kind of fault`;
+  }
+}
+
+const between = (value: number, min: number, max: number): boolean => value >= min && value <= max;

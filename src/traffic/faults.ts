@@ -1,0 +1,55 @@
+/**
+ * Faults that a data plane injects into traffic, each a lease: it ends where it acts when its time is up, whether or not
+ * anybody is left to end it. Repeating a rule with the same id prolongs it by `ttlMs` from then; a restarted data plane
+ * has none. Faults stand beside the routing table, so that a table in force never brings an old fault back.
+ *
+ * The gateway's admin calls: `PUT /faults` {rules}, `POST /faults/clear` {ids} or {all: true}, `GET /faults`.
+ */
+export type FaultAction =
+  /** The request waits this long before it is forwarded. */
+  | { kind: 'delay'; delayMs: number }
+  /** The gateway answers by itself (200 to 599), with `x-fault-injected: <id>`. */
+  | { kind: 'abort'; status: number }
+  /** The request is never forwarded nor answered before its time-out: as if packets were dropped. */
+  | { kind: 'blackhole' }
+  /** The answer's body is passed on no faster than this. */
+  | { kind: 'bandwidth'; bytesPerSecond: number };
+
+/** Which tries are hit. Null means any; all that are given must hold. */
+export interface FaultScope {
+  service: string;
+  version: string | null;
+  /** Instance ids. */
+  instances: string[] | null;
+  zone: string | null;
+  /** Share of the matching requests, 0 < share <= 1. */
+  share: number;
+}
+
+export interface FaultRule {
+  id: string;
+  action: FaultAction;
+  scope: FaultScope;
+  /** 1 ms to 1 h from now. */
+  ttlMs: number;
+}
+
+/** What a fault did so far, measured where it acts. Kept for a minute after the fault has ended. */
+export interface FaultReport {
+  id: string;
+  /** 0 when it has ended. */
+  expiresInMs: number;
+  /** Requests in scope, and those that were hit. */
+  matched: number;
+  injected: number;
+  /** Delay that was really added to delayed requests, by the data plane's monotonic clock. */
+  addedMsSum: number;
+  addedMsMax: number;
+}
+
+export interface FaultPlane {
+  /** All or none; rejects with `traffic/invalid-fault`. */
+  inject(rules: FaultRule[]): Promise<void>;
+  clear(ids: string[] | 'all'): Promise<void>;
+  reports(): Promise<FaultReport[]>;
+}
