@@ -33,7 +33,7 @@ export function tickBetween(before: CounterSnapshot, after: CounterSnapshot, que
     const list = counters.cohort === 'weight' ? versions[counters.version] : undefined;
     if (!list) continue;
     const tick = instanceTick(then && sameInstance(then, counters), counters, question);
-    if (!tick) return none(`a counter of ${counters.instance} went backwards`);
+    if (!tick) return none(`a counter of ${counters.instance} went backwards or is no number`);
     list.push(tick);
   }
   return { tick: { t: question.t, dtMs, edges: now.edgesMs, versions }, problem: null };
@@ -62,7 +62,7 @@ function instanceTick(
   const requests = now.firstTry.requests - (then?.firstTry.requests ?? 0);
   const errors = errorsOf(now.firstTry, question.errors) - (then ? errorsOf(then.firstTry, question.errors) : 0);
   const over = now.firstTry.over.map((count, edge) => count - (then?.firstTry.over[edge] ?? 0));
-  if (requests < 0 || errors < 0 || over.some((count) => count < 0)) return null;
+  if (![requests, errors, ...over].every((count) => Number.isFinite(count) && count >= 0)) return null;
   const ageMs = question.ageMs(now.instance);
   return { instance: now.instance, requests, errors, over, ...(ageMs === null ? {} : { ageMs }) };
 }

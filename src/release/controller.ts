@@ -47,6 +47,8 @@ export interface ControllerParts {
   judge: Judge;
   clock: Clock;
   log: Log;
+  /** The ledger is lost to this process; it must end so that the next one replays what is durable. */
+  onFatal: (error: unknown) => void;
 }
 
 /** Who asks for a change, and under which conditions. */
@@ -89,7 +91,13 @@ export interface Controller {
 
 export function createController(parts: ControllerParts): Controller {
   const { spec, clock, log, workloads, judge } = parts;
-  const store = createReleaseStore({ ledger: parts.ledger, judge, nowMs: () => clock.nowMs(), log });
+  const store = createReleaseStore({
+    ledger: parts.ledger,
+    judge,
+    nowMs: () => clock.nowMs(),
+    log,
+    onFatal: parts.onFatal,
+  });
   const stopped = new AbortController();
   const waitingSince = new Map<string, number>();
   const quiet = new Map<string, { requests: number; sinceMs: number }>();

@@ -90,6 +90,7 @@ function streamOf(event: ReleaseEvent): string {
   return `release/${(event.data as AboutRelease).release}`;
 }
 
+/** The data passes through JSON text: what the ledger cannot hold (NaN, undefined) must not block a rollback. */
 export function toNewEvent(event: ReleaseEvent, actor: Actor = CONTROLLER): NewEvent {
-  return { type: event.type, stream: streamOf(event), actor, data: event.data as unknown as JsonObject };
+  return { type: event.type, stream: streamOf(event), actor, data: JSON.parse(JSON.stringify(event.data)) as JsonObject };
 }

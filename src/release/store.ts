@@ -42,11 +42,16 @@ export interface StoreParts {
   judge: Judge;
   nowMs: () => number;
   log: Log;
+  /** The ledger can never be written again by this process: it must end, and the next one replays. */
+  onFatal: (error: unknown) => void;
 }
+
+/** A poisoned ledger may hold more than it acknowledged; a fenced one belongs to another controller. */
+const FATAL = new Set(['ledger/poisoned', 'ledger/fenced', 'ledger/closed']);
 
 const ROOM_TYPES = /^(release|service|traffic)\./;
 
-export function createReleaseStore({ ledger, judge, nowMs, log }: StoreParts): ReleaseStore {
+export function createReleaseStore({ ledger, judge, nowMs, log, onFatal }: StoreParts): ReleaseStore {
   let fleet = emptyFleet();
   let pending: { release: string; look: Look; bytes: number }[] = [];
   let pendingBytes = 0;
@@ -82,6 +87,7 @@ export function createReleaseStore({ ledger, judge, nowMs, log }: StoreParts): R
     try {
       await ledger.append(events, options);
     } catch (error) {
+      if (isFatal(error)) throw error;
       log.warn({ error: messageOf(error) }, 'ledger append failed, asking once more with the same key');
       await ledger.append(events, options);
     }
@@ -99,6 +105,7 @@ export function createReleaseStore({ ledger, judge, nowMs, log }: StoreParts): R
     } catch (error) {
       pending = [...waiting, ...pending];
       pendingBytes = pending.reduce((sum, entry) => sum + entry.bytes, 0);
+      if (isFatal(error)) onFatal(error);
       log.error({ error: messageOf(error), events: events.map((event) => event.type) }, 'the ledger cannot be written');
       if (!lowering) {
         throw new DavyError(releaseErrors['ledger-unwritable'], `The ledger cannot be written: ${messageOf(error)}`, {
@@ -157,6 +164,10 @@ export function createReleaseStore({ ledger, judge, nowMs, log }: StoreParts): R
       return () => listeners.delete(listener);
     },
   };
+}
+
+function isFatal(error: unknown): boolean {
+  return error instanceof DavyError && FATAL.has(error.code);
 }
 
 function chunkLooks(entries: { release: string; look: Look; bytes: number }[]): ReleaseEvent[] {

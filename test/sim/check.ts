@@ -1,0 +1,165 @@
+import { judge } from '../../src/analysis/tep-judge.ts';
+import { decodeLine, leafHash, ZERO_HASH } from '../../src/ledger/codec.ts';
+import type { LedgerRecord } from '../../src/ledger/record.ts';
+import type { ReleaseEvent } from '../../src/release/events.ts';
+import { evolve } from '../../src/release/evolve.ts';
+import { LEASE_TTL_MS } from '../../src/release/route.ts';
+import { emptyFleet, type FleetState } from '../../src/release/state.ts';
+import type { SimPlan } from './plan.ts';
+import type { World } from './world.ts';
+
+/** A broken invariant; the name says which one. */
+export class Violation extends Error {}
+
+/** Time between a decision and its effect that no fault excuses. */
+const APPLY_BOUND_MS = 3000;
+
+/** Watches a run: `step` after every slice of time, `end` when it is quiet. */
+export function createChecker(plan: SimPlan, world: World) {
+  const records: LedgerRecord[] = [];
+  let fleet = emptyFleet();
+  let prev = ZERO_HASH;
+  let downSinceMs: number | null = null;
+  const allowed = new Map<number, number>();
+
+  function assert(condition: boolean, invariant: string, detail: string): void {
+    if (!condition) throw new Violation(`${invariant}: ${detail} (seed ${plan.seed}, t=${world.clock.monoMs()} ms)`);
+  }
+
+  /** I7: dense seq and an unbroken chain; I8: nothing follows the end of a release but its confirmation. */
+  function readNew(): void {
+    for (const line of world.store.lines.slice(records.length)) {
+      const record = decodeLine(line);
+      assert(record.seq === records.length, 'I7', `seq ${record.seq} at position ${records.length}`);
+      assert(record.prev === prev, 'I7', `record ${record.seq} does not continue the chain`);
+      prev = leafHash(line);
+      checkOrder(record);
+      records.push(record);
+      fleet = fold(fleet, record);
+    }
+  }
+
+  function checkOrder(record: LedgerRecord): void {
+    const id = (record.data as { release?: string }).release;
+    const release = id === undefined ? undefined : fleet.releases[id];
+    if (!release) return;
+    const ended = release.endedAtMs !== null;
+    const after = ['release.rolledback', 'release.rollback.decided', 'release.observed'];
+    assert(!ended || after.includes(record.type), 'I8', `${record.type} after ${id} ended as ${release.phase}`);
+    if (record.type === 'release.rollback.decided') {
+      assert(release.phase !== 'rolled-back' && release.phase !== 'cancelled', 'I8', `${id} was rolled back twice`);
+    }
+    if (record.type === 'release.step.decided') {
+      const { step, why } = record.data as { step: number; why: string };
+      assert(why === 'person' || step === release.step + 1, 'I1', `${id} went from step ${release.step} to ${step}`);
+      if (why === 'evidence') checkEvidence(record, release.policy.steps[release.step]?.holdMs ?? 0);
+    }
+  }
+
+  /** I4: only evidence raises a weight, and a hold is never shortened. */
+  function checkEvidence(record: LedgerRecord, holdMs: number): void {
+    const { judgement } = record.data as { judgement: { promote: { passed: boolean }; heldMs: number } | null };
+    assert(judgement?.promote.passed === true, 'I4', `record ${record.seq} raises without proof`);
+    assert((judgement?.heldMs ?? 0) >= holdMs, 'I4', `record ${record.seq} shortens a hold`);
+  }
+
+  /** I2: the weight in force is the last durable decision, its predecessor for a bounded time, or 0. */
+  function checkWeight(): void {
+    const weightBp = world.gateway.dataPlane.effective('shop')?.weightBp ?? 0;
+    const now = world.clock.monoMs();
+    const active = fleet.services.shop?.active;
+    allowed.set(0, Number.POSITIVE_INFINITY);
+    if (active) allowed.set(fleet.releases[active]?.weightBp ?? 0, now + APPLY_BOUND_MS);
+    assert(Number.isInteger(weightBp) && weightBp >= 0 && weightBp <= 10_000, 'I2', `weight ${weightBp}`);
+    if (world.controllerDown()) downSinceMs ??= now;
+    else downSinceMs = null;
+    const excused = world.spells.apply !== null && now < world.spells.apply.untilMs + APPLY_BOUND_MS + 2000;
+    if (downSinceMs === null && !excused) {
+      assert((allowed.get(weightBp) ?? 0) >= now, 'I2', `${weightBp} bp in force without a decision`);
+    }
+    const leaseOver = downSinceMs !== null && now - downSinceMs > LEASE_TTL_MS + 100;
+    assert(!leaseOver || weightBp === 0, 'I1', `${weightBp} bp ${LEASE_TTL_MS} ms after the controller died`);
+  }
+
+  /** I3: no table without its durable intention, unless the ledger could not be written. */
+  function checkWriteAhead(): void {
+    const generation = world.gateway.dataPlane.table()?.generation;
+    if (generation === undefined) return;
+    const intended = records.some(
+      (record) => record.type === 'traffic.intended' && record.data.generation === generation,
+    );
+    assert(intended || world.spells.append !== null, 'I3', `generation ${generation} was never intended`);
+  }
+
+  return {
+    step(): void {
+      readNew();
+      checkWeight();
+      checkWriteAhead();
+    },
+    end(): void {
+      readNew();
+      const live = world.controller()?.fleet();
+      assert(live !== undefined, 'end', 'no controller is running');
+      assert(world.controller()?.trafficProblem() === null, 'end', `traffic: ${world.controller()?.trafficProblem()}`);
+      assert(sameDecisions(fleet, live as FleetState), 'replay', 'the fold of the ledger differs from the live state');
+      checkKeys();
+      checkOutcomes();
+    },
+  };
+
+  /** I6: a key has one effect. */
+  function checkKeys(): void {
+    const seen = new Set<string>();
+    for (const record of records) {
+      const key = (record.data as { key?: string }).key;
+      if (key === undefined) continue;
+      assert(!seen.has(key), 'I6', `key ${key} had two effects`);
+      seen.add(key);
+    }
+  }
+
+  /** A version that fails often never becomes stable by evidence; nothing is left half done. */
+  function checkOutcomes(): void {
+    for (const release of Object.values(fleet.releases)) {
+      const byPerson = records.some(
+        (record) =>
+          record.type === 'release.step.decided' && record.data.release === release.id && record.data.why === 'person',
+      );
+      const bad =
+        (plan.quality[release.version]?.errorShare ?? 0) >= 0.2 || (plan.quality[release.version]?.medianMs ?? 0) > 500;
+      if (bad && !byPerson) assert(release.phase !== 'completed', 'harm', `${release.id} completed although it is bad`);
+      if (release.phase === 'rolled-back')
+        assert(release.zeroConfirmed, 'I8', `${release.id}: traffic 0 was not confirmed`);
+      if (plan.requestsPerSecond === 0 && !byPerson) {
+        assert(release.phase !== 'completed', 'I4', `${release.id} completed without traffic`);
+      }
+    }
+  }
+}
+
+function fold(fleet: FleetState, record: LedgerRecord): FleetState {
+  if (!/^(release|service|traffic)\./.test(record.type)) return fleet;
+  const event = { type: record.type, data: record.data } as unknown as ReleaseEvent;
+  return evolve(fleet, event, { atMs: Date.parse(record.time), by: record.actor.id }, judge);
+}
+
+/** Everything but the looks that are not written yet must be equal. */
+function sameDecisions(a: FleetState, b: FleetState): boolean {
+  const core = (fleet: FleetState): string =>
+    JSON.stringify([
+      fleet.services,
+      fleet.traffic.generation,
+      Object.values(fleet.releases).map(({ id, phase, step, weightBp, revision, paused, held, zeroConfirmed }) => [
+        id,
+        phase,
+        step,
+        weightBp,
+        revision,
+        paused,
+        held,
+        zeroConfirmed,
+      ]),
+    ]);
+  return core(a) === core(b);
+}

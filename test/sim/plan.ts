@@ -1,0 +1,149 @@
+import type { PolicySpec, Spec } from '../../src/spec/model.ts';
+import type { Quality } from './gateway.ts';
+import { createRandom, type Random } from './random.ts';
+
+/** What goes wrong, and when. Times are virtual milliseconds. */
+export type Trouble =
+  | { atMs: number; kind: 'kill-controller'; downMs: number }
+  /** Dies at the n-th call of a port from then on, before or after its effect. */
+  | { atMs: number; kind: 'kill-at-call'; calls: number; downMs: number }
+  | { atMs: number; kind: 'freeze-controller'; forMs: number }
+  | { atMs: number; kind: 'restart-gateway' }
+  | { atMs: number; kind: 'apply'; outcome: 'failed' | 'failed-but-done' | 'hang'; forMs: number }
+  | { atMs: number; kind: 'append'; outcome: 'failed' | 'failed-but-done' | 'disk-full'; forMs: number }
+  | { atMs: number; kind: 'metrics'; outcome: 'gone' | 'nan' | 'frozen'; forMs: number }
+  | { atMs: number; kind: 'crash-instance'; instance: string }
+  | { atMs: number; kind: 'step-wall-clock'; byMs: number };
+
+/** What people ask for, and when. */
+export type Command =
+  | { atMs: number; kind: 'release'; version: string; by: string; times: number }
+  | { atMs: number; kind: 'pause' | 'resume' | 'promote' | 'rollback' };
+
+export interface SimPlan {
+  seed: number;
+  spec: Spec;
+  quality: Record<string, Quality>;
+  requestsPerSecond: number;
+  troubles: Trouble[];
+  commands: Command[];
+  /** Nothing goes wrong any more after this; the run goes on until it is quiet. */
+  troubleEndsMs: number;
+}
+
+const SERVICE = 'shop';
+
+/** Draws a whole run from one number. */
+export function drawPlan(seed: number): SimPlan {
+  const random = createRandom(seed);
+  const troubleEndsMs = 40_000;
+  const good = { errorShare: random.pick([0, 0.0005, 0.002]), medianMs: 20 };
+  const quality = { v1: good, v2: drawQuality(good, random), v3: drawQuality(good, random) };
+  const troubles: Trouble[] = [];
+  for (let n = random.int(0, 5); n > 0; n--) troubles.push(drawTrouble(random, troubleEndsMs));
+  return {
+    seed,
+    spec: drawSpec(random),
+    quality,
+    requestsPerSecond: random.pick([0, 20, 100, 200]),
+    troubles,
+    commands: drawCommands(random, troubleEndsMs),
+    troubleEndsMs,
+  };
+}
+
+function drawQuality(good: Quality, random: Random): Quality {
+  const kind = random.int(0, 3);
+  if (kind === 0) return { ...good, errorShare: random.pick([0.05, 0.2, 0.5, 1]) };
+  if (kind === 1) return { ...good, medianMs: 2000 };
+  return good;
+}
+
+function drawSpec(random: Random): Spec {
+  const hold = (): number => random.int(2, 5) * 1000;
+  const limits = { errorShare: 0.02, latency: [{ quantile: 0.95, underMs: 500 }] };
+  const policy: PolicySpec = {
+    name: 'sim',
+    lookMs: random.pick([500, 1000]),
+    steps: [1000, 5000, 10_000].map((weightBp) => ({ weightBp, holdMs: hold(), limits })),
+    sustainedMs: 4000,
+    instant: { errorShare: 0.2, overMs: 3000, minRequests: 20 },
+    compare: { falseRollbackShare: 0.01, errors: { ratio: 1.1, plusShare: 0.001 }, latency: { ratio: 1.2 } },
+    promote: {
+      confidenceShare: 0.99,
+      errors: { ratio: 1.25, plusShare: 0.1 },
+      latency: { ratio: 1.5, plusShare: 0.15 },
+    },
+    noData: { holdMs: 6000, then: random.pick(['rollback', 'hold'] as const) },
+    inconclusive: { holdMs: 20_000, then: random.pick(['rollback', 'hold'] as const) },
+    errors: ['5xx', 'timeout', 'reset'],
+    warmupMs: 0,
+    sharedIncident: 'hold',
+  };
+  const version = (name: string): Spec['services'][string]['versions'][string] => ({
+    name,
+    argv: ['true'],
+    env: {},
+    replicas: 2,
+    endpoints: [],
+    zone: null,
+  });
+  const service = {
+    name: SERVICE,
+    listenPort: 8080,
+    stable: 'v1',
+    versions: { v1: version('v1'), v2: version('v2'), v3: version('v3') },
+    health: { path: '/', everyMs: 1000, timeoutMs: 500, unhealthyAfter: 3, healthyAfter: 1, startWithinMs: 8000 },
+    traffic: { timeoutMs: 7000, retries: null, ejection: null, canaryHeader: 'x-canary', rateLimit: null },
+    policy: 'sim',
+    objectives: [],
+    expectedRatePerSecond: null,
+  };
+  return {
+    system: 'sim',
+    services: { [SERVICE]: service as unknown as Spec['services'][string] },
+    policies: { sim: policy },
+    source: { file: 'sim.yaml', sha256: '0'.repeat(64) },
+  };
+}
+
+function drawTrouble(random: Random, untilMs: number): Trouble {
+  const atMs = random.int(500, untilMs - 8000);
+  const forMs = random.int(200, 7000);
+  switch (random.int(0, 8)) {
+    case 0:
+      return { atMs, kind: 'kill-controller', downMs: random.int(100, 20_000) };
+    case 1:
+    case 2:
+      return { atMs, kind: 'kill-at-call', calls: random.int(1, 60), downMs: random.int(100, 3000) };
+    case 3:
+      return { atMs, kind: 'freeze-controller', forMs };
+    case 4:
+      return { atMs, kind: 'restart-gateway' };
+    case 5:
+      return { atMs, kind: 'apply', outcome: random.pick(['failed', 'failed-but-done', 'hang'] as const), forMs };
+    case 6:
+      return { atMs, kind: 'append', outcome: random.pick(['failed', 'failed-but-done', 'disk-full'] as const), forMs };
+    case 7:
+      return { atMs, kind: 'metrics', outcome: random.pick(['gone', 'nan', 'frozen'] as const), forMs };
+    default:
+      return random.chance(0.5)
+        ? { atMs, kind: 'crash-instance', instance: `${SERVICE}/${random.pick(['v1', 'v2'])}/1` }
+        : { atMs, kind: 'step-wall-clock', byMs: random.pick([-3_600_000, 3_600_000]) };
+  }
+}
+
+function drawCommands(random: Random, untilMs: number): Command[] {
+  const commands: Command[] = [
+    { atMs: 300, kind: 'release', version: 'v2', by: 'ada', times: random.chance(0.2) ? 3 : 1 },
+  ];
+  if (random.chance(0.3)) {
+    const by = random.pick(['ada', 'bob']);
+    commands.push({ atMs: random.int(1000, 20_000), kind: 'release', version: 'v3', by, times: 1 });
+  }
+  for (let n = random.int(0, 3); n > 0; n--) {
+    const kind = random.pick(['pause', 'resume', 'promote', 'rollback'] as const);
+    commands.push({ atMs: random.int(500, untilMs - 10_000), kind });
+  }
+  return commands.sort((a, b) => a.atMs - b.atMs);
+}

@@ -1,0 +1,190 @@
+import { judge } from '../../src/analysis/tep-judge.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { createMemoryStore, openMemoryLedger, type WriteOutcome } from '../../src/ledger/memory-ledger.ts';
+import { silentLog } from '../../src/lib/log.ts';
+import { createVirtualClock } from '../../src/lib/virtual-clock.ts';
+import { type Controller, createController } from '../../src/release/controller.ts';
+import type { CallOutcome } from '../../src/traffic/memory-dataplane.ts';
+import { createMemoryWorkloads } from '../../src/workloads/memory-workloads.ts';
+import { createSimGateway, type MetricsFault } from './gateway.ts';
+import { createLifeline, type Lifeline } from './lifeline.ts';
+import type { Command, SimPlan, Trouble } from './plan.ts';
+import { createRandom } from './random.ts';
+
+/** A fault that lasts for a while. */
+interface Spell<T> {
+  outcome: T;
+  untilMs: number;
+}
+
+/** The whole product with a simulated world around it; one seed, one run. */
+export function createWorld(plan: SimPlan) {
+  const clock = createVirtualClock();
+  const random = createRandom(plan.seed ^ 0x5eed);
+  const store = createMemoryStore();
+  const spells: {
+    apply: Spell<CallOutcome> | null;
+    append: Spell<WriteOutcome> | null;
+    metrics: Spell<MetricsFault> | null;
+  } = {
+    apply: null,
+    append: null,
+    metrics: null,
+  };
+  let life: Lifeline = createLifeline(clock);
+  let controller: Controller | null = null;
+  let ledger: Ledger | null = null;
+  let downUntilMs = 0;
+  let killAt: { calls: number; downMs: number } | null = null;
+  let fatals = 0;
+  let ids = 0;
+  let keys = 0;
+
+  function during<T>(spell: Spell<T> | null): T | null {
+    return spell && clock.monoMs() < spell.untilMs ? spell.outcome : null;
+  }
+
+  const gateway = createSimGateway({
+    clock,
+    random,
+    requestsPerSecond: () => plan.requestsPerSecond,
+    quality: (version) => plan.quality[version] ?? { errorShare: 0, medianMs: 20 },
+    fault: (call) => (call === 'observe' ? 'ok' : (during(spells.apply) ?? 'ok')),
+    metricsFault: () => during(spells.metrics) ?? 'ok',
+  });
+  const workloads = createMemoryWorkloads({ spec: plan.spec, clock });
+
+  function die(downMs: number): void {
+    life.kill();
+    controller = null;
+    downUntilMs = clock.monoMs() + downMs;
+  }
+
+  function pointReached(mine: Lifeline): void {
+    if (!killAt || mine !== life) return;
+    killAt.calls -= 1;
+    if (killAt.calls > 0) return;
+    const { downMs } = killAt;
+    killAt = null;
+    die(downMs);
+  }
+
+  async function startController(): Promise<void> {
+    const mine = createLifeline(clock);
+    life = mine;
+    const at = (): void => pointReached(mine);
+    ledger = await openMemoryLedger({
+      clock,
+      store,
+      newId: () => `00000000-0000-7000-8000-${String(ids++).padStart(12, '0')}`,
+      fault: () => during(spells.append) ?? 'ok',
+    });
+    const created = createController({
+      spec: plan.spec,
+      ledger: mine.wrap('ledger', ledger, at),
+      dataPlane: mine.wrap('dataPlane', gateway.dataPlane, at),
+      metrics: mine.wrap('metrics', gateway.metrics, at),
+      workloads: mine.wrap('workloads', workloads, at),
+      judge,
+      clock: mine.clock,
+      log: silentLog,
+      onFatal: () => {
+        fatals += 1;
+        mine.clock.after(1000, () => mine === life && die(100));
+      },
+    });
+    controller = created;
+    // A write that fails during the very start ends the process, too; its supervisor tries again.
+    await Promise.race([created.start().catch(() => mine === life && die(500)), untilDead(mine)]);
+  }
+
+  async function untilDead(mine: Lifeline): Promise<void> {
+    while (mine === life && controller) {
+      await new Promise<void>((resolve) => clock.after(10, resolve));
+    }
+  }
+
+  function cause(trouble: Trouble): void {
+    const untilMs = 'forMs' in trouble ? clock.monoMs() + trouble.forMs : 0;
+    switch (trouble.kind) {
+      case 'kill-controller':
+        die(trouble.downMs);
+        return;
+      case 'kill-at-call':
+        killAt = { calls: trouble.calls, downMs: trouble.downMs };
+        return;
+      case 'freeze-controller': {
+        const frozen = life;
+        frozen.freeze();
+        // A supervisor would start another one beside it: the frozen one wakes up as a zombie with an old term.
+        controller = null;
+        downUntilMs = clock.monoMs() + trouble.forMs / 2;
+        clock.after(trouble.forMs, () => frozen.thaw());
+        return;
+      }
+      case 'restart-gateway':
+        gateway.restart();
+        return;
+      case 'apply':
+        spells.apply = { outcome: trouble.outcome, untilMs };
+        return;
+      case 'append':
+        spells.append = { outcome: trouble.outcome, untilMs };
+        return;
+      case 'metrics':
+        spells.metrics = { outcome: trouble.outcome, untilMs };
+        return;
+      case 'crash-instance':
+        workloads.crash(trouble.instance, 'killed by the simulation');
+        return;
+      case 'step-wall-clock':
+        clock.stepWall(trouble.byMs);
+        return;
+    }
+  }
+
+  /** Commands may be refused; what matters is what they leave behind. */
+  function command(order: Command): void {
+    const target = controller;
+    if (!target) return;
+    const fleet = target.fleet();
+    const active = fleet.services.shop?.active ?? Object.keys(fleet.releases).at(-1) ?? 'shop-1';
+    const actor = { kind: 'person' as const, id: order.kind === 'release' ? order.by : 'ada' };
+    const key = `key-${keys++}`;
+    const ignore = (): void => {};
+    if (order.kind !== 'release') {
+      const caller = { actor, key };
+      if (order.kind === 'promote') target.promote(active, { reason: 'sim', full: false }, caller).catch(ignore);
+      else target[order.kind](active, 'sim', caller).catch(ignore);
+      return;
+    }
+    const { version } = order;
+    for (let n = 0; n < order.times; n++) {
+      target.request({ service: 'shop', version, reason: 'sim', supersede: false }, { actor, key }).catch(ignore);
+    }
+  }
+
+  return {
+    clock,
+    store,
+    gateway,
+    cause,
+    command,
+    workloads,
+    spells,
+    start: () => Promise.all([workloads.start(), startController()]),
+    controller: () => controller,
+    /** How long no controller has been running; 0 while one is. */
+    controllerDown: () => controller === null,
+    fatals: () => fatals,
+    /** Lets the supervisor do its work: a dead controller comes back after its down time. */
+    supervise(): void {
+      if (controller === null && clock.monoMs() >= downUntilMs) {
+        downUntilMs = Number.POSITIVE_INFINITY;
+        void startController();
+      }
+    },
+  };
+}
+
+export type World = ReturnType<typeof createWorld>;
