@@ -9,8 +9,7 @@ const durationUnits = Object.keys(msPerUnit) as DurationUnit[];
 
 /** Patterns of the same notations for JSON Schema (ECMA-262, anchored). */
 export const unitPatterns = {
-  duration:
-    '^(?=\\d)(\\d{1,9}(\\.\\d{1,9})?(ms|s|m|h|d)|(\\d{1,9}d)?(\\d{1,9}h)?(\\d{1,9}m)?(\\d{1,9}s)?(\\d{1,9}ms)?)$',
+  duration: '^(?=\\d)(\\d{1,9}(\\.\\d{1,9})?(s|m|h|d)|(\\d{1,9}d)?(\\d{1,9}h)?(\\d{1,9}m)?(\\d{1,9}s)?(\\d{1,9}ms)?)$',
   share: '^\\d{1,3}(\\.\\d{1,9})?%$',
   points: '^\\d{1,3}(\\.\\d{1,9})?pp$',
   rate: '^\\d{1,9}(\\.\\d{1,9})?/[smh]$',
@@ -23,7 +22,7 @@ const decimalPattern = /^\d{1,9}(\.\d{1,9})?$/;
  * Parts stand from large to small, each unit once; a decimal stands alone.
  */
 export function parseDurationMs(text: string): number | null {
-  const single = /^(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)$/.exec(text);
+  const single = /^(\d{1,9}(?:\.\d{1,9})?)(s|m|h|d)$/.exec(text);
   if (single) return wholeOrNull(Number(single[1]) * msPerUnit[single[2] as DurationUnit]);
   const parts = [...text.matchAll(/(\d{1,9})(ms|s|m|h|d)/g)];
   if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text) return null;

@@ -22,9 +22,7 @@ export const specDefaults = {
   instant: { errors: '5%', over: '30s', minRequests: 50 },
   compare: { falseRollback: '1%', errors: { ratio: 1.1, plus: '0.01pp' }, latency: { ratio: 1.2 } },
   promote: { confidence: '99%', errors: { ratio: 1.25, plus: '0.1pp' }, latency: { ratio: 1.5, plus: '0.5pp' } },
-  // biome-ignore lint/suspicious/noThenProperty: the name of the field in davy.yaml; its value is text
   noData: { hold: '5m', then: 'rollback' as Then },
-  // biome-ignore lint/suspicious/noThenProperty: as above
   inconclusive: { hold: '24h', then: 'hold' as Then },
   objective: { window: '30d' },
 };

@@ -152,9 +152,7 @@ function normalisePolicy(name: string, raw: RawPolicy): PolicySpec {
       errors: margin(fill(d.promote.errors, promote?.errors)),
       latency: margin(fill(d.promote.latency, promote?.latency)),
     },
-    // biome-ignore lint/suspicious/noThenProperty: the name of the field in davy.yaml; its value is text
     noData: { holdMs: ms(noData.hold), then: noData.then },
-    // biome-ignore lint/suspicious/noThenProperty: as above
     inconclusive: { holdMs: ms(inconclusive.hold), then: inconclusive.then },
     errors: [...(raw.errors ?? d.policy.errors)],
     warmupMs: ms(raw.warmup ?? d.policy.warmup),

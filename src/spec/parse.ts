@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { DavyError } from '../lib/error.ts';
+import { formatCount } from '../lib/units.ts';
 import { specErrors } from './errors.ts';
 import type { Finding } from './finding.ts';
 import { lintSpec } from './lint/all.ts';
@@ -52,7 +53,7 @@ function refuseText(text: string, file: string): void {
   if (text.length > maxSpecBytes) {
     throw new DavyError(
       specErrors['too-large'],
-      `The spec has ${text.length} characters; ${maxSpecBytes} bytes is the limit`,
+      `The spec has ${formatCount(text.length)} characters; ${formatCount(maxSpecBytes)} bytes is the limit`,
       { position: { file } },
     );
   }

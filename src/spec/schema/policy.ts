@@ -148,7 +148,6 @@ const patience = (about: { hold: string; holdSays: string; then: string; thenSay
       min: '1s',
       max: '30d',
     }).optional(),
-    // biome-ignore lint/suspicious/noThenProperty: the name of the field in davy.yaml; its value is text
     then: field(z.enum(['rollback', 'hold']), {
       description: about.thenSays,
       example: about.then,
