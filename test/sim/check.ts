@@ -65,7 +65,7 @@ export function createChecker(plan: SimPlan, world: World) {
 
   /** I2: the weight in force is the last durable decision, its predecessor for a bounded time, or 0. */
   function checkWeight(): void {
-    const weightBp = world.gateway.dataPlane.effective('shop')?.weightBp ?? 0;
+    const weightBp = world.gateway.dataPlane.weightOf('shop');
     const now = world.clock.monoMs();
     const active = fleet.services.shop?.active;
     allowed.set(0, Number.POSITIVE_INFINITY);
@@ -82,9 +82,9 @@ export function createChecker(plan: SimPlan, world: World) {
   }
 
   /** I3: no table without its durable intention, unless the ledger could not be written. */
-  function checkWriteAhead(): void {
-    const generation = world.gateway.dataPlane.table()?.generation;
-    if (generation === undefined) return;
+  async function checkWriteAhead(): Promise<void> {
+    const { generation } = await world.gateway.dataPlane.observe();
+    if (generation === 0) return;
     const intended = records.some(
       (record) => record.type === 'traffic.intended' && record.data.generation === generation,
     );
@@ -92,10 +92,10 @@ export function createChecker(plan: SimPlan, world: World) {
   }
 
   return {
-    step(): void {
+    async step(): Promise<void> {
       readNew();
       checkWeight();
-      checkWriteAhead();
+      await checkWriteAhead();
     },
     end(): void {
       readNew();

@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../../src/lib/clock.ts';
 import type { CounterSnapshot, InstanceCounters, MetricsSource, OutcomeCounts } from '../../src/metrics/source.ts';
-import { type CallOutcome, createMemoryDataPlane, type MemoryDataPlane } from '../../src/traffic/memory-dataplane.ts';
+import { createMemoryDataPlane, type DataPlaneFault, type MemoryDataPlane } from '../../src/traffic/memory-dataplane.ts';
 import type { ServiceRoute } from '../../src/traffic/model.ts';
 import type { Random } from './random.ts';
 
@@ -17,9 +17,10 @@ export type MetricsFault = 'ok' | 'gone' | 'nan' | 'frozen';
 export interface SimGatewayOptions {
   clock: Clock;
   random: Random;
+  services: string[];
   requestsPerSecond: () => number;
   quality: (version: string) => Quality;
-  fault: (call: 'apply' | 'renew' | 'observe') => CallOutcome;
+  fault: (call: 'apply' | 'renew' | 'observe') => DataPlaneFault | null;
   metricsFault: () => MetricsFault;
 }
 
@@ -34,8 +35,9 @@ export interface SimGateway {
 
 export function createSimGateway(options: SimGatewayOptions): SimGateway {
   const { clock, random } = options;
+  const plane = createMemoryDataPlane(clock);
+  plane.fault = options.fault;
   let boots = 0;
-  const plane = createMemoryDataPlane({ clock, fault: options.fault, newBootId: () => `boot-${++boots}` });
   let counters = new Map<string, InstanceCounters>();
   let flowedMs = clock.monoMs();
   let frozen: CounterSnapshot | null = null;
@@ -67,19 +69,22 @@ export function createSimGateway(options: SimGatewayOptions): SimGateway {
     if (isCanary) plane.expose(route.service, 1, failed ? 1 : 0);
   }
 
+  function routes(): ServiceRoute[] {
+    return options.services.map((service) => plane.route(service)).filter((route) => route !== null);
+  }
+
   function flow(): void {
     const now = clock.monoMs();
     const expected = ((now - flowedMs) / 1000) * options.requestsPerSecond();
     flowedMs = now;
-    for (const { service } of plane.table()?.services ?? []) {
-      const live = plane.effective(service);
-      if (!live) continue;
-      for (let n = poisson(expected, random); n > 0; n--) serve(live.route, live.weightBp);
+    for (const route of routes()) {
+      const weightBp = plane.weightOf(route.service);
+      for (let n = poisson(expected, random); n > 0; n--) serve(route, weightBp);
     }
   }
 
   function snapshot(): CounterSnapshot {
-    const services = (plane.table()?.services ?? []).map((route) => ({
+    const services = routes().map((route) => ({
       service: route.service,
       edgesMs: route.edgesMs,
       instances: [...counters.entries()]
@@ -87,7 +92,7 @@ export function createSimGateway(options: SimGatewayOptions): SimGateway {
         .map(([, value]) => structuredClone(value)),
       own: { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 },
     }));
-    return { bootId: plane.bootId(), atMs: clock.nowMs(), monoMs: clock.monoMs(), services };
+    return { bootId: `boot-${boots}`, atMs: clock.nowMs(), monoMs: clock.monoMs(), services };
   }
 
   const metrics: MetricsSource = {
@@ -127,6 +132,7 @@ export function createSimGateway(options: SimGatewayOptions): SimGateway {
     flow,
     restart() {
       flow();
+      boots += 1;
       counters = new Map();
       plane.restart();
     },

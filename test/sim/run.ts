@@ -26,7 +26,7 @@ export async function simulate(seed: number): Promise<SimResult> {
     world.supervise();
     await world.clock.advance(SLICE_MS);
     world.gateway.flow();
-    checker.step();
+    await checker.step();
   }
   await starting;
   checker.end();

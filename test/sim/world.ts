@@ -4,7 +4,7 @@ import { createMemoryStore, openMemoryLedger, type WriteOutcome } from '../../sr
 import { silentLog } from '../../src/lib/log.ts';
 import { createVirtualClock } from '../../src/lib/virtual-clock.ts';
 import { type Controller, createController } from '../../src/release/controller.ts';
-import type { CallOutcome } from '../../src/traffic/memory-dataplane.ts';
+import type { DataPlaneFault } from '../../src/traffic/memory-dataplane.ts';
 import { createMemoryWorkloads } from '../../src/workloads/memory-workloads.ts';
 import { createSimGateway, type MetricsFault } from './gateway.ts';
 import { createLifeline, type Lifeline } from './lifeline.ts';
@@ -23,7 +23,7 @@ export function createWorld(plan: SimPlan) {
   const random = createRandom(plan.seed ^ 0x5eed);
   const store = createMemoryStore();
   const spells: {
-    apply: Spell<CallOutcome> | null;
+    apply: Spell<DataPlaneFault> | null;
     append: Spell<WriteOutcome> | null;
     metrics: Spell<MetricsFault> | null;
   } = {
@@ -47,9 +47,10 @@ export function createWorld(plan: SimPlan) {
   const gateway = createSimGateway({
     clock,
     random,
+    services: Object.keys(plan.spec.services),
     requestsPerSecond: () => plan.requestsPerSecond,
     quality: (version) => plan.quality[version] ?? { errorShare: 0, medianMs: 20 },
-    fault: (call) => (call === 'observe' ? 'ok' : (during(spells.apply) ?? 'ok')),
+    fault: (call) => (call === 'observe' ? null : during(spells.apply)),
     metricsFault: () => during(spells.metrics) ?? 'ok',
   });
   const workloads = createMemoryWorkloads({ spec: plan.spec, clock });
