@@ -41,6 +41,8 @@ export interface OutcomeCounts {
   timeouts: number;
   /** Connection refused, reset or closed before a whole response head. */
   resets: number;
+  /** The client left before its answer: part of `requests`, and of `over` with the time it had waited; no error. */
+  aborted?: number;
   /** Requests slower than each edge, timeouts and resets included. */
   over: number[];
   durationMsSum: number;

@@ -1,0 +1,138 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { RoutingTable } from '../../traffic/model.ts';
+import { type Engine, TableRefused } from '../engine.ts';
+import { limits } from '../limits.ts';
+import { renderExposition } from './exposition.ts';
+
+export interface AdminServer {
+  host: string;
+  port: number;
+  close(): void;
+}
+
+interface Answer {
+  status: number;
+  body: unknown;
+  text?: boolean;
+}
+
+type Handler = (body: string) => Promise<Answer> | Answer;
+
+/**
+ * The admin address: loopback only, every call with the token. `onDrain` is called when a caller asks the gateway to end.
+ */
+export async function startAdmin(engine: Engine, token: string, onDrain: () => void): Promise<AdminServer> {
+  const handlers = handlersOf(engine, onDrain);
+  const expected = digest(`Bearer ${token}`);
+  const server = http.createServer(
+    { requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
+    (request, response) => {
+      void serve(request, handlers, expected).then((answer) => send(response, answer));
+    },
+  );
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return { host: '127.0.0.1', port, close: () => server.close().closeAllConnections() };
+}
+
+async function serve(request: http.IncomingMessage, handlers: Map<string, Handler>, expected: Buffer): Promise<Answer> {
+  // Compared as digests, so that neither length nor content show in the time.
+  if (!timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) {
+    return { status: 401, body: { code: 'unauthorized', message: 'A bearer token is required.' } };
+  }
+  const handler = handlers.get(`${request.method} ${request.url}`);
+  if (handler === undefined) return { status: 404, body: { code: 'not-found', message: 'No such call.' } };
+  const body = await readBody(request);
+  if (body === null)
+    return { status: 413, body: { code: 'too-large', message: `More than ${limits.tableBytes} bytes.` } };
+  return handler(body);
+}
+
+function handlersOf(engine: Engine, onDrain: () => void): Map<string, Handler> {
+  return new Map<string, Handler>([
+    ['PUT /table', (body) => putTable(engine, body)],
+    ['POST /leases', (body) => postLeases(engine, body)],
+    ['GET /state', () => ({ status: 200, body: engine.state() })],
+    ['GET /counters', () => ({ status: 200, body: engine.counters() })],
+    ['GET /metrics', () => ({ status: 200, body: renderExposition(engine), text: true })],
+    [
+      'POST /drain',
+      () => {
+        setImmediate(onDrain);
+        return { status: 202, body: { draining: true } };
+      },
+    ],
+  ]);
+}
+
+const STATUS_OF: Record<TableRefused['code'], number> = {
+  'invalid-table': 400,
+  'stale-generation': 409,
+  'generation-conflict': 409,
+  'port-in-use': 409,
+  draining: 503,
+};
+
+async function putTable(engine: Engine, body: string): Promise<Answer> {
+  try {
+    await engine.apply(JSON.parse(body) as RoutingTable);
+    return { status: 200, body: engine.state() };
+  } catch (error) {
+    if (error instanceof TableRefused) {
+      return {
+        status: STATUS_OF[error.code],
+        body: { code: error.code, message: error.message, state: engine.state() },
+      };
+    }
+    if (error instanceof SyntaxError)
+      return { status: 400, body: { code: 'invalid-table', message: 'The body is not JSON.' } };
+    throw error;
+  }
+}
+
+function postLeases(engine: Engine, body: string): Answer {
+  let ids: unknown;
+  try {
+    ids = (JSON.parse(body) as { ids?: unknown } | null)?.ids;
+  } catch {
+    ids = null;
+  }
+  if (!Array.isArray(ids) || ids.length > 1_000 || ids.some((id) => typeof id !== 'string')) {
+    return { status: 400, body: { code: 'invalid-request', message: 'ids must be a list of at most 1000 lease ids.' } };
+  }
+  return { status: 200, body: { lost: engine.renew(ids as string[]) } };
+}
+
+function readBody(request: http.IncomingMessage): Promise<string | null> {
+  return new Promise((resolve) => {
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    request.on('data', (piece: Buffer) => {
+      bytes += piece.length;
+      if (bytes <= limits.tableBytes) pieces.push(piece);
+      else pieces.length = 0;
+    });
+    request.on('end', () => resolve(bytes > limits.tableBytes ? null : Buffer.concat(pieces).toString('utf8')));
+    request.on('error', () => resolve(null));
+  });
+}
+
+function send(response: http.ServerResponse, answer: Answer): void {
+  const body = answer.text === true ? String(answer.body) : JSON.stringify(answer.body);
+  const type = answer.text === true ? 'text/plain; version=0.0.4; charset=utf-8' : 'application/json';
+  response.writeHead(answer.status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+  });
+  response.end(body);
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

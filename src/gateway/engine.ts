@@ -1,0 +1,162 @@
+/**
+ * The data plane of one process: listeners, routes, leases, counters. It knows nothing of how it is administered.
+ */
+import { randomUUID } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { CounterSnapshot } from '../metrics/source.ts';
+import type { DataPlaneState } from '../traffic/dataplane.ts';
+import type { RoutingTable, ServiceRoute } from '../traffic/model.ts';
+import { tableProblem } from '../traffic/table-check.ts';
+import { Wheel } from './net/wheel.ts';
+import { Listener } from './proxy/listener.ts';
+import { Route } from './route/route.ts';
+import { ServiceState } from './route/service-state.ts';
+
+/** Why a table was not taken; the old one stays in force. */
+export class TableRefused extends Error {
+  readonly code: 'invalid-table' | 'stale-generation' | 'generation-conflict' | 'port-in-use' | 'draining';
+
+  constructor(code: TableRefused['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export class Engine {
+  readonly bootId = randomUUID();
+  readonly wheel = new Wheel();
+  /** By `host:port`, for the table in force. */
+  private readonly listeners = new Map<string, Listener>();
+  /** Also of services that left the table: their counts stay readable until the process ends. */
+  readonly states = new Map<string, ServiceState>();
+  private term = 0;
+  private generation = 0;
+  private tableText = '';
+  private applying: Promise<void> = Promise.resolve();
+  draining = false;
+
+  /** Puts a table in force, whole or not at all. Calls are taken one after the other. */
+  apply(table: RoutingTable): Promise<void> {
+    const turn = this.applying.then(() => this.applyNow(table));
+    this.applying = turn.catch(() => {});
+    return turn;
+  }
+
+  private async applyNow(table: RoutingTable): Promise<void> {
+    const problem = tableProblem(table);
+    if (problem !== null) throw new TableRefused('invalid-table', problem);
+    if (this.draining) throw new TableRefused('draining', 'The gateway is draining and takes no more tables.');
+    const text = JSON.stringify(table);
+    this.checkGeneration(table, text);
+    const opened = await this.openListeners(table);
+    this.swap(table, opened);
+    this.term = table.term;
+    this.generation = table.generation;
+    this.tableText = text;
+  }
+
+  private checkGeneration(table: RoutingTable, text: string): void {
+    const mine = `term ${this.term}, generation ${this.generation}`;
+    const theirs = `term ${table.term}, generation ${table.generation}`;
+    if (table.term < this.term || table.generation < this.generation) {
+      throw new TableRefused('stale-generation', `The table (${theirs}) is older than the one in force (${mine}).`);
+    }
+    if (
+      table.term === this.term &&
+      table.generation === this.generation &&
+      this.tableText !== '' &&
+      text !== this.tableText
+    ) {
+      throw new TableRefused('generation-conflict', `Another table with ${mine} is in force.`);
+    }
+  }
+
+  /** Listens on every address that is new; closes them again when one cannot be had. */
+  private async openListeners(table: RoutingTable): Promise<Map<string, Listener>> {
+    const opened = new Map<string, Listener>();
+    for (const config of table.services) {
+      const address = addressOf(config);
+      if (this.listeners.has(address)) continue;
+      const listener = new Listener(config, this.wheel);
+      try {
+        await listener.listen();
+      } catch (error) {
+        for (const other of opened.values()) other.destroy();
+        const code = (error as NodeJS.ErrnoException).code ?? 'error';
+        throw new TableRefused('port-in-use', `Service ${config.service} cannot listen on ${address} (${code}).`);
+      }
+      opened.set(address, listener);
+    }
+    return opened;
+  }
+
+  /** From one turn of the event loop to the next: no request sees half of it. */
+  private swap(table: RoutingTable, opened: Map<string, Listener>): void {
+    const nowMs = performance.now();
+    const addresses = new Set(table.services.map(addressOf));
+    for (const config of table.services) {
+      const state = this.states.get(config.service) ?? new ServiceState(config);
+      this.states.set(config.service, state);
+      const route = new Route(config, state, nowMs);
+      state.adopt(config, route.endpoints, nowMs);
+      const address = addressOf(config);
+      const listener = this.listeners.get(address) ?? (opened.get(address) as Listener);
+      this.listeners.set(address, listener);
+      listener.use(route);
+    }
+    for (const [address, listener] of this.listeners) {
+      if (addresses.has(address)) continue;
+      this.listeners.delete(address);
+      void listener.drain();
+    }
+    const named = new Set(table.services.map((config) => config.service));
+    for (const [service, state] of this.states) if (!named.has(service)) state.retire();
+  }
+
+  private routes(): Route[] {
+    return [...this.listeners.values()].map((listener) => listener.route);
+  }
+
+  /** Prolongs leases; returns the ids that had expired or are unknown. */
+  renew(leaseIds: readonly string[]): string[] {
+    const nowMs = performance.now();
+    return leaseIds.filter((id) => {
+      for (const route of this.routes()) if (route.renew(id, nowMs)) return false;
+      return true;
+    });
+  }
+
+  state(): DataPlaneState {
+    const nowMs = performance.now();
+    const services = this.routes().map((route) => ({
+      service: route.config.service,
+      stable: route.config.stable,
+      canary: route.config.canary?.version ?? null,
+      effectiveWeightBp: route.effectiveWeightBp(nowMs),
+      leaseExpired: route.config.canary !== null && !route.isLeaseLive(nowMs),
+      exposure: route.state.exposure === null ? null : { ...route.state.exposure },
+    }));
+    return { bootId: this.bootId, term: this.term, generation: this.generation, services };
+  }
+
+  counters(): CounterSnapshot {
+    const services = [...this.states.values()].map((state) => ({
+      service: state.service,
+      edgesMs: [...state.edgesMs],
+      instances: [...state.allStats()].map((stats) => stats.counters(state.edgesMs)),
+      own: { ...state.own },
+    }));
+    return { bootId: this.bootId, atMs: Date.now(), monoMs: performance.now(), services };
+  }
+
+  /** Finishes what is in progress and closes every port. */
+  async drain(): Promise<void> {
+    this.draining = true;
+    await Promise.all([...this.listeners.values()].map((listener) => listener.drain()));
+    for (const state of this.states.values()) state.retire();
+  }
+}
+
+function addressOf(config: ServiceRoute): string {
+  return `${config.listenHost}:${config.listenPort}`;
+}

@@ -1,0 +1,38 @@
+/** Every bound of the gateway in one place. A limit that is reached is named in the answer or in the counters. */
+export const limits = {
+  /** Start line and header section of one message, bytes (431 beyond; 414 when the target alone is too long). */
+  headBytes: 32 * 1024,
+  targetBytes: 8 * 1024,
+  headerCount: 100,
+  methodBytes: 24,
+  /** One chunk-size line with its extensions, bytes (RFC 9112 section 7.1.1 asks for a limit). */
+  chunkLineBytes: 1024,
+  trailerBytes: 8 * 1024,
+  /** Interim (1xx) answers to one request. */
+  interimResponses: 10,
+  /** Bytes of further requests kept while one is being answered; reading pauses beyond. */
+  pipelinedBytes: 64 * 1024,
+  /** Bytes of a request body kept so that a try can be repeated or the connection awaited. */
+  replayBytes: 64 * 1024,
+  /** A client's whole head must arrive within this time. */
+  headTimeoutMs: 10_000,
+  /** An idle keep-alive client connection is closed after this time. */
+  clientIdleMs: 60_000,
+  /** Longest pause between two pieces of a request body, and of a client that does not read its answer. */
+  bodyIdleMs: 30_000,
+  /** Lingering close: how long unread input is discarded before the socket is destroyed (RFC 9112 section 9.6). */
+  lingerMs: 1_000,
+  /** An idle upstream connection is closed after this time, unless its `Keep-Alive: timeout` says sooner. */
+  upstreamIdleMs: 4_000,
+  connectTimeoutMs: 2_000,
+  clientConnections: 20_000,
+  upstreamConnections: 1_024,
+  idleUpstreams: 256,
+  drainMs: 30_000,
+  /** Bounds of one routing table. */
+  services: 256,
+  versionsPerService: 32,
+  instancesPerVersion: 256,
+  edges: 64,
+  tableBytes: 8 * 1024 * 1024,
+} as const;

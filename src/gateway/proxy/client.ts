@@ -1,0 +1,240 @@
+/** A client connection: reads requests one after the other, answers in order, and closes without losing the answer. */
+import type net from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { ascii } from '../http1/bytes.ts';
+import { DONE, Head, MORE, parseRequestHead } from '../http1/head.ts';
+import { limits } from '../limits.ts';
+import { Channel, type ChannelOwner } from '../net/channel.ts';
+import { Remainder } from '../net/remainder.ts';
+import type { Timed } from '../net/wheel.ts';
+import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
+import { Exchange } from './exchange.ts';
+import type { Listener } from './listener.ts';
+import type { Upstream } from './upstream.ts';
+
+/** Between requests, or in the middle of a head. */
+const HEAD = 0;
+/** The request's body is coming. */
+const BODY = 1;
+/** The request is complete, the answer is not. */
+const WAIT = 2;
+/** The last answer is sent: input is thrown away until the peer closes (RFC 9112 section 9.6). */
+const LINGER = 3;
+/** After 101: octets pass both ways. */
+const TUNNEL = 4;
+
+const head = new Head();
+
+export class ClientConnection implements ChannelOwner, Timed {
+  deadlineMs = 0;
+  wheelNext: Timed | null = null;
+  wheelPrevious: Timed | null = null;
+  wheelSlot = -1;
+
+  readonly listener: Listener;
+  readonly channel: Channel;
+  readonly address: string;
+  /** The forwarding fields of this connection, ready to send. */
+  readonly forwarded: Buffer;
+  private readonly exchange: Exchange;
+  private readonly remainder = new Remainder();
+  private phase = HEAD;
+  private consuming = false;
+  /** Part of a head has come: its time runs. */
+  private headStarted = false;
+  private peerEnded = false;
+  private tunnel: Upstream | null = null;
+
+  constructor(listener: Listener, accepted: net.Socket, scheme: 'http' | 'https') {
+    this.listener = listener;
+    this.address = plainAddress(accepted.remoteAddress ?? 'unknown');
+    this.forwarded = ascii(`X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${scheme}\r\n`);
+    this.exchange = new Exchange(this);
+    this.channel = scheme === 'https' ? Channel.wrap(accepted, this) : Channel.accept(accepted, this);
+    this.idle();
+  }
+
+  // ---- input -------------------------------------------------------------------------------------------------------
+
+  onBytes(buf: Buffer, start: number, end: number): void {
+    if (this.phase === LINGER) return;
+    if (this.remainder.length > 0) {
+      this.remainder.append(buf, start, end);
+      if (this.phase !== WAIT) this.consume(this.remainder.buf, 0, this.remainder.length);
+      else if (this.remainder.length > limits.pipelinedBytes) this.channel.pause();
+    } else {
+      this.consume(buf, start, end);
+    }
+  }
+
+  private consume(buf: Buffer, start: number, end: number): void {
+    this.consuming = true;
+    let at = start;
+    while (at < end) {
+      if (this.phase === HEAD) {
+        const result = parseRequestHead(head, buf, at, end);
+        if (result === MORE) {
+          this.headBegun();
+          break;
+        }
+        if (result !== DONE) {
+          this.malformed();
+          break;
+        }
+        this.headStarted = false;
+        this.phase = BODY;
+        at = this.exchange.begin(head, buf, end);
+        this.afterRequestBytes();
+      } else if (this.phase === BODY) {
+        at = this.exchange.feedRequest(buf, at, end);
+        this.afterRequestBytes();
+      } else if (this.phase === TUNNEL) {
+        this.tunnelToUpstream(buf, at, end);
+        at = end;
+      } else {
+        break;
+      }
+    }
+    this.consuming = false;
+    if (this.phase === LINGER) this.remainder.clear();
+    else this.remainder.keep(buf, at, end);
+  }
+
+  private afterRequestBytes(): void {
+    if (this.phase === BODY && this.exchange.active && this.exchange.requestBody.done) this.phase = WAIT;
+  }
+
+  private headBegun(): void {
+    if (this.headStarted) return;
+    this.headStarted = true;
+    this.setDeadline(performance.now() + limits.headTimeoutMs);
+  }
+
+  private malformed(): void {
+    this.listener.route.state.own.badRequest++;
+    this.answerAndClose(head.fault.status, 'bad-request', head.fault.detail, false);
+  }
+
+  onEnd(): void {
+    this.peerEnded = true;
+    if (this.phase === TUNNEL) {
+      this.tunnel?.channel.end();
+    } else if (this.phase === BODY && !this.exchange.requestBody.done) {
+      // The request will never be complete (RFC 9112 section 8).
+      this.exchange.clientGone();
+      this.channel.destroy();
+    } else if (this.phase !== WAIT) {
+      this.channel.end();
+    }
+  }
+
+  onClose(): void {
+    this.listener.wheel.clear(this);
+    this.listener.connections.delete(this);
+    this.phase = LINGER;
+    this.exchange.clientGone();
+    this.tunnel?.abandon();
+    this.tunnel = null;
+  }
+
+  onDrain(): void {
+    if (this.tunnel !== null) this.tunnel.channel.resume();
+    else this.exchange.onClientDrain();
+  }
+
+  // ---- time --------------------------------------------------------------------------------------------------------
+
+  setDeadline(atMs: number): void {
+    this.listener.wheel.set(this, atMs);
+  }
+
+  clearDeadline(): void {
+    this.listener.wheel.clear(this);
+  }
+
+  onDeadline(nowMs: number): void {
+    if (this.exchange.active && this.phase !== TUNNEL) {
+      this.exchange.onDeadline(nowMs);
+      return;
+    }
+    if (this.phase === HEAD && this.headStarted) {
+      this.answerAndClose(408, 'bad-request', `no whole head within ${limits.headTimeoutMs} ms`, false);
+      return;
+    }
+    this.channel.destroy();
+  }
+
+  private idle(): void {
+    this.setDeadline(performance.now() + limits.clientIdleMs);
+  }
+
+  // ---- answers -----------------------------------------------------------------------------------------------------
+
+  /** The exchange is over and its answer written. */
+  exchangeDone(close: boolean): void {
+    if (this.phase === LINGER) return;
+    if (close || (this.peerEnded && this.remainder.length === 0)) {
+      this.closeGently();
+      return;
+    }
+    this.phase = HEAD;
+    this.idle();
+    this.channel.resume();
+    if (!this.consuming && this.remainder.length > 0) this.consume(this.remainder.buf, 0, this.remainder.length);
+    if (this.peerEnded && this.phase === HEAD) this.closeGently();
+  }
+
+  answerOwn(answer: OwnAnswer): void {
+    if (this.channel.closed) return;
+    this.channel.writeStable(renderAnswer(answer));
+    this.exchangeDone(answer.close);
+  }
+
+  answerAndClose(status: number, cause: Cause, detail: string, headOnly: boolean): void {
+    this.answerOwn({ status, cause, detail, headOnly, close: true });
+  }
+
+  private closeGently(): void {
+    this.phase = LINGER;
+    this.channel.end();
+    this.channel.resume();
+    this.setDeadline(performance.now() + limits.lingerMs);
+  }
+
+  /** The gateway stops: idle connections close at once, the others after their answer. */
+  drain(): void {
+    if (this.phase === HEAD && !this.headStarted && !this.exchange.active) this.closeGently();
+  }
+
+  destroy(): void {
+    this.channel.destroy();
+  }
+
+  // ---- tunnels -----------------------------------------------------------------------------------------------------
+
+  beginTunnel(upstream: Upstream): void {
+    this.phase = TUNNEL;
+    this.tunnel = upstream;
+    this.clearDeadline();
+  }
+
+  tunnelToClient(upstream: Upstream, buf: Buffer, start: number, end: number): number {
+    if (end > start && !this.channel.forwardFrom(upstream.channel, buf, start, end)) upstream.channel.pause();
+    return end;
+  }
+
+  private tunnelToUpstream(buf: Buffer, start: number, end: number): void {
+    if (this.tunnel?.channel.forwardFrom(this.channel, buf, start, end) === false) this.channel.pause();
+  }
+
+  /** The upstream of the tunnel closed. */
+  endTunnel(): void {
+    this.tunnel = null;
+    this.closeGently();
+  }
+}
+
+/** IPv4 addresses of a dual-stack socket without their IPv6 prefix. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}

@@ -1,0 +1,85 @@
+import net from 'node:net';
+import { ascii } from '../http1/bytes.ts';
+import { limits } from '../limits.ts';
+import type { Wheel } from '../net/wheel.ts';
+import type { Route } from '../route/route.ts';
+import { ClientConnection } from './client.ts';
+
+/** The port of one service and its client connections. The route is replaced by assignment: that is the atomic swap. */
+export class Listener {
+  /** What new requests follow. Set before the first connection is accepted. */
+  route: Route = undefined as unknown as Route;
+  fallbackHost = ascii('');
+  readonly wheel: Wheel;
+  private readonly host: string;
+  private readonly port: number;
+  readonly connections = new Set<ClientConnection>();
+  draining = false;
+  /** Connections closed at once because there were too many. */
+  refused = 0;
+  private readonly server: net.Server;
+  private readonly waiting: net.Socket[] = [];
+
+  constructor(address: { listenHost: string; listenPort: number }, wheel: Wheel) {
+    this.wheel = wheel;
+    this.host = address.listenHost;
+    this.port = address.listenPort;
+    this.server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.accept(socket),
+    );
+  }
+
+  use(route: Route): void {
+    this.route = route;
+    this.fallbackHost = ascii(route.config.service);
+    this.waiting.splice(0).forEach((socket) => {
+      this.accept(socket);
+    });
+  }
+
+  /** Rejects with the system's error when the port cannot be had. */
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen({ host: this.host, port: this.port, backlog: 1024 }, () => {
+        this.server.off('error', reject);
+        this.server.on('error', () => {});
+        resolve();
+      });
+    });
+  }
+
+  private accept(socket: net.Socket): void {
+    // Accepted between listening and the table's coming into force.
+    if (this.route === undefined) {
+      this.waiting.push(socket);
+      return;
+    }
+    if (this.connections.size >= limits.clientConnections) {
+      this.refused++;
+      socket.destroy();
+      return;
+    }
+    this.connections.add(new ClientConnection(this, socket, 'http'));
+  }
+
+  trusts(_address: string): boolean {
+    return false;
+  }
+
+  /** No new connections; the present ones end after their answers, at the latest after `limits.drainMs`. */
+  async drain(): Promise<void> {
+    this.draining = true;
+    this.server.close();
+    for (const connection of [...this.connections]) connection.drain();
+    const endMs = Date.now() + limits.drainMs;
+    while (this.connections.size > 0 && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 20));
+    this.destroy();
+  }
+
+  destroy(): void {
+    this.server.close();
+    for (const socket of this.waiting) socket.destroy();
+    for (const connection of [...this.connections]) connection.destroy();
+  }
+}

@@ -1,0 +1,178 @@
+import { performance } from 'node:perf_hooks';
+import { DONE, Head, MORE, parseResponseHead } from '../http1/head.ts';
+import { limits } from '../limits.ts';
+import { Channel, type ChannelOwner } from '../net/channel.ts';
+import { Remainder } from '../net/remainder.ts';
+import type { Timed, Wheel } from '../net/wheel.ts';
+import type { Endpoint } from '../route/endpoint.ts';
+
+/** What is told about one try on an upstream connection. */
+export interface UpstreamUser {
+  onUpstreamConnected(upstream: Upstream): void;
+  /** A whole head; its offsets are valid during the call. `buf[head.end, end)` is body. Returns the index after what was used. */
+  onResponseHead(upstream: Upstream, head: Head, buf: Buffer, end: number): number;
+  onResponseBody(upstream: Upstream, buf: Buffer, start: number, end: number): number;
+  /** The upstream sent something that is not HTTP. */
+  onUpstreamFault(upstream: Upstream, detail: string): void;
+  /** No more octets will come. `answered`: some octet of the answer had come; `cleanly`: it ended by a FIN. */
+  onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void;
+  onUpstreamDrain(upstream: Upstream): void;
+}
+
+/** One parsed head at a time: heads are used up within the call that hands them over. */
+const head = new Head();
+
+/** A connection to an instance: idle in its pool, or at work for one exchange. */
+export class Upstream implements ChannelOwner, Timed {
+  deadlineMs = 0;
+  wheelNext: Timed | null = null;
+  wheelPrevious: Timed | null = null;
+  wheelSlot = -1;
+
+  readonly endpoint: Endpoint;
+  readonly channel: Channel;
+  private readonly wheel: Wheel;
+  private readonly remainder = new Remainder();
+  user: UpstreamUser | null;
+  connected = false;
+  /** Answers completed on this connection. */
+  served = 0;
+  private headDone = false;
+  private answered = false;
+  private gone = false;
+  private idleMs: number = limits.upstreamIdleMs;
+
+  constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser) {
+    this.endpoint = endpoint;
+    this.wheel = wheel;
+    this.user = user;
+    endpoint.open++;
+    this.channel = Channel.connect(endpoint.host, endpoint.port, this, () => this.onConnect());
+    wheel.set(this, performance.now() + limits.connectTimeoutMs);
+  }
+
+  /** An idle connection of the pool, or null. */
+  static reuse(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser): Upstream | null {
+    let upstream = endpoint.idle.pop();
+    while (upstream?.gone === true) upstream = endpoint.idle.pop();
+    if (upstream === undefined) return null;
+    wheel.clear(upstream);
+    upstream.user = user;
+    upstream.headDone = upstream.answered = false;
+    return upstream;
+  }
+
+  private onConnect(): void {
+    this.connected = true;
+    this.wheel.clear(this);
+    this.user?.onUpstreamConnected(this);
+  }
+
+  onDeadline(): void {
+    this.close();
+  }
+
+  onBytes(buf: Buffer, start: number, end: number): void {
+    const user = this.user;
+    // Octets that nobody asked for would be read as the next answer (response-queue poisoning): close.
+    if (user === null) {
+      this.close();
+      return;
+    }
+    this.answered = true;
+    if (this.headDone) {
+      if (user.onResponseBody(this, buf, start, end) < end) this.close();
+      return;
+    }
+    if (this.remainder.length > 0) {
+      this.remainder.append(buf, start, end);
+      this.parseHeads(user, this.remainder.buf, 0, this.remainder.length);
+    } else {
+      this.parseHeads(user, buf, start, end);
+    }
+  }
+
+  private parseHeads(user: UpstreamUser, buf: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end && this.user === user && !this.headDone) {
+      const result = parseResponseHead(head, buf, at, end);
+      if (result === MORE) {
+        this.remainder.keep(buf, at, end);
+        return;
+      }
+      if (result !== DONE) {
+        user.onUpstreamFault(this, head.fault.detail);
+        return;
+      }
+      if (head.status >= 200 || head.status === 101) this.headDone = true;
+      if (head.keepAliveAt >= 0) this.noteKeepAlive(buf);
+      at = user.onResponseHead(this, head, buf, end);
+    }
+    this.remainder.clear();
+    // More octets came than the answer has: the connection cannot be trusted with another request.
+    if (at < end) this.close();
+  }
+
+  /** `Keep-Alive: timeout=5`: be gone a second before the server is. */
+  private noteKeepAlive(buf: Buffer): void {
+    const text = buf.toString('latin1', head.valueStart[head.keepAliveAt], head.valueEnd[head.keepAliveAt]);
+    const match = /(?:^|[,;\s])timeout=(\d{1,6})/i.exec(text);
+    if (match !== null) this.idleMs = Math.min(60_000, Math.max(0, Number(match[1]) - 1) * 1000);
+  }
+
+  /** Back to the pool, after both messages ended cleanly. */
+  release(): void {
+    this.user = null;
+    this.served++;
+    const { idle, retired } = this.endpoint;
+    if (retired || this.gone || this.idleMs === 0 || idle.length >= limits.idleUpstreams) {
+      this.close();
+      return;
+    }
+    this.headDone = false;
+    this.channel.resume();
+    idle.push(this);
+    this.wheel.set(this, performance.now() + this.idleMs);
+  }
+
+  /** The exchange is done with it, and nobody may use it again. */
+  abandon(): void {
+    this.user = null;
+    this.close();
+  }
+
+  /** Not to be used again; `onClose` follows. */
+  close(): void {
+    this.gone = true;
+    this.channel.destroy();
+  }
+
+  onEnd(): void {
+    this.gone = true;
+    if (this.user === null) {
+      this.channel.destroy();
+      return;
+    }
+    this.finished(true);
+  }
+
+  onDrain(): void {
+    this.user?.onUpstreamDrain(this);
+  }
+
+  onClose(): void {
+    this.wheel.clear(this);
+    this.endpoint.open--;
+    const index = this.endpoint.idle.indexOf(this);
+    if (index >= 0) this.endpoint.idle.splice(index, 1);
+    this.gone = true;
+    this.finished(false);
+  }
+
+  private finished(cleanly: boolean): void {
+    const user = this.user;
+    this.user = null;
+    user?.onUpstreamGone(this, this.answered, cleanly);
+    if (!this.channel.closed) this.channel.destroy();
+  }
+}

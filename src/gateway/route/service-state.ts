@@ -1,0 +1,116 @@
+import type { Cohort, OwnAnswers } from '../../metrics/source.ts';
+import type { Exposure } from '../../traffic/dataplane.ts';
+import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
+import { random32 } from '../random.ts';
+import { InstanceStats } from '../stats/instance-stats.ts';
+import { mergedEdges } from '../stats/outcome.ts';
+import { Endpoint } from './endpoint.ts';
+import { RetryBudget } from './retry-budget.ts';
+import { Splitter } from './splitter.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** Counters of instances that left the table are kept for this many instances, so that totals do not shrink at once. */
+const KEPT_STATS = 2_048;
+
+/** What a service keeps while its routes come and go: counts, limits, outlier states, the split's phase. */
+export class ServiceState {
+  readonly service: string;
+  readonly splitter = new Splitter(random32());
+  readonly budget = new RetryBudget();
+  readonly own: OwnAnswers = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
+  /** Own answers by `status flag`, for the exposition. */
+  readonly ownCodes = new Map<string, number>();
+  exposure: Exposure | null = null;
+  bucket: TokenBucket | null = null;
+  edgesMs: number[];
+  private histogramEdges: number[];
+  private readonly stats = new Map<string, InstanceStats>();
+  private endpoints = new Map<string, Endpoint>();
+
+  constructor(route: ServiceRoute) {
+    this.service = route.service;
+    this.edgesMs = route.edgesMs;
+    this.histogramEdges = mergedEdges(route.edgesMs);
+  }
+
+  /** Takes on the settings of a route that comes into force. */
+  adopt(route: ServiceRoute, endpoints: Map<string, Endpoint>, nowMs: number): void {
+    if (route.edgesMs.join() !== this.edgesMs.join()) {
+      this.edgesMs = route.edgesMs;
+      this.histogramEdges = mergedEdges(route.edgesMs);
+      for (const stats of this.stats.values()) stats.rebin(this.histogramEdges);
+    }
+    this.adoptLimit(route, nowMs);
+    const canary = route.canary;
+    if (canary !== null && this.exposure?.release !== canary.release) {
+      this.exposure = {
+        release: canary.release,
+        version: canary.version,
+        requests: 0,
+        failures: 0,
+        firstRequestAtMs: null,
+        firstFailureAtMs: null,
+        lastRequestAtMs: null,
+      };
+    }
+    for (const [key, endpoint] of this.endpoints) if (!endpoints.has(key)) endpoint.retire();
+    this.endpoints = endpoints;
+    this.forgetOldStats();
+  }
+
+  private adoptLimit(route: ServiceRoute, nowMs: number): void {
+    const limit = route.rateLimit;
+    if (limit === null) this.bucket = null;
+    else if (this.bucket === null) this.bucket = new TokenBucket(limit.perSecond, limit.burst, nowMs);
+    else if (this.bucket.perSecond !== limit.perSecond || this.bucket.burst !== limit.burst) {
+      this.bucket = this.bucket.resized(limit.perSecond, limit.burst);
+    }
+  }
+
+  /** The endpoint of an address: the one in use when id, version and address are the same, else a new one. */
+  endpointFor(address: InstanceAddress, version: string): Endpoint {
+    const known = this.endpoints.get(endpointKey(address, version));
+    if (known !== undefined && known.zone === address.zone) return known;
+    return new Endpoint(address, version, {
+      weight: this.statsFor(address.id, version, 'weight'),
+      header: this.statsFor(address.id, version, 'header'),
+    });
+  }
+
+  private statsFor(instance: string, version: string, cohort: Cohort): InstanceStats {
+    const key = `${instance} ${version} ${cohort}`;
+    let stats = this.stats.get(key);
+    if (stats === undefined) {
+      stats = new InstanceStats(instance, version, cohort, this.histogramEdges);
+      this.stats.set(key, stats);
+    }
+    return stats;
+  }
+
+  private forgetOldStats(): void {
+    if (this.stats.size <= KEPT_STATS) return;
+    const inUse = new Set<InstanceStats>();
+    for (const endpoint of this.endpoints.values()) inUse.add(endpoint.weightStats).add(endpoint.headerStats);
+    for (const [key, stats] of this.stats) {
+      if (this.stats.size <= KEPT_STATS) return;
+      if (!inUse.has(stats)) this.stats.delete(key);
+    }
+  }
+
+  allStats(): Iterable<InstanceStats> {
+    return this.stats.values();
+  }
+
+  allEndpoints(): Iterable<Endpoint> {
+    return this.endpoints.values();
+  }
+
+  retire(): void {
+    for (const endpoint of this.endpoints.values()) endpoint.retire();
+    this.endpoints = new Map();
+  }
+}
+
+export function endpointKey(address: InstanceAddress, version: string): string {
+  return `${version} ${address.id} ${address.host} ${address.port}`;
+}

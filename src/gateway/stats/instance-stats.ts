@@ -1,0 +1,45 @@
+import type { Cohort, InstanceCounters } from '../../metrics/source.ts';
+import { FLAGS } from './flags.ts';
+import { type Outcome, OutcomeTally } from './outcome.ts';
+
+/** Everything counted about one instance in one cohort. */
+export class InstanceStats {
+  readonly instance: string;
+  readonly version: string;
+  readonly cohort: Cohort;
+  readonly outcome: OutcomeTally;
+  readonly firstTry: OutcomeTally;
+  /** Requests by `status * FLAGS.length + flag`, the status that the client got (0 when none). */
+  readonly codes = new Map<number, number>();
+  requestBytes = 0;
+  responseBytes = 0;
+
+  constructor(instance: string, version: string, cohort: Cohort, edgesMs: readonly number[]) {
+    this.instance = instance;
+    this.version = version;
+    this.cohort = cohort;
+    this.outcome = new OutcomeTally(edgesMs);
+    this.firstTry = new OutcomeTally(edgesMs);
+  }
+
+  finish(outcome: Outcome, status: number, flag: number, durationMs: number): void {
+    this.outcome.add(outcome, durationMs);
+    const key = status * FLAGS.length + flag;
+    this.codes.set(key, (this.codes.get(key) ?? 0) + 1);
+  }
+
+  rebin(edgesMs: readonly number[]): void {
+    this.outcome.rebin(edgesMs);
+    this.firstTry.rebin(edgesMs);
+  }
+
+  counters(edgesMs: readonly number[]): InstanceCounters {
+    return {
+      instance: this.instance,
+      version: this.version,
+      cohort: this.cohort,
+      outcome: this.outcome.counts(edgesMs),
+      firstTry: this.firstTry.counts(edgesMs),
+    };
+  }
+}

@@ -1,0 +1,107 @@
+import type { OutcomeCounts } from '../../metrics/source.ts';
+
+/** How a request, or one try of it, ended as far as the version is concerned. */
+export const TIMEOUT = -1;
+export const RESET = -2;
+/** The client left before the answer was complete: no fault of the version, but its waiting time counts. */
+export const ABORTED = -3;
+/** A status code (100..599), or one of the above. */
+export type Outcome = number;
+
+/** Whether the outcome is a failure of the version in the sense of ejection, retries and exposure. */
+export function isFailure(outcome: Outcome): boolean {
+  return outcome >= 500 || outcome === TIMEOUT || outcome === RESET;
+}
+
+/**
+ * Istio's `istio_request_duration_milliseconds` edges; a route's own edges are merged into them.
+ */
+export const ISTIO_EDGES_MS = [
+  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+  3_600_000,
+];
+
+/** The union of Istio's edges and a route's, ascending. */
+export function mergedEdges(edgesMs: readonly number[]): number[] {
+  return [...new Set([...ISTIO_EDGES_MS, ...edgesMs])].sort((a, b) => a - b);
+}
+
+/** Counts of one instance in one cohort. All arrays are typed: nothing is allocated per request. */
+export class OutcomeTally {
+  edges: Float64Array;
+  /** `bins[i]`: durations in (edges[i-1], edges[i]]; the last one is beyond every edge. */
+  bins: Float64Array;
+  durationMsSum = 0;
+  requests = 0;
+  timeouts = 0;
+  resets = 0;
+  aborted = 0;
+  readonly classes = new Float64Array(6);
+
+  constructor(edgesMs: readonly number[]) {
+    this.edges = Float64Array.from(edgesMs);
+    this.bins = new Float64Array(edgesMs.length + 1);
+  }
+
+  add(outcome: Outcome, durationMs: number): void {
+    this.requests++;
+    this.durationMsSum += durationMs;
+    if (outcome > 0) this.classes[(outcome / 100) | 0]!++;
+    else if (outcome === TIMEOUT) this.timeouts++;
+    else if (outcome === RESET) this.resets++;
+    else this.aborted++;
+    this.bins[this.binOf(durationMs)]!++;
+  }
+
+  /** Index of the first edge that is not below the duration. */
+  private binOf(durationMs: number): number {
+    const edges = this.edges;
+    let low = 0;
+    let high = edges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (edges[middle]! < durationMs) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /**
+   * Takes on other edges. What was counted before moves with its bin's upper edge: differences between two later
+   * readings are exact, totals since the start are exact only for edges that were there all along.
+   */
+  rebin(edgesMs: readonly number[]): void {
+    if (edgesMs.length === this.edges.length && edgesMs.every((edge, i) => edge === this.edges[i])) return;
+    const old = { edges: this.edges, bins: this.bins };
+    this.edges = Float64Array.from(edgesMs);
+    this.bins = new Float64Array(edgesMs.length + 1);
+    for (let i = 0; i < old.bins.length; i++) {
+      const upper = old.edges[i] ?? Number.POSITIVE_INFINITY;
+      this.bins[this.binOf(upper)]! += old.bins[i]!;
+    }
+  }
+
+  counts(edgesMs: readonly number[]): OutcomeCounts {
+    return {
+      requests: this.requests,
+      status2xx: this.classes[2]! + this.classes[1]!,
+      status3xx: this.classes[3]!,
+      status4xx: this.classes[4]!,
+      status5xx: this.classes[5]!,
+      timeouts: this.timeouts,
+      resets: this.resets,
+      aborted: this.aborted,
+      over: this.over(edgesMs),
+      durationMsSum: this.durationMsSum,
+    };
+  }
+
+  /** Requests slower than each of the given edges, which are among `edges`. */
+  private over(edgesMs: readonly number[]): number[] {
+    return edgesMs.map((edge) => {
+      let slower = 0;
+      for (let i = this.binOf(edge) + 1; i < this.bins.length; i++) slower += this.bins[i]!;
+      return slower;
+    });
+  }
+}

@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Pool } from 'undici';
+import { DavyError, type ErrorKind, messageOf } from '../lib/error.ts';
+import { trafficErrors } from './errors.ts';
+
+/** What a running gateway writes into its run folder. The token never goes into logs or the ledger. */
+export interface GatewayConnection {
+  pid: number;
+  startedAtMs: number;
+  bootId: string;
+  adminHost: string;
+  adminPort: number;
+  token: string;
+}
+
+/** A run folder, read again whenever a call cannot reach the gateway, or one fixed connection. */
+export type GatewayAddress = { runDir: string } | { connection: GatewayConnection };
+
+/** One admin call takes at most this long; a lost answer is an error, and every call may be repeated. */
+const CALL_TIMEOUT_MS = 2_000;
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+/** Reads `gateway.json` of a run folder. Throws `traffic/no-gateway` when there is none. */
+export function readGatewayConnection(runDir: string): GatewayConnection {
+  const file = join(runDir, 'gateway.json');
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as GatewayConnection;
+  } catch (error) {
+    throw new DavyError(trafficErrors['no-gateway'], `${file} cannot be read: ${messageOf(error)}.`, { cause: error });
+  }
+}
+
+/** The gateway's admin calls, with short time-outs and errors of `traffic/`. */
+export class GatewayAdmin {
+  private readonly where: GatewayAddress;
+  private connection: GatewayConnection | null = null;
+  private pool: Pool | null = null;
+
+  constructor(where: GatewayAddress) {
+    this.where = where;
+  }
+
+  /** Resolves with the answer's JSON; rejects with an error of `traffic/`. */
+  async call(method: 'GET' | 'PUT' | 'POST', path: string, body?: unknown): Promise<unknown> {
+    const { status, text } = await this.send(method, path, body);
+    return this.judge(method, path, status, text);
+  }
+
+  /** Resolves with the answer's text; only for calls that answer in another format. */
+  async text(path: string): Promise<string> {
+    const { status, text } = await this.send('GET', path);
+    if (status !== 200) this.judge('GET', path, status, text);
+    return text;
+  }
+
+  private async send(
+    method: 'GET' | 'PUT' | 'POST',
+    path: string,
+    body?: unknown,
+  ): Promise<{ status: number; text: string }> {
+    const { pool, token } = this.open();
+    try {
+      const answer = await pool.request({
+        method,
+        path,
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      });
+      return { status: answer.statusCode, text: await answer.body.text() };
+    } catch (error) {
+      await this.close();
+      throw new DavyError(trafficErrors.unreachable, `${method} ${path}: ${messageOf(error)}.`, { cause: error });
+    }
+  }
+
+  private open(): { pool: Pool; token: string } {
+    this.connection ??= 'connection' in this.where ? this.where.connection : readGatewayConnection(this.where.runDir);
+    const { adminHost, adminPort, token } = this.connection;
+    this.pool ??= new Pool(`http://${adminHost}:${adminPort}`, {
+      connections: 4,
+      connect: { timeout: CALL_TIMEOUT_MS },
+      headersTimeout: CALL_TIMEOUT_MS,
+      bodyTimeout: CALL_TIMEOUT_MS,
+      maxResponseSize: MAX_ANSWER_BYTES,
+    });
+    return { pool: this.pool, token };
+  }
+
+  private judge(method: string, path: string, status: number, text: string): unknown {
+    let body: unknown;
+    try {
+      body = JSON.parse(text);
+    } catch {
+      throw new DavyError(trafficErrors['unexpected-answer'], `${method} ${path} answered ${status} without JSON.`);
+    }
+    if (status >= 200 && status < 300) return body;
+    const { code, message } = body as { code?: string; message?: string };
+    if (status === 401) void this.close();
+    throw new DavyError(kindOf(code), message ?? `${method} ${path} answered ${status}.`);
+  }
+
+  async close(): Promise<void> {
+    const pool = this.pool;
+    this.pool = null;
+    this.connection = null;
+    await pool?.destroy().catch(() => {});
+  }
+}
+
+function kindOf(code: string | undefined): ErrorKind {
+  switch (code) {
+    case 'stale-generation':
+    case 'generation-conflict':
+      return trafficErrors['stale-generation'];
+    case 'invalid-table':
+    case 'too-large':
+      return trafficErrors['invalid-table'];
+    case 'port-in-use':
+      return trafficErrors['port-in-use'];
+    case 'unauthorized':
+      return trafficErrors.unauthorized;
+    case 'draining':
+      return trafficErrors.unreachable;
+    default:
+      return trafficErrors['unexpected-answer'];
+  }
+}
