@@ -103,10 +103,10 @@ function noteSilence(s: State, look: Look, arms: Arms): void {
 
 function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, control: boolean): Assessment {
   const guarded = plan.guard === 'auto' && activeGroups(s.pods) >= 2;
-  if (!s.warmed && arms.canary.n > 0) {
-    s.warmed = true;
-    if (arms.young.n > 0 || s.looks > 1) s.boost = true;
-  }
+  if (arms.canary.n > 0) {
+    if (s.warming) s.boost = true;
+    s.warming = false;
+  } else if (arms.young.n > 0) s.warming = true;
   takeTick(s, plan, look, arms, control, guarded, dtMs);
   if (control ? comparable(arms) : arms.canary.n > 0) s.heldMs += dtMs;
   count(s, arms, dtMs);

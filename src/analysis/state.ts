@@ -30,7 +30,8 @@ export interface State {
   /** Detector mass not yet fed in; `boost`: a tenth of it goes in with the next look (a step began, warm-up ended). */
   reserve: number;
   boost: boolean;
-  warmed: boolean;
+  /** Only young canary instances have been seen so far. */
+  warming: boolean;
   pods: Pod[];
   errors: Mixture;
   latency: Mixture;
@@ -90,8 +91,8 @@ export function newState(setup: JudgeSetup, plan: Plan): State {
     canarySilent: 0,
     stableSilent: 0,
     reserve: 0.5,
-    boost: false,
-    warmed: false,
+    boost: true,
+    warming: false,
     pods: [],
     errors: newMixture(RATE_PSI.length),
     latency: newMixture(0),
