@@ -3,6 +3,7 @@ import { DavyError, type ErrorKind, type Position } from '../lib/error.ts';
 import { nearestName } from '../lib/nearest.ts';
 import { specErrors } from './errors.ts';
 import type { IssueParams } from './fields.ts';
+import { flowYaml } from './flow.ts';
 import { type Locator, type SpecPath, showPath } from './locator.ts';
 import { acceptedWords, exampleOf, expectation, knownFields, list, schemaAt } from './schema-walk.ts';
 
@@ -122,20 +123,9 @@ function hint(schema: z.core.$ZodType | null, locator: Locator, path: SpecPath):
   const example = exampleOf(schema);
   const field = path.at(-1);
   if (example === undefined) return undefined;
-  return `Write it like ${typeof field === 'string' ? inYaml(field, example) : flow(example)}`;
+  return `Write it like ${typeof field === 'string' ? inYaml(field, example) : flowYaml(example)}`;
 }
 
 function inYaml(field: string, example: unknown): string {
-  return `${field}: ${flow(example)}`;
-}
-
-/** Flow-style YAML of an example: what a reader can paste. */
-export function flow(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
-  if (typeof value === 'object' && value !== null) {
-    return `{ ${Object.entries(value)
-      .map(([key, inner]) => `${key}: ${flow(inner)}`)
-      .join(', ')} }`;
-  }
-  return String(value);
+  return `${field}: ${flowYaml(example)}`;
 }
