@@ -122,6 +122,11 @@ export const specErrors = defineErrors('spec', {
     next: 'Give `target`, or `share` and `under`.',
     ...invalid,
   },
+  'unknown-service': {
+    means: 'The spec declares no service of this name.',
+    next: 'Name one of the services under `services:`.',
+    ...invalid,
+  },
   'unknown-version': {
     means: 'The service declares no version of this name.',
     next: 'Name one of the declared versions.',

@@ -3,6 +3,8 @@
  * (1 % = 100), `Share` a fraction 0..1. Every default is filled in; every name refers to something that exists.
  */
 
+import type { ChaosSpec } from './chaos-model.ts';
+
 /** Integer basis points of traffic, 0..10000. */
 export type WeightBp = number;
 
@@ -10,6 +12,8 @@ export interface Spec {
   system: string;
   services: Record<string, ServiceSpec>;
   policies: Record<string, PolicySpec>;
+  /** Rehearsals of failure; absent when none are declared. */
+  chaos?: ChaosSpec;
   /** The file the spec came from and the SHA-256 (hex) of its bytes. */
   source: { file: string; sha256: string };
 }

@@ -12,6 +12,7 @@ import type {
   TrafficSpec,
   VersionSpec,
 } from './model.ts';
+import { normaliseChaos } from './normalise-chaos.ts';
 import { limitQuantiles } from './schema/policy.ts';
 import type { RawPolicy, RawService, RawSpec, RawTraffic, RawVersion } from './schema/spec.ts';
 
@@ -21,6 +22,7 @@ export function normalise(raw: RawSpec, source: Spec['source'], written: Locator
     system: raw.system,
     services: mapValues(raw.services, (service, name) => normaliseService(name, service, raw.defaults, written)),
     policies: mapValues(raw.policies, (policy, name) => normalisePolicy(name, policy)),
+    ...(raw.chaos ? { chaos: normaliseChaos(raw.chaos) } : {}),
     source,
   };
 }

@@ -1,6 +1,7 @@
 import type { Finding } from '../finding.ts';
 import { lintEndpoints, lintPorts } from './addresses.ts';
 import { lintBudget } from './budget.ts';
+import { lintExperiments } from './chaos.ts';
 import type { Lint, LintContext } from './lint.ts';
 import { lintDuplicates, lintNames, lintUnusedPolicies } from './names.ts';
 import {
@@ -34,6 +35,7 @@ const lints: Lint[] = [
   lintInstantSamples,
   lintObjectiveSamples,
   lintBudget,
+  lintExperiments,
 ];
 
 /** Runs every lint over a normalised spec; findings in the order of the file. */

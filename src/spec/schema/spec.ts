@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { field } from '../fields.ts';
+import { chaos } from './chaos.ts';
 import { label } from './names.ts';
 import { policy } from './policy.ts';
 import { health, service } from './service.ts';
@@ -41,6 +42,10 @@ export const specSchema = z.strictObject({
       },
     },
   }),
+  chaos: field(chaos, {
+    description: 'Rehearsals of failure: what may be tried, how far it may go, and when.',
+    example: { limits: { instances: '50%' }, experiments: {} },
+  }).optional(),
 });
 
 export type RawSpec = z.infer<typeof specSchema>;

@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest';
+import { DavyError } from '../lib/error.ts';
+import { parseSpec } from './parse.ts';
+
+const base = `davy: 1
+system: t
+services:
+  a: { listen: 8081, stable: v1, release: p, versions: { v1: { run: node a.mjs, replicas: 2 } } }
+policies:
+  p: { steps: [{ weight: 100%, hold: 1s }] }
+`;
+
+const experiment = (fields: string): string => `${base}chaos:
+  experiments:
+    slow:
+      hypothesis: it stays quick
+      probes: [{ name: a, gateway: a, errors: 1%, p95: 500ms }]
+      fault: { delay: 200ms }
+      scope: { service: a }
+      for: 30s
+${fields}`;
+
+test('an experiment is read with its defaults', () => {
+  const { spec } = parseSpec(experiment('      every: 4h\n'), 'davy.yaml');
+  expect(spec.chaos?.limits).toEqual({ instancesShare: 0.5, requestsShare: 0.5, minHealthy: 1 });
+  expect(spec.chaos?.experiments.slow).toEqual({
+    name: 'slow',
+    hypothesis: 'it stays quick',
+    probes: [
+      {
+        kind: 'gateway',
+        name: 'a',
+        service: 'a',
+        errorShare: 0.01,
+        latency: [{ quantile: 0.95, underMs: 500 }],
+        minRequests: 20,
+      },
+    ],
+    fault: { kind: 'delay', delayMs: 200 },
+    scope: { service: 'a', version: null, instances: null, zone: null, share: 1 },
+    durationMs: 30_000,
+    steadyMs: 5_000,
+    stopErrorShare: null,
+    detectWithinMs: null,
+    recoverWithinMs: 60_000,
+    schedule: { kind: 'every', everyMs: 14_400_000 },
+    duringRelease: false,
+  });
+});
+
+test.each([
+  ['no hypothesis', experiment('').replace('      hypothesis: it stays quick\n', ''), 'spec/missing-field'],
+  ['no probe', experiment('').replace('[{ name: a, gateway: a, errors: 1%, p95: 500ms }]', '[]'), 'spec/out-of-range'],
+  ['two faults', experiment('').replace('delay: 200ms', 'delay: 200ms, kill: true'), 'spec/bad-value'],
+  ['no fault', experiment('').replace('{ delay: 200ms }', '{}'), 'spec/bad-value'],
+  [
+    'an unknown service',
+    experiment('').replace('scope: { service: a }', 'scope: { service: b }'),
+    'spec/unknown-service',
+  ],
+  ['an unknown service in a probe', experiment('').replace('gateway: a', 'gateway: x'), 'spec/unknown-service'],
+  ['an unknown version', experiment('').replace('service: a }', 'service: a, version: v9 }'), 'spec/unknown-version'],
+  ['two schedules', experiment('      every: 4h\n      schedule: "0 * * * *"\n'), 'spec/bad-value'],
+  ['a cron line that is none', experiment('      schedule: "61 * * * *"\n'), 'spec/bad-value'],
+  [
+    'a probe of both kinds',
+    experiment('').replace('gateway: a,', 'gateway: a, http: "http://127.0.0.1/",'),
+    'spec/bad-value',
+  ],
+  ['a fault without end', experiment('').replace('for: 30s', 'for: 2h'), 'spec/out-of-range'],
+])('%s is refused', (_, text, code) => {
+  try {
+    parseSpec(text, 'davy.yaml');
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toBeInstanceOf(DavyError);
+    expect((error as DavyError).code).toBe(code);
+    expect((error as DavyError).position?.line).toBeGreaterThan(6);
+  }
+});

@@ -1,0 +1,59 @@
+import { Cron } from 'croner';
+import { messageOf } from '../../lib/error.ts';
+import { nearestName } from '../../lib/nearest.ts';
+import type { ExperimentSpec } from '../chaos-model.ts';
+import { specErrors } from '../errors.ts';
+import type { Finding } from '../finding.ts';
+import type { SpecPath } from '../locator.ts';
+import { errorFinding, type LintContext } from './lint.ts';
+
+/** Every experiment names services and versions that exist, a gateway edge that is counted, and a cron line that can be read. */
+export function lintExperiments(context: LintContext): Finding[] {
+  const experiments = Object.values(context.spec.chaos?.experiments ?? {});
+  return experiments.flatMap((experiment) => [
+    ...lintScope(context, experiment),
+    ...lintProbes(context, experiment),
+    ...lintCron(context, experiment),
+  ]);
+}
+
+function lintScope(context: LintContext, { name, scope }: ExperimentSpec): Finding[] {
+  const path: SpecPath = ['chaos', 'experiments', name, 'scope'];
+  const unknown = unknownService(context, scope.service, [...path, 'service']);
+  const service = context.spec.services[scope.service];
+  if (!service || scope.version === null || service.versions[scope.version]) return unknown;
+  const sentence = `services.${scope.service} has no version ${scope.version}`;
+  const next = `Declared versions: ${Object.keys(service.versions).join(', ')}.`;
+  return [errorFinding(specErrors['unknown-version'], sentence, context.at([...path, 'version']), next)];
+}
+
+function lintProbes(context: LintContext, { name, probes }: ExperimentSpec): Finding[] {
+  return probes.flatMap((probe, index) => {
+    const path: SpecPath = ['chaos', 'experiments', name, 'probes', index];
+    const twice = probes.findIndex((other) => other.name === probe.name) !== index;
+    const sentence = `chaos.experiments.${name} has two probes named ${probe.name}`;
+    const repeated = twice ? [errorFinding(specErrors['duplicate-name'], sentence, context.at([...path, 'name']))] : [];
+    return probe.kind === 'http'
+      ? repeated
+      : [...repeated, ...unknownService(context, probe.service, [...path, 'gateway'])];
+  });
+}
+
+function unknownService({ spec, at }: LintContext, name: string, path: SpecPath): Finding[] {
+  const known = Object.keys(spec.services);
+  if (known.includes(name)) return [];
+  const nearest = nearestName(name, known);
+  const sentence = `There is no service ${name}${nearest ? `; did you mean ${nearest}?` : ''}`;
+  return [errorFinding(specErrors['unknown-service'], sentence, at(path), `Declared services: ${known.join(', ')}.`)];
+}
+
+function lintCron({ at }: LintContext, { name, schedule }: ExperimentSpec): Finding[] {
+  if (schedule?.kind !== 'cron') return [];
+  try {
+    new Cron(schedule.cron, { timezone: 'UTC', paused: true }).stop();
+    return [];
+  } catch (error) {
+    const sentence = `chaos.experiments.${name}.schedule is no cron line: ${messageOf(error)}`;
+    return [errorFinding(specErrors['bad-value'], sentence, at(['chaos', 'experiments', name, 'schedule']))];
+  }
+}
