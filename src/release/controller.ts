@@ -24,7 +24,7 @@ import type { ReleaseEvent } from './events.ts';
 import { createLookLane } from './look-lane.ts';
 import type { ReadyInstances } from './route.ts';
 import { type FleetState, isActive, type ReleaseState } from './state.ts';
-import { createReleaseStore } from './store.ts';
+import { createReleaseStore, isReplaced } from './store.ts';
 import { createTrafficLane } from './traffic-lane.ts';
 
 /** How often due looks and start conditions are checked; the looks themselves follow the policy. */
@@ -96,7 +96,7 @@ export function createController(parts: ControllerParts): Controller {
     judge,
     nowMs: () => clock.nowMs(),
     log,
-    onFatal: parts.onFatal,
+    onFatal,
   });
   const stopped = new AbortController();
   const waitingSince = new Map<string, number>();
@@ -124,6 +124,14 @@ export function createController(parts: ControllerParts): Controller {
     ageMs: (id) => ageOf(workloads, id, clock),
     act,
   });
+
+  function onFatal(error: unknown): void {
+    if (isReplaced(error)) {
+      stopped.abort();
+      void lane.stop();
+    }
+    parts.onFatal(error);
+  }
 
   async function act(events: ReleaseEvent[]): Promise<void> {
     for (const event of events) {

@@ -90,7 +90,20 @@ function streamOf(event: ReleaseEvent): string {
   return `release/${(event.data as AboutRelease).release}`;
 }
 
-/** The data passes through JSON text: what the ledger cannot hold (NaN, undefined) must not block a rollback. */
 export function toNewEvent(event: ReleaseEvent, actor: Actor = CONTROLLER): NewEvent {
-  return { type: event.type, stream: streamOf(event), actor, data: JSON.parse(JSON.stringify(event.data)) as JsonObject };
+  return { type: event.type, stream: streamOf(event), actor, data: event.data as unknown as JsonObject };
+}
+
+/**
+ * The event as the ledger can hold it (I-JSON, RFC 7493 section 2.2): evidence grows beyond 2^53 - 1 and is cut there,
+ * NaN becomes null. A decision that cannot be written would wait for ever.
+ */
+export function writable(event: ReleaseEvent): ReleaseEvent {
+  return JSON.parse(
+    JSON.stringify(event, (_key, value: unknown) => (typeof value === 'number' ? bounded(value) : value)),
+  );
+}
+
+function bounded(value: number): number {
+  return Math.abs(value) > Number.MAX_SAFE_INTEGER ? Math.sign(value) * Number.MAX_SAFE_INTEGER : value;
 }

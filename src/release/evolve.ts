@@ -130,6 +130,7 @@ function requested(
     held: null,
     judge: judge.start({ policy: data.policy, stable: data.from, canary: data.version }),
     judgement: null,
+    elapsedMs: 0,
     counts: [],
     rollback: null,
     exposure: null,
@@ -158,7 +159,7 @@ function observe(release: ReleaseState, look: Look, judge: Judge): ReleaseState 
   const { state, judgement } = judge.look(judgeSetup(release), release.judge, look);
   const last = release.counts.at(-1);
   const counts = last ? [...release.counts.slice(0, -1), addCounts(last, release, look)] : release.counts;
-  return { ...release, judge: state, judgement, counts };
+  return { ...release, judge: state, judgement, counts, elapsedMs: release.elapsedMs + look.dtMs };
 }
 
 function addCounts(counts: StepCounts, release: ReleaseState, look: Look): StepCounts {

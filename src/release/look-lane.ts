@@ -25,7 +25,6 @@ export interface LookLaneParts {
 interface Cursor {
   step: number;
   lookedAtMs: number;
-  startedAtMs: number;
   baseline: CounterSnapshot | null;
 }
 
@@ -56,7 +55,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     let cursor = cursors.get(release.id);
     if (!cursor) {
       const now = clock.monoMs();
-      cursor = { step: release.step, lookedAtMs: now, startedAtMs: now, baseline: null };
+      cursor = { step: release.step, lookedAtMs: now, baseline: null };
       cursors.set(release.id, cursor);
     }
     return cursor;
@@ -80,7 +79,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
       service: release.service,
       versions: [release.from, release.version],
       errors: release.policy.errors,
-      t: Math.round(now - cursor.startedAtMs) / 1000,
+      t: (release.elapsedMs + look.dtMs) / 1000,
       ageMs: parts.ageMs,
     });
     return result.tick ? { ...look, tick: result.tick } : { ...look, tick: null, problem: result.problem };

@@ -1,5 +1,5 @@
 import type { ServiceSpec, Spec } from '../spec/model.ts';
-import type { InstanceAddress, RoutingTable, ServiceRoute } from '../traffic/model.ts';
+import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute } from '../traffic/model.ts';
 import type { TrafficLine } from './events.ts';
 import { activeRelease, type FleetState, type ReleaseState } from './state.ts';
 
@@ -81,6 +81,15 @@ export function routesDiffer(a: ServiceRoute[], b: ServiceRoute[]): boolean {
   return JSON.stringify(a) !== JSON.stringify(b);
 }
 
+/** Leases carry the term, so that a controller that was replaced cannot renew what its successor granted. */
 export function tableOf(term: number, generation: number, routes: ServiceRoute[]): RoutingTable {
-  return { term, generation, services: routes };
+  return { term, generation, services: routes.map((route) => ({ ...route, canary: withTerm(route.canary, term) })) };
+}
+
+export function leaseIds(term: number, routes: ServiceRoute[]): string[] {
+  return routes.flatMap((route) => withTerm(route.canary, term)?.lease.id ?? []);
+}
+
+function withTerm(canary: CanaryRoute | null, term: number): CanaryRoute | null {
+  return canary && { ...canary, lease: { ...canary.lease, id: `${canary.lease.id}/${term}` } };
 }

@@ -51,6 +51,8 @@ export interface ReleaseState {
   held: { verdict: string; reason: string } | null;
   judge: JudgeState;
   judgement: Judgement | null;
+  /** Time covered by looks since the first step, ms: the time axis of the ticks, unbroken by restarts. */
+  elapsedMs: number;
   /** Counts of the weighted cohort, per step, as the looks recorded them. */
   counts: StepCounts[];
   rollback: { cause: RollbackCause; reason: string; judgement: Judgement | null; by: string } | null;

@@ -5,7 +5,7 @@ import type { Actor, LedgerRecord, NewEvent } from '../ledger/record.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import type { Log } from '../lib/log.ts';
 import { releaseErrors } from './errors.ts';
-import { type ReleaseEvent, toNewEvent } from './events.ts';
+import { type ReleaseEvent, toNewEvent, writable } from './events.ts';
 import { type EventContext, evolve } from './evolve.ts';
 import { emptyFleet, type FleetState } from './state.ts';
 
@@ -46,8 +46,10 @@ export interface StoreParts {
   onFatal: (error: unknown) => void;
 }
 
-/** A poisoned ledger may hold more than it acknowledged; a fenced one belongs to another controller. */
-const FATAL = new Set(['ledger/poisoned', 'ledger/fenced', 'ledger/closed']);
+/** The ledger belongs to another controller now: this one may not even lower a weight. */
+const REPLACED = new Set(['ledger/fenced', 'ledger/closed']);
+/** A poisoned ledger may hold more than it acknowledged. */
+const FATAL = new Set(['ledger/poisoned', ...REPLACED]);
 
 const ROOM_TYPES = /^(release|service|traffic)\./;
 
@@ -107,7 +109,7 @@ export function createReleaseStore({ ledger, judge, nowMs, log, onFatal }: Store
       pendingBytes = pending.reduce((sum, entry) => sum + entry.bytes, 0);
       if (isFatal(error)) onFatal(error);
       log.error({ error: messageOf(error), events: events.map((event) => event.type) }, 'the ledger cannot be written');
-      if (!lowering) {
+      if (!lowering || isReplaced(error)) {
         throw new DavyError(releaseErrors['ledger-unwritable'], `The ledger cannot be written: ${messageOf(error)}`, {
           cause: error,
         });
@@ -127,7 +129,7 @@ export function createReleaseStore({ ledger, judge, nowMs, log, onFatal }: Store
     fleet: () => fleet,
     commit(decide, options = {}) {
       return serial(async () => {
-        const events = decide(fleet);
+        const events = decide(fleet).map(writable);
         if (events.length === 0) return events;
         const by = options.by;
         await write(
@@ -164,6 +166,11 @@ export function createReleaseStore({ ledger, judge, nowMs, log, onFatal }: Store
       return () => listeners.delete(listener);
     },
   };
+}
+
+/** True when another controller has taken over the ledger. */
+export function isReplaced(error: unknown): boolean {
+  return error instanceof DavyError && REPLACED.has(error.code);
 }
 
 function isFatal(error: unknown): boolean {

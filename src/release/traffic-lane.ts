@@ -5,7 +5,15 @@ import type { Spec } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState } from '../traffic/dataplane.ts';
 import type { ServiceRoute } from '../traffic/model.ts';
 import type { TrafficLine } from './events.ts';
-import { LEASE_TTL_MS, type ReadyInstances, routesDiffer, routesFor, tableOf, trafficLines } from './route.ts';
+import {
+  LEASE_TTL_MS,
+  leaseIds,
+  type ReadyInstances,
+  routesDiffer,
+  routesFor,
+  tableOf,
+  trafficLines,
+} from './route.ts';
 import type { ReleaseStore } from './store.ts';
 
 /** How often the lane reads back what the data plane does, and asserts again what it should do. */
@@ -113,7 +121,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   }
 
   async function renew(): Promise<void> {
-    const ids = (routes ?? []).flatMap((route) => (route.canary ? [route.canary.lease.id] : []));
+    const ids = leaseIds(parts.term(), routes ?? []);
     if (ids.length === 0 || clock.monoMs() - renewedAtMs < RENEW_EVERY_MS) return;
     renewedAtMs = clock.monoMs();
     await dataPlane.renew(ids);

@@ -20,6 +20,7 @@ export function createChecker(plan: SimPlan, world: World) {
   let fleet = emptyFleet();
   let prev = ZERO_HASH;
   let downSinceMs: number | null = null;
+  let seenGeneration = 0;
   const allowed = new Map<number, number>();
 
   function assert(condition: boolean, invariant: string, detail: string): void {
@@ -71,8 +72,10 @@ export function createChecker(plan: SimPlan, world: World) {
     allowed.set(0, Number.POSITIVE_INFINITY);
     if (active) allowed.set(fleet.releases[active]?.weightBp ?? 0, now + APPLY_BOUND_MS);
     assert(Number.isInteger(weightBp) && weightBp >= 0 && weightBp <= 10_000, 'I2', `weight ${weightBp}`);
+    const generation = fleet.traffic.generation;
+    if (!world.controllerDown() || generation !== seenGeneration) downSinceMs = null;
     if (world.controllerDown()) downSinceMs ??= now;
-    else downSinceMs = null;
+    seenGeneration = generation;
     const excused = world.spells.apply !== null && now < world.spells.apply.untilMs + APPLY_BOUND_MS + 2000;
     if (downSinceMs === null && !excused) {
       assert((allowed.get(weightBp) ?? 0) >= now, 'I2', `${weightBp} bp in force without a decision`);
@@ -129,7 +132,8 @@ export function createChecker(plan: SimPlan, world: World) {
       const bad =
         (plan.quality[release.version]?.errorShare ?? 0) >= 0.2 || (plan.quality[release.version]?.medianMs ?? 0) > 500;
       if (bad && !byPerson) assert(release.phase !== 'completed', 'harm', `${release.id} completed although it is bad`);
-      if (release.phase === 'rolled-back')
+      const settled = world.clock.nowMs() - (release.endedAtMs ?? 0) > APPLY_BOUND_MS;
+      if (release.phase === 'rolled-back' && settled)
         assert(release.zeroConfirmed, 'I8', `${release.id}: traffic 0 was not confirmed`);
       if (plan.requestsPerSecond === 0 && !byPerson) {
         assert(release.phase !== 'completed', 'I4', `${release.id} completed without traffic`);

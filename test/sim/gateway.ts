@@ -1,6 +1,10 @@
 import { type Clock, sleep } from '../../src/lib/clock.ts';
 import type { CounterSnapshot, InstanceCounters, MetricsSource, OutcomeCounts } from '../../src/metrics/source.ts';
-import { createMemoryDataPlane, type DataPlaneFault, type MemoryDataPlane } from '../../src/traffic/memory-dataplane.ts';
+import {
+  createMemoryDataPlane,
+  type DataPlaneFault,
+  type MemoryDataPlane,
+} from '../../src/traffic/memory-dataplane.ts';
 import type { ServiceRoute } from '../../src/traffic/model.ts';
 import type { Random } from './random.ts';
 

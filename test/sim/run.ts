@@ -42,6 +42,7 @@ export async function simulate(seed: number): Promise<SimResult> {
 function agendaOf(plan: SimPlan, world: ReturnType<typeof createWorld>): { atMs: number; run: () => void }[] {
   return [
     ...plan.troubles.map((trouble) => ({ atMs: trouble.atMs, run: () => world.cause(trouble) })),
+    { atMs: plan.troubleEndsMs, run: () => world.calm() },
     ...plan.commands.map((command) => ({ atMs: command.atMs, run: () => world.command(command) })),
   ].sort((a, b) => a.atMs - b.atMs);
 }

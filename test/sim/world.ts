@@ -1,7 +1,7 @@
 import { judge } from '../../src/analysis/tep-judge.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { createMemoryStore, openMemoryLedger, type WriteOutcome } from '../../src/ledger/memory-ledger.ts';
-import { silentLog } from '../../src/lib/log.ts';
+import { type Log, silentLog } from '../../src/lib/log.ts';
 import { createVirtualClock } from '../../src/lib/virtual-clock.ts';
 import { type Controller, createController } from '../../src/release/controller.ts';
 import type { DataPlaneFault } from '../../src/traffic/memory-dataplane.ts';
@@ -88,7 +88,7 @@ export function createWorld(plan: SimPlan) {
       workloads: mine.wrap('workloads', workloads, at),
       judge,
       clock: mine.clock,
-      log: silentLog,
+      log: process.env.SIM_LOG ? stderrLog : silentLog,
       onFatal: () => {
         fatals += 1;
         mine.clock.after(1000, () => mine === life && die(100));
@@ -175,9 +175,13 @@ export function createWorld(plan: SimPlan) {
     spells,
     start: () => Promise.all([workloads.start(), startController()]),
     controller: () => controller,
-    /** How long no controller has been running; 0 while one is. */
+    /** Dead or frozen, and not started again yet. */
     controllerDown: () => controller === null,
     fatals: () => fatals,
+    /** No more deaths at a call. */
+    calm(): void {
+      killAt = null;
+    },
     /** Lets the supervisor do its work: a dead controller comes back after its down time. */
     supervise(): void {
       if (controller === null && clock.monoMs() >= downUntilMs) {
@@ -189,3 +193,10 @@ export function createWorld(plan: SimPlan) {
 }
 
 export type World = ReturnType<typeof createWorld>;
+
+/** `SIM_LOG=1 npm run sim -- --seed N` shows what the controller logs. */
+const stderrLog: Log = {
+  info: () => {},
+  warn: (fields, message) => void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
+  error: (fields, message) => void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
+};
