@@ -1,3 +1,5 @@
+import { dirname } from 'node:path';
+
 /** A file open for appending. `append` and `size` are calls into the page cache and return at once. */
 export interface DiskFile {
   /** Appends at the end of the file; returns how many bytes were taken, which may be fewer than given. */
@@ -68,5 +70,5 @@ export async function writeFileDurably(disk: Disk, path: string, bytes: Uint8Arr
     await file.close();
   }
   await disk.rename(temporary, path);
-  await disk.syncDir(path.slice(0, path.lastIndexOf('/')) || '/');
+  await disk.syncDir(dirname(path));
 }

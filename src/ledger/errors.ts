@@ -103,6 +103,12 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 2,
     http: 404,
   },
+  'missing-tile': {
+    means: 'A tile of the Merkle tree is missing or has the wrong length.',
+    next: 'Tiles are derived: open the ledger once for writing, or verify it, and they are made again.',
+    exit: 1,
+    http: 404,
+  },
   'unknown-format': {
     means: 'The ledger has a format version or setting that this program does not know.',
     next: 'Use the Davy version that wrote it, or a newer one.',

@@ -293,6 +293,7 @@ class OpenFileLedger implements FileLedger {
     const head = this.treeHead();
     const note = signCheckpoint(head, signer);
     if (head.size === this.#publishedSize) return note;
+    await this.#p.opened.tiles.publish();
     await writeFileDurably(disk, layout.checkpoint(dir), Buffer.from(note));
     this.#publishedSize = head.size;
     return note;
@@ -307,6 +308,7 @@ class OpenFileLedger implements FileLedger {
       const openSha256 = await fileSha256(disk, layout.segment(dir, log.openName));
       const { state } = this.#sequencer;
       await saveSnapshot(disk, dir, {
+        tiles: opened.tiles.partial,
         state,
         frontier: opened.frontier,
         facts,

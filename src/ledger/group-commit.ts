@@ -1,7 +1,7 @@
 import { DavyError, messageOf } from '../lib/error.ts';
 import { ledgerErrors } from './errors.ts';
 import type { LedgerRecord } from './record.ts';
-import type { AppendRequest, Sequencer, Staged } from './sequencer.ts';
+import type { AppendRequest, KeyRange, Sequencer, Staged } from './sequencer.ts';
 
 /** A batch in its final order. `leaves` are the leaf hashes of `lines`. */
 export interface Batch {
@@ -36,6 +36,12 @@ interface Pending extends AppendRequest {
 interface StagedAppend {
   pending: Pending;
   staged: Staged;
+}
+
+/** An append whose idempotency key is known: the records it stands for. */
+interface Repeat {
+  pending: Pending;
+  range: KeyRange;
 }
 
 const MAX_QUEUED_APPENDS = 65_536;
@@ -100,8 +106,22 @@ export class GroupCommit {
 
   async #commitNext(): Promise<void> {
     const full = await this.#target.isFull();
+    const batch = this.#takeBatch(full);
+    try {
+      const committed = batch.taken.length === 0 ? [] : await this.#commit(batch.taken);
+      this.#resolve(committed);
+      await this.#resolveRepeats(batch.repeats, committed);
+      await this.#target.settle();
+    } catch (error) {
+      // Nobody waits for ever: rejecting what was resolved already does nothing.
+      for (const { pending } of [...batch.taken, ...batch.repeats]) pending.reject(poisonError(error));
+      throw error;
+    }
+  }
+
+  #takeBatch(full: boolean): { taken: StagedAppend[]; repeats: Repeat[] } {
     const taken: StagedAppend[] = [];
-    const repeats: { pending: Pending; range: [number, number] }[] = [];
+    const repeats: Repeat[] = [];
     let chars = 0;
     let records = 0;
     let used = 0;
@@ -120,10 +140,7 @@ export class GroupCommit {
       }
     }
     this.#queue = used === this.#queue.length ? [] : this.#queue.slice(used);
-    const committed = taken.length === 0 ? [] : await this.#commit(taken);
-    this.#resolve(committed);
-    await this.#target.settle();
-    await this.#resolveRepeats(repeats, committed);
+    return { taken, repeats };
   }
 
   #stage(pending: Pending): Staged | null {
@@ -137,46 +154,34 @@ export class GroupCommit {
 
   /** Returns what became durable; on a full disk only what may use the reserve. */
   async #commit(taken: StagedAppend[]): Promise<StagedAppend[]> {
-    try {
-      await this.#target.commit(batchOf(taken));
-      this.#sequencer.commit();
-      return taken;
-    } catch (error) {
-      this.#sequencer.rollBack();
-      if (!isFullError(error)) {
-        for (const { pending } of taken) pending.reject(poisonError(error));
-        throw error;
-      }
-    }
-    const urgent = taken.filter(({ pending }) => pending.reserve);
-    for (const { pending } of taken) if (!pending.reserve) pending.reject(diskFullError());
+    const full = await this.#tryCommit(taken);
+    if (!full) return taken;
+    const urgent = taken.filter(({ pending }) => pending.reserve).map(({ pending }) => pending);
+    for (const { pending } of taken) if (!pending.reserve) pending.reject(full);
     const freed = await this.#target.freeReserve();
-    if (urgent.length === 0) return [];
-    if (!freed) {
-      for (const { pending } of urgent) pending.reject(diskFullError());
-      return [];
-    }
-    return this.#commitUrgent(urgent.map(({ pending }) => pending));
+    const again = freed ? urgent.flatMap((pending) => this.#stageAgain(pending)) : [];
+    const stillFull = freed && again.length > 0 ? await this.#tryCommit(again) : full;
+    if (!stillFull) return again;
+    for (const pending of urgent) pending.reject(stillFull);
+    return [];
   }
 
-  async #commitUrgent(urgent: Pending[]): Promise<StagedAppend[]> {
-    const again: StagedAppend[] = [];
-    for (const pending of urgent) {
-      const staged = this.#stage(pending);
-      if (staged) again.push({ pending, staged });
-    }
-    if (again.length === 0) return [];
+  /** Returns the error when the disk was full, and everything is as before then; throws any other. */
+  async #tryCommit(staged: StagedAppend[]): Promise<DavyError | null> {
     try {
-      await this.#target.commit(batchOf(again));
+      await this.#target.commit(batchOf(staged));
       this.#sequencer.commit();
-      return again;
+      return null;
     } catch (error) {
       this.#sequencer.rollBack();
-      const full = isFullError(error);
-      for (const { pending } of again) pending.reject(full ? error : poisonError(error));
-      if (!full) throw error;
-      return [];
+      if (error instanceof DavyError && error.kind === ledgerErrors['disk-full']) return error;
+      throw error;
     }
+  }
+
+  #stageAgain(pending: Pending): StagedAppend[] {
+    const staged = this.#stage(pending);
+    return staged ? [{ pending, staged }] : [];
   }
 
   #resolve(committed: StagedAppend[]): void {
@@ -220,10 +225,6 @@ export function diskFullError(cause?: unknown): DavyError {
   return new DavyError(ledgerErrors['disk-full'], 'The disk of the ledger is full; the record was not written.', {
     cause,
   });
-}
-
-function isFullError(error: unknown): boolean {
-  return error instanceof DavyError && error.kind === ledgerErrors['disk-full'];
 }
 
 function poisonError(error: unknown): DavyError {

@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { dirname } from 'node:path';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { type Disk, writeFileDurably } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
@@ -95,6 +96,8 @@ export async function loadOrCreateSigner(
   if (process.platform !== 'win32' && (stat.mode & 0o077) !== 0) {
     throw new DavyError(ledgerErrors['bad-key'], `${path} has mode ${stat.mode.toString(8)}: other users can read it.`);
   }
+  // A crash may have come between the file's birth and the flush of its name.
+  await disk.syncDir(dirname(path));
   try {
     const privateKey = createPrivateKey(await disk.read(path));
     if (privateKey.asymmetricKeyType !== 'ed25519') throw new Error('it is not an Ed25519 key');

@@ -7,7 +7,8 @@ import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
 import { applyFacts, factsOf, keyAt, type LedgerFacts } from './facts.ts';
 import { parseVerifierKey } from './keys.ts';
-import { layout, segmentName } from './layout.ts';
+import { layout, SEGMENT_RECORDS, segmentName } from './layout.ts';
+import { locateAlteration } from './locate.ts';
 import { parseNote } from './note.ts';
 import type { LedgerRecord } from './record.ts';
 import {
@@ -26,6 +27,7 @@ import type { OpenSegment } from './segment-log.ts';
 import { emptyState, type SequencerState } from './sequencer.ts';
 import { loadSnapshot, type Snapshot } from './snapshot.ts';
 import { readTerms, type TermHistory } from './terms.ts';
+import { TileWriter } from './tiles.ts';
 import { Frontier } from './tree.ts';
 
 /** What recovery did after an unclean stop; becomes the data of a `ledger.recovered` record. */
@@ -39,6 +41,7 @@ export interface Recovery {
 export interface OpenedLog {
   state: SequencerState;
   frontier: Frontier;
+  tiles: TileWriter;
   /** Null for a ledger without records. */
   facts: LedgerFacts | null;
   open: OpenSegment;
@@ -57,6 +60,7 @@ interface Expectation {
 
 interface Walk {
   check: ChainCheck;
+  tiles: TileWriter;
   facts: LedgerFacts | null;
   result: ReplayResult;
   /** The newest expectation that held, and the first that did not. */
@@ -72,7 +76,7 @@ export async function openLog(disk: Disk, dir: string): Promise<OpenedLog> {
   const floor = expectations.at(-1)?.size ?? 0;
   await removeLeftovers(disk, dir);
   const walk = await walkLog(disk, dir, expectations, floor);
-  if (walk.disagreed) throw rewrittenError(walk.agreedSize, walk.disagreed);
+  if (walk.disagreed) throw await rewrittenError(disk, dir, walk.agreedSize, walk.disagreed);
   const clean = terms.last > 0 && terms.end?.term === terms.last;
   const stop = walk.result.stop;
   const rest = stop ? await bytesAfter(disk, dir, stop.file, stop.offset) : Buffer.alloc(0);
@@ -97,7 +101,7 @@ async function finish(
   const open = walk.result.last;
   await repairSeals(disk, dir, open.firstSeq);
   const segmentBytes = (await listSegments(disk, dir)).filter((s) => s.firstSeq < open.firstSeq).map((s) => s.bytes);
-  return { state, frontier, facts: walk.facts, open, segmentBytes, recovery, terms };
+  return { state, frontier, tiles: walk.tiles, facts: walk.facts, open, segmentBytes, recovery, terms };
 }
 
 /** Replays from the newest usable snapshot; when that disagrees with a checkpoint, everything, to name the place. */
@@ -132,6 +136,7 @@ async function walkFrom(
   const check = snapshot
     ? new ChainCheck(snapshot.state, snapshot.frontier)
     : new ChainCheck(emptyState(ZERO_HASH), new Frontier());
+  const tiles = new TileWriter(disk, dir, check.frontier, snapshot?.tiles ?? []);
   const startSize = check.state.size;
   const pending = expectations.filter((e) => e.size >= startSize);
   let at = 0;
@@ -155,13 +160,13 @@ async function walkFrom(
   compare();
   const segmentRecords = await segmentRecordsOf(disk, dir);
   const result = await replay(disk, dir, check, { segmentRecords, onRecord, ...(snapshot && { from: snapshot.open }) });
-  return { check, facts, result, agreedSize, disagreed };
+  return { check, tiles, facts, result, agreedSize, disagreed };
 }
 
 /** From the first line, which every ledger has; the largest allowed when there is none yet. */
 async function segmentRecordsOf(disk: Disk, dir: string): Promise<number> {
   const first = await readFirstRecord(disk, dir);
-  return first ? factsOf(first).segmentRecords : 65_536;
+  return first ? factsOf(first).segmentRecords : SEGMENT_RECORDS;
 }
 
 export async function readFirstRecord(disk: Disk, dir: string): Promise<LedgerRecord | null> {
@@ -210,10 +215,14 @@ function endExpectation(terms: TermHistory): Expectation[] {
   return end ? [{ size: end.size, tip: end.tip, source: `the clean end of term ${end.term}` }] : [];
 }
 
-function rewrittenError(agreedSize: number, failed: Expectation): DavyError {
+async function rewrittenError(disk: Disk, dir: string, agreedSize: number, failed: Expectation): Promise<DavyError> {
+  const { size, root, source } = failed;
+  const exact = root === undefined ? null : await locateAlteration(disk, dir, { size, root });
+  if (exact !== null)
+    return new DavyError(ledgerErrors.tampered, `Record ${exact} is not what ${source} was made for.`);
   const range =
     failed.size - agreedSize === 1 ? `Record ${agreedSize} is` : `Records from ${agreedSize} to ${failed.size - 1} are`;
-  return new DavyError(ledgerErrors.tampered, `${range} not what ${failed.source} was made for.`);
+  return new DavyError(ledgerErrors.tampered, `${range} not what ${source} was made for.`);
 }
 
 /** Temporary files of a rewrite that a crash interrupted. */

@@ -56,7 +56,7 @@ export class SegmentLog {
     const file = await disk.open(layout.segment(dir, segmentName(open.firstSeq)));
     await disk.syncDir(layout.log(dir));
     const log = new SegmentLog(disk, dir, segmentRecords, at, file);
-    if (open.records === segmentRecords) log.#full.push({ file, firstSeq: open.firstSeq });
+    if (open.records === segmentRecords) log.#markFull(file, open.firstSeq);
     await log.sealFull();
     return log;
   }
@@ -90,10 +90,17 @@ export class SegmentLog {
   /** Writes and flushes a batch; a segment that it fills is left for `sealFull`. */
   async write(batch: Batch): Promise<void> {
     const room = this.#segmentRecords - this.#open.records;
-    if (batch.lines.length <= room) await this.#writeOpen(batch.lines);
-    else await this.#writeAcross(batch.lines, room);
-    if (this.#open.records === this.#segmentRecords)
-      this.#full.push({ file: this.#file, firstSeq: this.#open.firstSeq });
+    try {
+      if (batch.lines.length <= room) await this.#writeOpen(batch.lines);
+      else await this.#writeAcross(batch.lines, room);
+    } catch (error) {
+      throw isDiskFull(error) ? diskFullError(error) : error;
+    }
+    if (this.#open.records === this.#segmentRecords) this.#markFull(this.#file, this.#open.firstSeq);
+  }
+
+  #markFull(file: DiskFile, firstSeq: number): void {
+    if (!this.#full.some((full) => full.firstSeq === firstSeq)) this.#full.push({ file, firstSeq });
   }
 
   /**
@@ -139,7 +146,8 @@ export class SegmentLog {
     const filled: { file: DiskFile; firstSeq: number }[] = [];
     try {
       let from = 0;
-      for (let take = room; from < lines.length; take = this.#segmentRecords) {
+      // `room` is 0 when a full disk kept the next file from being made after the last batch.
+      for (let take = room || this.#segmentRecords; from < lines.length; take = this.#segmentRecords) {
         if (this.#open.records === this.#segmentRecords) {
           filled.push({ file: this.#file, firstSeq: this.#open.firstSeq });
           await this.#openNext();
@@ -147,11 +155,10 @@ export class SegmentLog {
         await this.#writeOpen(lines.slice(from, from + take));
         from += take;
       }
-      this.#full.push(...filled);
+      for (const { file, firstSeq } of filled) this.#markFull(file, firstSeq);
     } catch (error) {
-      if (!isDiskFull(error)) throw error;
-      await this.#undoAcross(before, filled);
-      throw diskFullError(error);
+      if (isDiskFull(error)) await this.#undoAcross(before, filled);
+      throw error;
     }
   }
 

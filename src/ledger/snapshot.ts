@@ -4,7 +4,8 @@ import type { LedgerFacts } from './facts.ts';
 import { layout } from './layout.ts';
 import type { OpenSegment } from './segment-log.ts';
 import type { KeyRange, SequencerState } from './sequencer.ts';
-import { Frontier } from './tree.ts';
+import type { PartialTiles } from './tiles.ts';
+import { Frontier, toBinary, toHex } from './tree.ts';
 
 /** Older snapshots are only needed when the newest was torn by a crash. */
 const KEPT_SNAPSHOTS = 2;
@@ -14,6 +15,8 @@ const SNAPSHOT_NAME = /^(\d{16})\.json$/;
 export interface Snapshot {
   state: SequencerState;
   frontier: Frontier;
+  /** The tile at each level that was not full. */
+  tiles: PartialTiles;
   facts: LedgerFacts;
   /** The segment that was open, up to `size`, and the SHA-256 of those bytes. */
   open: OpenSegment;
@@ -28,6 +31,7 @@ interface SnapshotJson {
   tip: string;
   root: string;
   frontier: string[];
+  tiles: string[][];
   facts: LedgerFacts;
   open: OpenSegment;
   openSha256: string;
@@ -44,6 +48,7 @@ export async function saveSnapshot(disk: Disk, dir: string, snapshot: Snapshot):
     tip: state.tip,
     root: frontier.rootHex(),
     frontier: frontier.toJson(),
+    tiles: snapshot.tiles.map((tile) => tile.map(toHex)),
     facts: snapshot.facts,
     open: snapshot.open,
     openSha256: snapshot.openSha256,
@@ -80,6 +85,7 @@ function parseSnapshot(text: string): Snapshot | null {
   return {
     state: { size: json.size, tip: json.tip, streams: new Map(json.streams), keys: new Map(json.keys) },
     frontier: Frontier.fromJson(json.size, json.frontier),
+    tiles: json.tiles.map((tile) => tile.map(toBinary)),
     facts: json.facts,
     open: json.open,
     openSha256: json.openSha256,

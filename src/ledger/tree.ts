@@ -34,6 +34,8 @@ export function nodeHash(left: BinaryHash, right: BinaryHash): BinaryHash {
  * the root, in a few hundred bytes whatever the size.
  */
 export class Frontier {
+  /** Told of every complete node at a level that is a multiple of 8, in order: what C2SP tiles consist of. */
+  onTileNode: ((tileLevel: number, node: BinaryHash) => void) | null = null;
   #size = 0;
   /** Index = level; null where the size has no such bit. */
   #levels: (BinaryHash | null)[] = [];
@@ -50,29 +52,15 @@ export class Frontier {
     const levels = this.#levels;
     let carry = leaf;
     let level = 0;
+    this.onTileNode?.(0, leaf);
     for (let left = levels[level]; left; left = levels[level]) {
       carry = nodeHash(left, carry);
       levels[level] = null;
       level += 1;
+      if ((level & 7) === 0) this.onTileNode?.(level >> 3, carry);
     }
     levels[level] = carry;
     this.#size += 1;
-  }
-
-  /** Appends a perfect subtree of 2^level leaves; the size must be a multiple of that. */
-  appendSubtree(level: number, root: BinaryHash): void {
-    if (this.#size % 2 ** level !== 0) throw new RangeError('a subtree must start at a multiple of its size');
-    const levels = this.#levels;
-    while (levels.length < level) levels.push(null);
-    let carry = root;
-    let at = level;
-    for (let left = levels[at]; left; left = levels[at]) {
-      carry = nodeHash(left, carry);
-      levels[at] = null;
-      at += 1;
-    }
-    levels[at] = carry;
-    this.#size += 2 ** level;
   }
 
   rootHex(): string {
@@ -93,12 +81,5 @@ export class Frontier {
     frontier.#size = size;
     frontier.#levels = levels.map((hex) => (hex === '' ? null : toBinary(hex)));
     return frontier;
-  }
-
-  clone(): Frontier {
-    const copy = new Frontier();
-    copy.#size = this.#size;
-    copy.#levels = [...this.#levels];
-    return copy;
   }
 }

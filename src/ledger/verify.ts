@@ -7,6 +7,7 @@ import { ledgerErrors } from './errors.ts';
 import { applyFacts, factsOf, keyAt, type LedgerFacts } from './facts.ts';
 import { parseVerifierKey } from './keys.ts';
 import { layout, segmentFirstSeq, segmentName } from './layout.ts';
+import { locateAlteration } from './locate.ts';
 import { nodeDisk } from './node-disk.ts';
 import { parseNote } from './note.ts';
 import type { LedgerRecord } from './record.ts';
@@ -93,7 +94,7 @@ class Verification {
   async run(): Promise<VerifyResult> {
     await this.#loadKnownRoots();
     await this.#walk();
-    this.#judgeKnownRoots();
+    await this.#judgeKnownRoots();
     await this.#checkSeals();
     await this.#checkEndMark();
     for (const seq of this.#check.clockSteps) {
@@ -193,16 +194,16 @@ class Verification {
     }
   }
 
-  #judgeKnownRoots(): void {
+  async #judgeKnownRoots(): Promise<void> {
     let agreed = 0;
     for (const known of this.#known) {
-      const problem = this.#problemOf(known, agreed);
+      const problem = await this.#problemOf(known, agreed);
       if (problem) this.#bad.push(problem);
       else agreed = known.size;
     }
   }
 
-  #problemOf(known: KnownRoot, agreed: number): BadRecord | null {
+  async #problemOf(known: KnownRoot, agreed: number): Promise<BadRecord | null> {
     const { size } = this.#check.state;
     if (this.#facts) {
       try {
@@ -217,6 +218,10 @@ class Verification {
       return { seq: size, file: this.#fileOf(size, segmentName(0)), why };
     }
     if (known.holds) return null;
+    const exact = await locateAlteration(this.#disk, this.#dir, known);
+    if (exact !== null) {
+      return { seq: exact, file: this.#fileOf(exact, segmentName(0)), why: `is not what ${known.file} was signed for` };
+    }
     const why = `or a later one below ${known.size} is not what ${known.file} was signed for`;
     return { seq: agreed, file: this.#fileOf(agreed, segmentName(0)), why };
   }

@@ -1,0 +1,146 @@
+import { appendAll, type Disk } from './disk.ts';
+import { type BinaryHash, type Frontier, nodeHash } from './tree.ts';
+
+/** C2SP tlog-tiles: a tile holds up to 256 hashes of one level (height 8). */
+export const TILE_WIDTH = 256;
+const HASH_BYTES = 32;
+
+/** `x001/x234/067` for 1234067 (C2SP tlog-tiles, section "Merkle tree"). */
+export function tileIndexPath(index: number): string {
+  const groups: string[] = [];
+  let rest = index;
+  do {
+    groups.unshift(String(rest % 1_000).padStart(3, '0'));
+    rest = Math.floor(rest / 1_000);
+  } while (rest > 0);
+  return groups.map((group, i) => (i < groups.length - 1 ? `x${group}` : group)).join('/');
+}
+
+/** Path of a tile inside the ledger folder; `width` 256 is the full tile, less a partial one. */
+export function tilePath(level: number, index: number, width: number): string {
+  const base = `tile/${level}/${tileIndexPath(index)}`;
+  return width === TILE_WIDTH ? base : `${base}.p/${width}`;
+}
+
+/** The tile at each level that is not full yet. */
+export type PartialTiles = BinaryHash[][];
+
+interface PendingTile {
+  level: number;
+  index: number;
+  hashes: BinaryHash[];
+}
+
+/**
+ * Keeps the tiles of a growing tree on disk: full ones as they fill, and one partial tile per level for the newest
+ * published size. Tiles are derived from the records: they may be deleted and are never trusted without a root.
+ */
+export class TileWriter {
+  readonly #disk: Disk;
+  readonly #dir: string;
+  readonly #partial: PartialTiles;
+  readonly #firstIndex: number[];
+  #full: PendingTile[] = [];
+  #written: string[] = [];
+
+  constructor(disk: Disk, dir: string, frontier: Frontier, partial: PartialTiles) {
+    this.#disk = disk;
+    this.#dir = dir;
+    this.#partial = partial;
+    this.#firstIndex = partial.map((hashes, level) => (nodesAt(frontier.size, level) - hashes.length) / TILE_WIDTH);
+    frontier.onTileNode = (level, node) => this.#add(level, node);
+  }
+
+  get partial(): PartialTiles {
+    return this.#partial.map((hashes) => [...hashes]);
+  }
+
+  #add(level: number, node: BinaryHash): void {
+    this.#partial[level] ??= [];
+    this.#firstIndex[level] ??= 0;
+    const hashes = this.#partial[level];
+    hashes.push(node);
+    if (hashes.length < TILE_WIDTH) return;
+    this.#full.push({ level, index: this.#firstIndex[level], hashes });
+    this.#partial[level] = [];
+    this.#firstIndex[level] += 1;
+  }
+
+  /** Writes what is complete and the partial tiles of the present size; call it before the checkpoint is published. */
+  async publish(): Promise<void> {
+    const full = this.#full;
+    this.#full = [];
+    const partial = this.#partial.map((hashes, level) => ({
+      level,
+      index: this.#firstIndex[level]!,
+      hashes: [...hashes],
+    }));
+    for (const tile of full) await this.#write(tile);
+    const written: string[] = [];
+    for (const tile of partial) if (tile.hashes.length > 0) written.push(await this.#write(tile));
+    for (const path of this.#written) if (!written.includes(path)) await this.#disk.remove(`${this.#dir}/${path}`);
+    this.#written = written;
+  }
+
+  async #write({ level, index, hashes }: PendingTile): Promise<string> {
+    const path = tilePath(level, index, hashes.length);
+    const target = `${this.#dir}/${path}`;
+    if ((await this.#disk.stat(target))?.size === hashes.length * HASH_BYTES) return path;
+    await this.#disk.makeDir(target.slice(0, target.lastIndexOf('/')));
+    await this.#disk.remove(`${target}.tmp`);
+    const file = await this.#disk.open(`${target}.tmp`, true);
+    try {
+      appendAll(file, Buffer.from(hashes.join(''), 'latin1'));
+    } finally {
+      await file.close();
+    }
+    await this.#disk.rename(`${target}.tmp`, target);
+    return path;
+  }
+}
+
+/** Number of complete nodes at a tile level (level 8 × `tileLevel` of the tree). */
+export function nodesAt(size: number, tileLevel: number): number {
+  return Math.floor(size / TILE_WIDTH ** tileLevel);
+}
+
+/** The hashes of one tile of a tree of `size` leaves, or null when the file is missing or has the wrong length. */
+export async function readTile(
+  disk: Disk,
+  dir: string,
+  level: number,
+  index: number,
+  size: number,
+): Promise<BinaryHash[] | null> {
+  const width = Math.min(TILE_WIDTH, nodesAt(size, level) - index * TILE_WIDTH);
+  for (const candidate of width === TILE_WIDTH ? [TILE_WIDTH] : [width, TILE_WIDTH]) {
+    const path = `${dir}/${tilePath(level, index, candidate)}`;
+    const stat = await disk.stat(path);
+    if (stat?.kind !== 'file' || stat.size !== candidate * HASH_BYTES) continue;
+    const text = (await disk.read(path)).toString('latin1');
+    return Array.from({ length: width }, (_, i) => text.slice(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+  }
+  return null;
+}
+
+/** Leaf hashes of the first `size` records as the tiles have them; null when a tile is missing. */
+export async function leavesFromTiles(disk: Disk, dir: string, size: number): Promise<BinaryHash[] | null> {
+  const leaves: BinaryHash[] = [];
+  for (let index = 0; leaves.length < size; index++) {
+    const tile = await readTile(disk, dir, 0, index, size);
+    if (!tile) return null;
+    for (const hash of tile) leaves.push(hash);
+  }
+  return leaves;
+}
+
+/** Root of the perfect subtree over 2^k hashes. */
+export function subtreeRoot(hashes: readonly BinaryHash[]): BinaryHash {
+  let row = [...hashes];
+  while (row.length > 1) {
+    const next: BinaryHash[] = [];
+    for (let i = 0; i < row.length; i += 2) next.push(nodeHash(row[i]!, row[i + 1]!));
+    row = next;
+  }
+  return row[0]!;
+}
