@@ -3,7 +3,7 @@ import { globalRegistry } from 'zod';
 import { type Unit, unitKeyword, units } from './fields.ts';
 
 /** The schema below wrappers: optional fields, and the settings of a `none`-or-settings field. */
-export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   const { def } = schema._zod;
   if (def.type === 'optional') return unwrap((def as z.core.$ZodOptionalDef).innerType);
   if (def.type === 'union') {

@@ -32,7 +32,7 @@ export interface Tree {
   children: Map<string | number, Tree>;
 }
 
-export const treeLimits = { depth: 24, nodes: 50_000, problems: 20 } as const;
+const treeLimits = { depth: 24, nodes: 50_000, problems: 20 } as const;
 
 /** Open collections while tokens come in; above any document that `treeLimits.depth` lets through. */
 const maxOpenTokens = 2 * treeLimits.depth;
