@@ -149,6 +149,13 @@ export class Engine {
     return { bootId: this.bootId, atMs: Date.now(), monoMs: performance.now(), services };
   }
 
+  /** Ends at once: every connection is cut. */
+  async close(): Promise<void> {
+    this.draining = true;
+    for (const listener of this.listeners.values()) listener.destroy();
+    for (const state of this.states.values()) state.retire();
+  }
+
   /** Finishes what is in progress and closes every port. */
   async drain(): Promise<void> {
     this.draining = true;
