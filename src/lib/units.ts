@@ -15,7 +15,7 @@ export const unitPatterns = {
   rate: '^\\d{1,9}(\\.\\d{1,9})?/[smh]$',
 } as const;
 
-const decimalPattern = /^\d{1,9}(\.\d{1,9})?$/;
+const percentPattern = /^\d{1,3}(\.\d{1,9})?$/;
 
 /**
  * `30s`, `1.5h`, `1h30m` → milliseconds; null when it is no duration or no whole number of milliseconds.
@@ -43,7 +43,7 @@ function wholeOrNull(value: number): number | null {
   return Math.abs(value - whole) < 1e-6 ? whole : null;
 }
 
-/** `10%` → 0.1. Not bounded above: the caller knows whether more than 100 % makes sense. */
+/** `10%` → 0.1. Up to 999 %: the caller knows whether more than 100 % makes sense. */
 export function parseShare(text: string): number | null {
   return hundredth(text, '%');
 }
@@ -56,7 +56,7 @@ export function parsePoints(text: string): number | null {
 function hundredth(text: string, suffix: string): number | null {
   if (!text.endsWith(suffix)) return null;
   const digits = text.slice(0, -suffix.length);
-  if (!decimalPattern.test(digits)) return null;
+  if (!percentPattern.test(digits)) return null;
   // The decimal point is moved in the text: dividing by 100 would round twice (99.99 / 100 need not be the double nearest 0.9999).
   return Number(`${digits}e-2`);
 }
