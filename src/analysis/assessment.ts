@@ -36,9 +36,6 @@ export interface Assessment {
 
 export interface Promotion {
   passed: boolean;
-  harmBoundShare: number | null;
-  needRequests: number | null;
-  needMs: number | null;
-  /** The first gate that is not passed, for people. */
+  /** The first gate that is not passed, for people; null when all are. */
   missing: string | null;
 }

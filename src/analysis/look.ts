@@ -1,5 +1,5 @@
 import { type Arms, addArm, armsOf, emptyArm } from './arms.ts';
-import type { Assessment, Why } from './assessment.ts';
+import type { Assessment, Promotion, Why } from './assessment.ts';
 import { limitEdge } from './edges.ts';
 import { forgetGroup, type InstantFinding, judgeInstant, keepWindow, stableOf } from './instant.ts';
 import type { JudgeSetup, Look, RollbackSpeed, Verdict } from './judge.ts';
@@ -224,12 +224,12 @@ function calm(s: State, plan: Plan, arms: Arms, dtMs: number, control: boolean, 
   const step = stepOf(plan, s.step);
   const splitOk = !control || evidence(s.split, s.reserve) < SPLIT_OK_BELOW;
   if (promotion.passed && splitOk && s.heldMs >= step.holdMs) {
-    return conclude(s, plan, control, 'advance', { kind: 'safe' }, null, weighed);
+    return conclude(s, plan, control, 'advance', { kind: 'safe' }, null, weighed, null, promotion);
   }
   const waiting = promotion.missing ?? (splitOk ? 'the rest of the hold' : 'a split that matches the weight');
   const late = lateOr(s, plan, control, waiting, weighed);
   if (late !== null) return late;
-  return conclude(s, plan, control, 'continue', whyContinue(arms, waiting), null, weighed);
+  return conclude(s, plan, control, 'continue', whyContinue(arms, waiting), null, weighed, null, promotion);
 }
 
 function whyContinue(arms: Arms, waiting: string): Why {
@@ -322,8 +322,9 @@ function conclude(
   speed: RollbackSpeed | null = null,
   weighed?: Weighed,
   instance: string | null = null,
+  promotion?: Promotion,
 ): Assessment {
   const found = weighed ?? weigh(s, plan, control, false);
-  const promote = assessPromotion(s, plan, control);
+  const promote = promotion ?? assessPromotion(s, plan, control);
   return { verdict, speed, why, total: found.total, metrics: found.metrics, promote, instance };
 }

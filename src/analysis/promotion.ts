@@ -1,22 +1,30 @@
 import type { Promotion } from './assessment.ts';
 import { phiOf } from './dispersion.ts';
+import type { Judgement } from './judge.ts';
 import type { Plan } from './plan.ts';
 import { harmBound, logEvidence, requestsNeeded } from './safe.ts';
 import type { State } from './state.ts';
 import { aloneMargins, edgePhi } from './step.ts';
 
-/** Is it proven that the harm is below the margin: every gate, at this weight? And if not, what would it take? */
+/** Is it proven that the harm is below the margin: every gate, at this weight? */
 export function assessPromotion(s: State, plan: Plan, control: boolean): Promotion {
-  const wanted = Math.log(plan.safeThreshold);
-  const missing = firstMissing(s, plan, control, wanted);
-  const need = missing === null ? null : neededRequests(s, plan, control);
+  const missing = firstMissing(s, plan, control, Math.log(plan.safeThreshold));
+  return { passed: missing === null, missing };
+}
+
+/** The figures that go with it: the bound proven so far, and what the missing proof would take. */
+export function promotionFigures(
+  s: State,
+  plan: Plan,
+  control: boolean,
+  passed: boolean,
+): Pick<Judgement['promote'], 'harmBoundShare' | 'needRequests' | 'needMs'> {
+  const need = passed ? null : neededRequests(s, plan, control);
   const perMs = s.sums.ms > 0 ? s.sums.canary.n / s.sums.ms : 0;
   return {
-    passed: missing === null,
     harmBoundShare: harmBound(s.safe, plan.safeThreshold),
     needRequests: need === null ? null : Math.ceil(need),
     needMs: need === null || perMs <= 0 ? null : Math.ceil(need / perMs),
-    missing,
   };
 }
 

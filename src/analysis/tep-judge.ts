@@ -1,7 +1,9 @@
 import type { Judge, Judgement, JudgeSetup, JudgeState, Look } from './judge.ts';
 import { beginStep, lookInto } from './look.ts';
 import { planOf } from './plan.ts';
+import { promotionFigures } from './promotion.ts';
 import { cloneState, newState, type State } from './state.ts';
+import { hasControl } from './weigh.ts';
 import { metricLines, reasonOf } from './words.ts';
 
 /**
@@ -22,13 +24,14 @@ export const judge: Judge = {
     const plan = planOf(setup);
     const next = cloneState(asState(state));
     const found = lookInto(next, setup, plan, look);
-    const { passed, harmBoundShare, needRequests, needMs } = found.promote;
+    const { passed } = found.promote;
+    const promote = { passed, ...promotionFigures(next, plan, hasControl(look.weightBp), passed) };
     const judgement: Judgement = {
       verdict: found.verdict,
       speed: found.speed,
-      reason: reasonOf(next, plan, found),
+      reason: reasonOf(next, plan, found, promote),
       evidence: { total: found.total, threshold: plan.threshold, metrics: metricLines(next, plan, found) },
-      promote: { passed, harmBoundShare, needRequests, needMs },
+      promote,
       heldMs: next.heldMs,
       instance: found.instance,
     };

@@ -1,6 +1,7 @@
+import { formatCount } from '../lib/units.ts';
 import type { Assessment, Why } from './assessment.ts';
 import { type EdgeChoice, limitEdge } from './edges.ts';
-import type { MetricEvidence } from './judge.ts';
+import type { Judgement, MetricEvidence } from './judge.ts';
 import { type Plan, stepOf } from './plan.ts';
 import type { State, Sums } from './state.ts';
 import { edgePhi } from './step.ts';
@@ -12,12 +13,6 @@ export function percent(share: number): string {
   if (value === 0) return '0 %';
   if (value >= 10) return `${Number(value.toFixed(1))} %`;
   return `${Number(value.toPrecision(2))} %`;
-}
-
-/** 3702 as `3,702`. */
-export function grouped(count: number): string {
-  const text = String(Math.round(count));
-  return text.length < 4 ? text : text.replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
 /** Evidence with two digits: `2.3e4`, `130`, `0.6`. */
@@ -35,7 +30,7 @@ export function lasting(ms: number): string {
 }
 
 function requests(count: number): string {
-  return `${grouped(count)} ${count === 1 ? 'request' : 'requests'}`;
+  return `${formatCount(count)} ${count === 1 ? 'request' : 'requests'}`;
 }
 
 /** The counts that tell the story: since the evidence began to rise, or of the whole step. */
@@ -47,7 +42,7 @@ function failing(sums: Sums): string {
   const { canary, stable } = sums;
   if (canary.n <= 0) return 'canary has had no requests';
   const own = `canary fails ${percent(canary.x / canary.n)} of ${requests(canary.n)}`;
-  return stable.n > 0 ? `${own}, stable ${percent(stable.x / stable.n)} of ${grouped(stable.n)}` : own;
+  return stable.n > 0 ? `${own}, stable ${percent(stable.x / stable.n)} of ${formatCount(stable.n)}` : own;
 }
 
 function slow(sums: Sums, s: State): string | null {
@@ -74,7 +69,7 @@ function tellingEdge(choice: EdgeChoice | null, sums: Sums): number | null {
 }
 
 /** One plain sentence with the figures that decided. */
-export function reasonOf(s: State, plan: Plan, found: Assessment): string {
+export function reasonOf(s: State, plan: Plan, found: Assessment, promote: Judgement['promote']): string {
   const { why } = found;
   const evidence = `evidence ${nicely(found.total)}`;
   switch (why.kind) {
@@ -105,7 +100,7 @@ export function reasonOf(s: State, plan: Plan, found: Assessment): string {
     case 'load-drop':
       return `Total throughput is far below its forecast (evidence ${nicely(why.evidence)} ≥ ${nicely(plan.threshold)}); holding.`;
     case 'safe':
-      return `Proven safe at this weight after ${lasting(s.heldMs)}: ${failing(s.sums)}${boundText(found)}.`;
+      return `Proven safe at this weight after ${lasting(s.heldMs)}: ${failing(s.sums)}${boundText(promote.harmBoundShare)}.`;
     case 'inconclusive':
       return `No proof after ${lasting(s.elapsedMs)} at this weight: still missing ${why.waiting}; ${failing(s.sums)}.`;
     case 'no-traffic':
@@ -113,7 +108,7 @@ export function reasonOf(s: State, plan: Plan, found: Assessment): string {
     case 'warming-up':
       return `The canary's instances are younger than ${lasting(plan.policy.warmupMs)}; comparisons start after the warm-up.`;
     case 'waiting':
-      return `No sign of harm (${evidence} < ${nicely(plan.threshold)}): ${failing(s.sums)}; waiting for ${waitingText(s, plan, found, why.waiting)}.`;
+      return `No sign of harm (${evidence} < ${nicely(plan.threshold)}): ${failing(s.sums)}; waiting for ${waitingText(s, plan, promote, why.waiting)}.`;
   }
 }
 
@@ -145,20 +140,19 @@ function brokenBy(why: Extract<Why, { kind: 'sustained' }>): string {
   return `${share} of ${requests(why.requests)} ${what}, at most ${percent(why.share)} may`;
 }
 
-function boundText(found: Assessment): string {
-  const bound = found.promote.harmBoundShare;
+function boundText(bound: number | null): string {
   return bound === null ? '' : `, excess errors below ${percent(bound)}`;
 }
 
-function waitingText(s: State, plan: Plan, found: Assessment, waiting: string): string {
-  const { needRequests, needMs } = found.promote;
-  if (found.promote.passed) {
+function waitingText(s: State, plan: Plan, promote: Judgement['promote'], waiting: string): string {
+  const { needRequests, needMs } = promote;
+  if (promote.passed) {
     const left = Math.max(0, stepOf(plan, s.step).holdMs - s.heldMs);
     return left > 0 ? `the rest of the hold (${lasting(left)})` : waiting;
   }
   if (needRequests === null) return waiting;
   const time = needMs === null ? '' : `, ${lasting(needMs)} at this rate`;
-  return `${waiting} (about ${grouped(needRequests)} more canary requests${time})`;
+  return `${waiting} (about ${formatCount(needRequests)} more canary requests${time})`;
 }
 
 /** The table of evidence: one line per metric. */

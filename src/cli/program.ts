@@ -12,10 +12,11 @@ import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
 import { register as release } from './release.ts';
 import { register as replay } from './replay.ts';
 import { register as schema } from './schema.ts';
+import { register as simulate } from './simulate.ts';
 import { register as status } from './status.ts';
 import { register as up } from './up.ts';
 
-const VERBS = [check, schema, up, demo, release, status, explain, actions, replay, controller];
+const VERBS = [check, schema, up, demo, release, status, explain, actions, simulate, replay, controller];
 
 /** Runs one command line and answers with the exit code of design: 0, 1 … 6, 130. */
 export async function runCli(argv: string[], io: CliIo): Promise<number> {
