@@ -94,9 +94,11 @@ export function isSame(identity: ProcessIdentity): boolean {
   return readStartTime(identity.pid, 'running') === identity.startTime;
 }
 
-/** Sends a signal to this process alone. False when it is gone. */
-export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
-  return isSame(identity) && trySignal(identity.pid, signal);
+/** True while exactly this process stands still (SIGSTOP). */
+export function isStopped(identity: ProcessIdentity): boolean {
+  if (!isSame(identity)) return false;
+  if (onLinux) return readProcStat(identity.pid)?.state === 'T';
+  return readPs(identity.pid)?.state.startsWith('T') ?? false;
 }
 
 /** Sends a signal to the process and everything in its group. False when the process is gone. */
@@ -182,11 +184,15 @@ function readStartTime(pid: number, mustRun?: 'running'): string | null {
 }
 
 function readStartTimeFromPs(pid: number, mustRun?: 'running'): string | null {
+  const found = readPs(pid);
+  return found === null || (mustRun && found.state.startsWith('Z')) ? null : found.startTime;
+}
+
+function readPs(pid: number): { state: string; startTime: string } | null {
   try {
     const line = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim();
     const match = /^(\S+)\s+(.+)$/.exec(line);
-    if (match === null || (mustRun && match[1]!.startsWith('Z'))) return null;
-    return match[2]!;
+    return match && { state: match[1]!, startTime: match[2]! };
   } catch {
     return null;
   }

@@ -13,6 +13,12 @@ export const workloadsErrors = defineErrors('workloads', {
     exit: 2,
     http: 409,
   },
+  'not-running': {
+    means: 'The instance has no process now that Davy started.',
+    next: 'Wait until it is ready (`davy status`); an instance under `endpoints` is never started by Davy.',
+    exit: 2,
+    http: 409,
+  },
   stopped: {
     means: 'The instances are being stopped or were stopped.',
     next: 'Start them again with `davy up`.',

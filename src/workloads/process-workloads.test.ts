@@ -8,7 +8,7 @@ import { identify, isSame } from '../lib/process.ts';
 import type { Spec } from '../spec/model.ts';
 import { openInstanceRecords } from './instance-records.ts';
 import { shopSpec } from './shop-spec.fixture.ts';
-import { openWorkloads } from './supervisor.ts';
+import { type MachineWorkloads, openWorkloads } from './supervisor.ts';
 import type { InstanceStatus, Workloads } from './workloads.ts';
 
 /** Answers 503 while a file named after the instance lies beside it; SIGTERM ends it. */
@@ -35,7 +35,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function open(spec: Spec): Workloads {
+function open(spec: Spec): MachineWorkloads {
   const workloads = openWorkloads({
     ...{ spec, runDir: join(folder, 'run'), logDir: join(folder, 'log'), baseDir: folder },
     ...{ clock: systemClock, log: () => {}, random: () => 0.5, graceMs: 2_000, drainMs: 10 },
@@ -167,4 +167,37 @@ test('an instance that hangs is killed and started anew', async () => {
   await until(() => find(workloads, 'shop/v1/1').phase === 'unhealthy');
   await until(() => find(workloads, 'shop/v1/1').restarts === 1 && find(workloads, 'shop/v1/1').phase === 'ready');
   expect(find(workloads, 'shop/v1/1').pid).not.toBe(before.pid);
+});
+
+test.runIf(process.platform === 'linux')(
+  'a paused instance leaves the ready ones and comes back as the same process',
+  async () => {
+    const workloads = open(shopSpec(argv));
+    await workloads.start();
+    const before = find(workloads, 'shop/v1/1');
+    const { faults } = workloads;
+    await faults.pause('shop/v1/1', 60_000);
+    expect(faults.isPaused('shop/v1/1')).toBe(true);
+    await faults.resume('shop/v1/1');
+    await until(() => !faults.isPaused('shop/v1/1') && find(workloads, 'shop/v1/1').phase === 'ready');
+    expect(find(workloads, 'shop/v1/1').pid).toBe(before.pid);
+  },
+);
+
+test.runIf(process.platform === 'linux')('a pause ends by itself', async () => {
+  const workloads = open(shopSpec(argv));
+  await workloads.start();
+  await workloads.faults.pause('shop/v2/1', 300);
+  expect(workloads.faults.isPaused('shop/v2/1')).toBe(true);
+  await until(() => !workloads.faults.isPaused('shop/v2/1'));
+});
+
+test('kill takes one instance down; unknown ones and stopped ones are refused', async () => {
+  const workloads = open(shopSpec(argv));
+  await workloads.start();
+  await workloads.faults.kill('shop/v1/2');
+  await until(() => find(workloads, 'shop/v1/2').restarts === 1);
+  await expect(workloads.faults.kill('shop/v9/1')).rejects.toMatchObject({ code: 'workloads/unknown-instance' });
+  await workloads.stop();
+  await expect(workloads.faults.kill('shop/v1/1')).rejects.toMatchObject({ code: 'workloads/not-running' });
 });

@@ -5,8 +5,10 @@ import { findByEnvironment, findFreePort, terminate } from '../lib/process.ts';
 import type { ServiceSpec, Spec, VersionSpec } from '../spec/model.ts';
 import { workloadsErrors } from './errors.ts';
 import { ExternalInstance } from './external-instance.ts';
+import type { InstanceFaults } from './faults.ts';
 import { openInstanceRecords } from './instance-records.ts';
 import type { ManagedInstance, Supervision } from './managed-instance.ts';
+import { createProcessFaults } from './process-faults.ts';
 import { ProcessInstance } from './process-instance.ts';
 import type { Workloads } from './workloads.ts';
 
@@ -27,8 +29,13 @@ export interface WorkloadsOptions {
   drainMs?: number;
 }
 
+/** The driver for one machine, with the faults that can be rehearsed on its processes. */
+export interface MachineWorkloads extends Workloads {
+  faults: InstanceFaults;
+}
+
 /** Runs the declared versions as processes on this machine, and watches the endpoints that run elsewhere. */
-export function openWorkloads(options: WorkloadsOptions): Workloads {
+export function openWorkloads(options: WorkloadsOptions): MachineWorkloads {
   const listeners = new Set<() => void>();
   const shared = supervision(options, () => {
     for (const listener of listeners) listener();
@@ -39,9 +46,11 @@ export function openWorkloads(options: WorkloadsOptions): Workloads {
       for (const instance of declare(service, version, shared)) instances.set(instance.id, instance);
     }
   }
+  const list = () => [...instances.values()].map((instance) => instance.status());
   return {
     start: () => startAll([...instances.values()], shared),
-    list: () => [...instances.values()].map((instance) => instance.status()),
+    list,
+    faults: createProcessFaults(list, options.logDir),
     async replace(instanceId) {
       const instance = instances.get(instanceId);
       if (instance === undefined) {
