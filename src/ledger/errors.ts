@@ -109,6 +109,36 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 1,
     http: 404,
   },
+  'bad-proof': {
+    means: 'A proof does not lead from its record to the root of its checkpoint.',
+    next: 'Export the proof again; if it stays so, the record is not in that ledger.',
+    exit: 1,
+    http: 422,
+  },
+  'attachment-too-large': {
+    means: 'A file is larger than an attachment may be (256 MiB).',
+    next: 'Split or compress the file, or attach its hash list instead.',
+    exit: 2,
+    http: 413,
+  },
+  'attachment-missing': {
+    means: 'A record would name an attachment that is not stored.',
+    next: 'Store the file first; the record follows.',
+    exit: 1,
+    http: 422,
+  },
+  'attachment-altered': {
+    means: 'An attachment is missing or does not have the SHA-256 that its record names.',
+    next: 'Restore the file from a copy that verifies.',
+    exit: 1,
+    http: 500,
+  },
+  'strange-entry': {
+    means: 'A symlink or special file stands where the ledger keeps a plain file.',
+    next: 'Find out who put it there, remove it, and verify the ledger.',
+    exit: 1,
+    http: 500,
+  },
   'unknown-format': {
     means: 'The ledger has a format version or setting that this program does not know.',
     next: 'Use the Davy version that wrote it, or a newer one.',

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { type AttachmentMeta, casPath, storeAttachment } from './cas.ts';
 import { signCheckpoint, type TreeHead } from './checkpoint.ts';
 import { prepareEvent } from './codec.ts';
 import { type Disk, writeFileDurably } from './disk.ts';
@@ -14,7 +15,7 @@ import { layout, SEGMENT_RECORDS } from './layout.ts';
 import type { AppendOptions, Ledger, LedgerHead } from './ledger.ts';
 import { nodeDisk } from './node-disk.ts';
 import { type OpenedLog, openLog, type Recovery } from './open-log.ts';
-import type { LedgerRecord, NewEvent } from './record.ts';
+import type { Attachment, LedgerRecord, NewEvent } from './record.ts';
 import { fileSha256, SegmentLog } from './segment-log.ts';
 import { checkAppend, Sequencer } from './sequencer.ts';
 import { saveSnapshot } from './snapshot.ts';
@@ -55,6 +56,8 @@ export interface FileLedger extends Ledger {
   readonly recovery: Recovery | null;
   /** Merkle root (hex) over all durable records. */
   treeHead(): TreeHead;
+  /** Stores a file's bytes in cas/, durably; put the result into an event's `att`. */
+  attach(bytes: Uint8Array, meta: AttachmentMeta): Promise<Attachment>;
   /** Signs and publishes a checkpoint of all durable records now; returns the note. */
   checkpoint(): Promise<string>;
 }
@@ -227,10 +230,22 @@ class OpenFileLedger implements FileLedger {
     try {
       checkAppend(events.length, options.idempotencyKey);
       const prepared = events.map(prepareEvent);
+      for (const { att } of prepared) if (att) this.#requireStored(att);
       const request = { events: prepared, expected: options.expected, key: options.idempotencyKey };
       return this.#commits.submit(request, options.reserve ?? false);
     } catch (error) {
       return Promise.reject(error);
+    }
+  }
+
+  attach(bytes: Uint8Array, meta: AttachmentMeta): Promise<Attachment> {
+    return storeAttachment(this.#p.disk, this.dir, bytes, meta);
+  }
+
+  #requireStored(attachments: Attachment[]): void {
+    for (const { sha256, name } of attachments) {
+      if (this.#p.disk.existsNow(casPath(this.dir, sha256))) continue;
+      throw new DavyError(ledgerErrors['attachment-missing'], `${name} (SHA-256 ${sha256}) is not in cas/.`);
     }
   }
 

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { attachmentProblem } from './cas.ts';
 import { ChainCheck } from './chain-check.ts';
 import { openCheckpoint, parseTreeHead } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
@@ -48,6 +49,8 @@ export interface VerifyResult {
 
 export interface VerifyOptions {
   disk?: Disk;
+  /** Hash the attachments too; default true. */
+  attachments?: boolean;
   /** A checkpoint (signed note) that the caller kept from earlier: the ledger must still contain it. */
   from?: string;
   onProgress?: (progress: { bytes: number; totalBytes: number; records: number }) => void;
@@ -83,6 +86,8 @@ class Verification {
   #facts: LedgerFacts | null = null;
   #known: KnownRoot[] = [];
   #unfinishedBytes = 0;
+  /** Seq of the first record that names each attachment. */
+  readonly #attachments = new Map<string, number>();
   #compared = 0;
 
   constructor(disk: Disk, dir: string, options: VerifyOptions) {
@@ -97,6 +102,7 @@ class Verification {
     await this.#judgeKnownRoots();
     await this.#checkSeals();
     await this.#checkEndMark();
+    await this.#checkAttachments();
     for (const seq of this.#check.clockSteps) {
       const says = `Record ${seq} claims an earlier time than record ${seq - 1}.`;
       this.#warnings.push({ code: ledgerErrors['clock-stepped-back'].code, seq, says });
@@ -179,6 +185,8 @@ class Verification {
     } catch (error) {
       this.#bad.push({ seq: record.seq, file: this.#fileOf(record.seq, segmentName(0)), why: messageOf(error) });
     }
+    for (const { sha256 } of record.att ?? [])
+      if (!this.#attachments.has(sha256)) this.#attachments.set(sha256, record.seq);
     if (this.#known[this.#compared]?.size === this.#check.state.size) this.#compare();
   }
 
@@ -243,6 +251,14 @@ class Verification {
       else if ((await fileSha256(this.#disk, path)) !== sha256) {
         this.#bad.push({ seq, file: `log/${name}`, why: 'does not have the SHA-256 that SEALS states' });
       }
+    }
+  }
+
+  async #checkAttachments(): Promise<void> {
+    if (this.#options.attachments === false) return;
+    for (const [sha256, seq] of this.#attachments) {
+      const why = await attachmentProblem(this.#disk, this.#dir, sha256);
+      if (why) this.#bad.push({ seq, file: `cas/${sha256.slice(0, 2)}/${sha256}`, why });
     }
   }
 

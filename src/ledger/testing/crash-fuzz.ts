@@ -88,7 +88,6 @@ export async function runCrashCase(seed: number): Promise<FuzzOutcome> {
     let ledger: FileLedger | null = null;
     try {
       ledger = await open();
-      if (ledger.recovery) outcome.recoveries += 1;
       for (const attempt of undecided.splice(0)) await append(ledger, attempt);
       for (let burst = 0; burst < 6; burst++) {
         const open = ledger;
@@ -103,7 +102,9 @@ export async function runCrashCase(seed: number): Promise<FuzzOutcome> {
     disk.fault = () => undefined;
     if (random() < 0.5) disk.restartMachine(random);
     else disk.restartProcess();
-    await check(disk, acknowledged, await open());
+    const reopened = await open();
+    if (reopened.recovery) outcome.recoveries += 1;
+    await check(disk, acknowledged, reopened);
   }
   outcome.acknowledged = acknowledged.size;
   return outcome;
