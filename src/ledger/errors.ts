@@ -139,6 +139,24 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 1,
     http: 500,
   },
+  'witness-refused': {
+    means: 'A witness does not cosign: it has seen a history that this checkpoint does not extend.',
+    next: 'Treat it as an alarm: find out who restored, forked or rewrote the ledger before releasing anything.',
+    exit: 1,
+    http: 502,
+  },
+  'witness-unreachable': {
+    means: 'A witness did not answer.',
+    next: 'Check the witness; checkpoints are cosigned again when it is back. Rollbacks do not wait for it.',
+    exit: 6,
+    http: 504,
+  },
+  'timestamp-failed': {
+    means: 'A timestamp (RFC 3161) could not be obtained or does not verify.',
+    next: 'Check the TSA, its CA file and that `openssl` is installed. Rollbacks do not wait for it.',
+    exit: 1,
+    http: 502,
+  },
   'unknown-format': {
     means: 'The ledger has a format version or setting that this program does not know.',
     next: 'Use the Davy version that wrote it, or a newer one.',

@@ -1,0 +1,81 @@
+import { DavyError, messageOf } from '../lib/error.ts';
+import { parseTreeHead } from './checkpoint.ts';
+import { cosignedAt } from './cosignature.ts';
+import { ledgerErrors } from './errors.ts';
+import type { NoteVerifier } from './keys.ts';
+import { parseNote } from './note.ts';
+import { consistencyProof, type NodeSource } from './proof.ts';
+import { formatAddCheckpoint } from './witness.ts';
+
+export interface WitnessTarget {
+  url: string;
+  verifier: NoteVerifier;
+}
+
+export interface Cosigned {
+  /** Signature lines of this witness. */
+  lines: string;
+  /** Seconds since the epoch, as the witness signed it. */
+  timeSec: number;
+}
+
+const TIMEOUT_MS = 5_000;
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/**
+ * Asks a witness to cosign a checkpoint. `knownSize` is what it is believed to have seen; when it says otherwise it is
+ * asked once more from there. Rejects with `ledger/witness-refused` (it has seen another history) or
+ * `ledger/witness-unreachable`.
+ */
+export async function requestCosignature(
+  target: WitnessTarget,
+  checkpoint: string,
+  node: NodeSource,
+  knownSize: number,
+): Promise<Cosigned> {
+  const { size } = parseTreeHead(parseNote(checkpoint).text);
+  let oldSize = knownSize;
+  for (let attempt = 0; attempt < 2; attempt++) {
+    if (oldSize > size) return refused(target, `has already cosigned ${oldSize} records, this checkpoint has ${size}`);
+    const proof = await consistencyProof(node, oldSize, size);
+    const answer = await post(target, formatAddCheckpoint({ oldSize, proof, checkpoint }));
+    if (answer.status === 200) return accept(target, checkpoint, answer.body);
+    const seen = answer.status === 409 ? Number(answer.body.trim()) : Number.NaN;
+    if (!Number.isSafeInteger(seen) || seen === oldSize) {
+      return refused(target, `answered ${answer.status}: ${answer.body.trim().slice(0, 200)}`);
+    }
+    oldSize = seen;
+  }
+  return refused(target, 'changed its mind about what it has seen');
+}
+
+function refused(target: WitnessTarget, why: string): never {
+  throw new DavyError(ledgerErrors['witness-refused'], `The witness ${target.verifier.name} ${why}.`);
+}
+
+function accept(target: WitnessTarget, checkpoint: string, lines: string): Cosigned {
+  const timeSec = cosignedAt(parseNote(checkpoint + lines), target.verifier);
+  if (timeSec === null) return refused(target, 'answered without a valid cosignature');
+  return { lines, timeSec };
+}
+
+async function post(target: WitnessTarget, body: string): Promise<{ status: number; body: string }> {
+  const url = new URL('add-checkpoint', target.url.endsWith('/') ? target.url : `${target.url}/`);
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      body,
+      headers: { 'content-type': 'text/plain; charset=utf-8' },
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    const text = (await response.text()).slice(0, MAX_ANSWER_BYTES);
+    return { status: response.status, body: text };
+  } catch (error) {
+    throw new DavyError(
+      ledgerErrors['witness-unreachable'],
+      `The witness ${target.verifier.name} at ${url.origin} did not answer: ${messageOf(error)}.`,
+      { cause: error },
+    );
+  }
+}
