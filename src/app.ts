@@ -29,6 +29,8 @@ export interface AppOptions {
   env: Record<string, string | undefined>;
   /** Talk for people: what is being started, and what went wrong. */
   say: (line: string) => void;
+  /** Called when the process must end and be started again (the ledger is lost to it). */
+  onFatal: (error: unknown) => void;
 }
 
 /** A running Davy: the parts that its own commands (the demo) use directly. */
@@ -46,7 +48,7 @@ export interface App {
 
 /** The one place where rooms are wired together. Starting means: replay, compare with the world, converge. */
 export async function openApp(options: AppOptions): Promise<App> {
-  const { spec, dataDir, say, env } = options;
+  const { spec, dataDir, say, env, onFatal } = options;
   const runDir = join(dataDir, 'run');
   const logDir = join(dataDir, 'log');
   for (const folder of [runDir, logDir]) mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -86,7 +88,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     closers.push(() => metrics.close());
 
     const { dataPlane } = traffic;
-    const controller = createController({ spec, ledger, dataPlane, metrics, workloads, judge, clock, log });
+    const controller = createController({ spec, ledger, dataPlane, metrics, workloads, judge, clock, log, onFatal });
     const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
     const server = await startServer(
       {

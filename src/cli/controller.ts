@@ -6,6 +6,8 @@ import { loadSpec } from '../spec/load.ts';
 import { portNumber } from './api-client.ts';
 import type { CliIo } from './io.ts';
 
+const LAST_APPLY_MS = 1000;
+
 interface ControllerOptions {
   data: string;
   host: string;
@@ -33,6 +35,7 @@ export function register(program: Command, io: CliIo): void {
         port: options.port,
         env: io.env,
         say: (line) => io.say(`${line}\n`),
+        onFatal: (error) => leaveSoon(error, io),
       });
       process.send?.({ ready: { url: app.url, token: app.token } });
       const how = await stop;
@@ -42,6 +45,12 @@ export function register(program: Command, io: CliIo): void {
         .catch((error) => io.say(`while stopping: ${messageOf(error)}\n`));
       process.disconnect?.();
     });
+}
+
+/** A rollback that was just decided still reaches the data plane; then the process ends and its supervisor starts anew. */
+function leaveSoon(error: unknown, io: CliIo): void {
+  io.say(`${messageOf(error)}\n`);
+  setTimeout(() => process.exit(1), LAST_APPLY_MS);
 }
 
 function stopRequest(): Promise<'drain' | 'let-go'> {

@@ -89,7 +89,7 @@ function trafficOf(service: ServiceSpec, policy: PolicySpec, options: Options): 
     throw new DavyError(cliErrors.usage, `--base-errors ${options.baseErrors} is not a share like 0.1%.`);
   }
   const limits = policy.steps.flatMap((step) => step.limits.latency.map((limit) => limit.underMs));
-  const edges = [...new Set([5, 10, 25, 50, 75, 100, 150, 250, 400, 600, 1000, 2500, ...limits])].sort((a, b) => a - b);
+  const edges = [...new Set([10, 25, 50, 100, 200, 400, 1000, 2500, ...limits])].sort((a, b) => a - b);
   const instances = (version: string | undefined): number => {
     const found = version === undefined ? undefined : service.versions[version];
     return Math.min(MAX_INSTANCES, Math.max(1, found?.endpoints.length || found?.replicas || 1));
@@ -132,6 +132,7 @@ function render(davy: Summary, plain: Summary, traffic: TrafficSetup, policy: Po
   const rows: [string, string, string][] = [
     ['', 'davy', 'plain thresholds'],
     ['rolled back without harm', bounded(davy), bounded(plain)],
+    ['  by which rule', rules(davy), rules(plain)],
     ['rolled back after harm began', share(davy.caught.share), share(plain.caught.share)],
     ['  median time to rollback', time(davy.caught.medianMs), time(plain.caught.medianMs)],
     ['  95 % of them within', time(davy.caught.p95Ms), time(plain.caught.p95Ms)],
@@ -148,4 +149,9 @@ function render(davy: Summary, plain: Summary, traffic: TrafficSetup, policy: Po
 /** The share with the end of its 95 % interval, because 0 of 500 is not 0. */
 function bounded({ falseRollback }: Summary): string {
   return `${formatShare(falseRollback.share, 1)} (at most ${formatShare(falseRollback.upTo, 1)})`;
+}
+
+function rules({ falseRollback, runs }: Summary): string {
+  const parts = Object.entries(falseRollback.byRule).map(([rule, count]) => `${rule} ${formatShare(count / runs, 1)}`);
+  return parts.length === 0 ? '-' : parts.join(', ');
 }

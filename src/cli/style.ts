@@ -22,7 +22,9 @@ export function styleFor(color: boolean): Style {
 /** Left-aligned columns, two spaces apart; the last column is not padded. */
 export function columns(rows: string[][]): string {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, index) => (widths[index] = Math.max(widths[index] ?? 0, visible(cell))));
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, visible(cell));
+  }
   return rows
     .map((row) =>
       row

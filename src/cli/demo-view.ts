@@ -1,0 +1,69 @@
+import { formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
+import type { LoadLive } from '../load/result.ts';
+import { evidenceText } from '../release/explain.ts';
+import type { ReleaseView } from '../release/view.ts';
+import { bar, trend } from './bars.ts';
+import { printable, type Style } from './style.ts';
+
+const BAR_CELLS = 40;
+const TREND_CELLS = 40;
+/** The trend's full height when everything is well: 1 % errors. */
+const TREND_FLOOR = 0.01;
+
+/** Error rates per look, for the trend line. */
+export interface DemoTrend {
+  canary: number[];
+  stable: number[];
+}
+
+/** The live view while a release is in flight: split, step, errors, latency, verdict. */
+export function renderDemo(view: ReleaseView, live: LoadLive | null, history: DemoTrend, style: Style): string[] {
+  const weight = (view.effectiveWeightBp ?? 0) / 10_000;
+  return [
+    '',
+    style.bold(`${view.service}: ${view.from} → ${view.version}   (${view.id})`),
+    `  ${view.from.padEnd(4)} ${style.good(bar(1 - weight, BAR_CELLS))} ${formatShare(1 - weight, 0)}`,
+    `  ${view.version.padEnd(4)} ${style.warn(bar(weight, BAR_CELLS))} ${formatShare(weight, 0)}`,
+    `  ${stepText(view)}`,
+    `  errors ${view.version}  ${trend(history.canary, TREND_CELLS, TREND_FLOOR)} ${rateText(history.canary)}`,
+    `  errors ${view.from}  ${trend(history.stable, TREND_CELLS, TREND_FLOOR)} ${rateText(history.stable)}`,
+    `  latency    ${latencyText(live)}`,
+    `  verdict    ${verdictText(view, style)}`,
+    style.dim(`  ${printable(view.judgement?.reason ?? view.endReason ?? 'waiting for the first look')}`),
+    '',
+  ];
+}
+
+function stepText(view: ReleaseView): string {
+  const rail = view.steps
+    .map((step, index) =>
+      index === view.step && view.endedAtMs === null
+        ? `[${formatWeightBp(step.weightBp)}]`
+        : formatWeightBp(step.weightBp),
+    )
+    .join(' → ');
+  const step = view.steps[view.step];
+  if (!step || view.endedAtMs !== null) return rail;
+  const leftMs = Math.max(0, step.holdMs - view.heldMs);
+  return `${rail}   ${leftMs > 0 ? `${formatDurationMs(Math.ceil(leftMs / 1000) * 1000)} left` : 'waiting for proof'}`;
+}
+
+function rateText(rates: number[]): string {
+  const last = rates.at(-1);
+  return last === undefined ? '-' : formatShare(last, 1);
+}
+
+function latencyText(live: LoadLive | null): string {
+  if (!live || live.p50Ms === null) return '-';
+  const ms = (value: number | null): string => (value === null ? '-' : `${value.toFixed(0)} ms`);
+  return `p50 ${ms(live.p50Ms)}   p95 ${ms(live.p95Ms)}   p99 ${ms(live.p99Ms)}`;
+}
+
+function verdictText(view: ReleaseView, style: Style): string {
+  const paint = view.verdict === 'FAIL' ? style.bad : view.verdict === 'PASS' ? style.good : style.warn;
+  const evidence = view.judgement?.evidence;
+  const text = evidence
+    ? `   evidence of harm ${evidenceText(evidence.total)} of ${evidenceText(evidence.threshold)}`
+    : '';
+  return `${paint(view.verdict)}${text}`;
+}
