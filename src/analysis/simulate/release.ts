@@ -3,7 +3,7 @@ import type { JudgeSetup, RollbackSpeed } from '../judge.ts';
 import { beginStep, lookInto } from '../look.ts';
 import { planOf } from '../plan.ts';
 import { newState } from '../state.ts';
-import { type PlainVerdict, plainRule } from './plain-rule.ts';
+import { plainRule } from './plain-rule.ts';
 import { randomOf } from './random.ts';
 import { type SimulatedTick, Traffic, type TrafficSetup } from './traffic.ts';
 
@@ -49,77 +49,89 @@ export function lookLengthMs(policy: PolicySpec, onsetMs: number | null, atMs: n
   return since < MIDDLE_FOR_MS ? Math.min(coarse, Math.max(policy.lookMs, MIDDLE_MS)) : coarse;
 }
 
-/** One release under Davy's judge and, on traffic of its own from the same seed, under the plain threshold rule. */
-export function simulateRelease(question: ReleaseQuestion, seed: number): RunResult {
-  return { davy: runDavy(question, seed), plain: runPlain(question, seed) };
-}
-
 function harmOnset({ traffic }: ReleaseQuestion): number | null {
   const { errorShare, slowdown, onsetMs } = traffic.scenario;
   return errorShare === null && slowdown === 1 ? null : onsetMs;
 }
 
-/** What both rules share: the clock, the counts and the way to an outcome. */
-class Run {
-  readonly traffic: Traffic;
-  readonly onsetMs: number | null;
-  atMs = 0;
-  excessFailed = 0;
-  canaryRequests = 0;
-  instanceFaults = 0;
-  private readonly policy: PolicySpec;
-
-  constructor(question: ReleaseQuestion, seed: number) {
-    this.traffic = new Traffic(question.traffic, randomOf(seed));
-    this.onsetMs = harmOnset(question);
-    this.policy = question.policy;
-  }
-
-  next(weightBp: number): { seen: SimulatedTick; dtMs: number } {
-    const dtMs = lookLengthMs(this.policy, this.onsetMs, this.atMs);
-    const seen = this.traffic.advance(dtMs, weightBp / 10_000);
-    this.atMs += dtMs;
-    this.excessFailed += seen.canaryErrors - seen.canaryRequests * seen.baseShare;
-    this.canaryRequests += seen.canaryRequests;
-    return { seen, dtMs };
-  }
-
-  end(end: ReleaseOutcome['end'], speed: RollbackSpeed | null): ReleaseOutcome {
-    const { atMs, onsetMs, canaryRequests, instanceFaults } = this;
-    const falsely = end === 'rolled-back' && (onsetMs === null || atMs <= onsetMs);
-    const excessFailed = Math.max(0, this.excessFailed);
-    return { end, speed, atMs, falsely, excessFailed, canaryRequests, instanceFaults };
-  }
+/** A rule that watches a release and moves it: the judge, or the plain thresholds. */
+interface Watcher {
+  weightBp(): number;
+  /** The outcome, or null while the release goes on. */
+  watch(seen: SimulatedTick, dtMs: number): Pick<ReleaseOutcome, 'end' | 'speed'> | null;
+  instanceFaults: number;
 }
 
-function runDavy(question: ReleaseQuestion, seed: number): ReleaseOutcome {
-  const { policy, traffic, guard } = question;
+/** One release under Davy's judge and under the plain threshold rule, on the same counts while their weights agree. */
+export function simulateRelease(question: ReleaseQuestion, seed: number): RunResult {
+  const traffic = new Traffic(question.traffic, randomOf(seed));
+  const onsetMs = harmOnset(question);
+  const lanes = [davyWatcher(question), plainWatcher(question)].map((watcher) => ({
+    watcher,
+    excessFailed: 0,
+    canaryRequests: 0,
+    outcome: null as ReleaseOutcome | null,
+  }));
+  for (let atMs = 0; lanes.some((lane) => lane.outcome === null); ) {
+    const dtMs = lookLengthMs(question.policy, onsetMs, atMs);
+    atMs += dtMs;
+    traffic.pass(dtMs);
+    let seen: SimulatedTick | null = null;
+    let seenAt = -1;
+    for (const lane of lanes) {
+      if (lane.outcome !== null) continue;
+      const weightBp = lane.watcher.weightBp();
+      if (seen === null || seenAt !== weightBp) seen = traffic.count(weightBp / 10_000);
+      seenAt = weightBp;
+      lane.excessFailed += seen.canaryErrors - seen.canaryRequests * seen.baseShare;
+      lane.canaryRequests += seen.canaryRequests;
+      const ended = lane.watcher.watch(seen, dtMs);
+      if (ended === null) continue;
+      const { watcher, canaryRequests } = lane;
+      lane.outcome = {
+        ...ended,
+        atMs,
+        falsely: ended.end === 'rolled-back' && (onsetMs === null || atMs <= onsetMs),
+        excessFailed: Math.max(0, lane.excessFailed),
+        canaryRequests,
+        instanceFaults: watcher.instanceFaults,
+      };
+    }
+  }
+  return { davy: lanes[0]!.outcome!, plain: lanes[1]!.outcome! };
+}
+
+function davyWatcher({ policy, traffic, guard }: ReleaseQuestion): Watcher {
   const setup: JudgeSetup = { policy, stable: traffic.stable, canary: traffic.canary, guard };
   const plan = { ...planOf(setup), gapMs: Math.max(COARSE_MS, 10 * policy.lookMs) };
   const state = newState(setup, plan);
-  const run = new Run(question, seed);
   let step = 0;
-  for (;;) {
-    const { weightBp } = policy.steps[step]!;
-    const { seen, dtMs } = run.next(weightBp);
-    const found = lookInto(state, setup, plan, { dtMs, tick: seen.tick, stepIndex: step, weightBp });
-    if (found.verdict === 'rollback') return run.end('rolled-back', found.speed);
-    if (found.verdict === 'inconclusive') return run.end('inconclusive', null);
-    if (found.verdict === 'pod-fault') run.instanceFaults++;
-    if (found.verdict !== 'advance') continue;
-    if (++step === policy.steps.length) return run.end('promoted', null);
-    beginStep(state, plan, step);
-  }
+  return {
+    instanceFaults: 0,
+    weightBp: () => policy.steps[step]!.weightBp,
+    watch({ tick }, dtMs) {
+      const { weightBp } = policy.steps[step]!;
+      const found = lookInto(state, setup, plan, { dtMs, tick, stepIndex: step, weightBp });
+      if (found.verdict === 'rollback') return { end: 'rolled-back', speed: found.speed };
+      if (found.verdict === 'inconclusive') return { end: 'inconclusive', speed: null };
+      if (found.verdict === 'pod-fault') this.instanceFaults++;
+      if (found.verdict !== 'advance') return null;
+      if (++step === policy.steps.length) return { end: 'promoted', speed: null };
+      beginStep(state, plan, step);
+      return null;
+    },
+  };
 }
 
-function runPlain(question: ReleaseQuestion, seed: number): ReleaseOutcome {
-  const { policy, traffic } = question;
-  const run = new Run(question, seed);
+function plainWatcher({ policy, traffic }: ReleaseQuestion): Watcher {
   const rule = plainRule(policy, traffic);
-  for (;;) {
-    const { seen, dtMs } = run.next(rule.weightBp());
-    const verdict: PlainVerdict = rule.look(seen.tick, dtMs);
-    if (verdict === 'rollback') return run.end('rolled-back', 'sustained');
-    if (verdict === 'promoted') return run.end('promoted', null);
-  }
+  return {
+    instanceFaults: 0,
+    weightBp: rule.weightBp,
+    watch({ tick }, dtMs) {
+      const verdict = rule.look(tick, dtMs);
+      if (verdict === 'continue') return null;
+      return verdict === 'promoted' ? { end: 'promoted', speed: null } : { end: 'rolled-back', speed: 'sustained' };
+    },
+  };
 }

@@ -1,10 +1,11 @@
+import type { RollbackSpeed } from '../judge.ts';
 import type { ReleaseOutcome } from './release.ts';
 
 /** What a policy does to a traffic, over many simulated releases. */
 export interface Summary {
   runs: number;
   /** Rolled back before there was any harm, with the upper end of its 95 % interval (Wilson). */
-  falseRollback: { share: number; upTo: number };
+  falseRollback: { share: number; upTo: number; byRule: Partial<Record<RollbackSpeed, number>> };
   /** Rolled back after the harm began; times count from its onset. */
   caught: { share: number; medianMs: number | null; p95Ms: number | null; medianFailed: number | null };
   promoted: { share: number; medianMs: number | null };
@@ -25,7 +26,11 @@ export function summarise(outcomes: readonly ReleaseOutcome[], onsetMs: number):
     runs === 0 ? 0 : outcomes.reduce((sum, one) => sum + pick(one), 0) / runs;
   return {
     runs,
-    falseRollback: { share: falsely.length / Math.max(1, runs), upTo: wilsonUpper(falsely.length, runs) },
+    falseRollback: {
+      share: falsely.length / Math.max(1, runs),
+      upTo: wilsonUpper(falsely.length, runs),
+      byRule: byRule(falsely),
+    },
     caught: {
       share: caught.length / Math.max(1, runs),
       medianMs: quantile(delays, 0.5),
@@ -46,6 +51,13 @@ export function summarise(outcomes: readonly ReleaseOutcome[], onsetMs: number):
     excessFailed: mean((one) => one.excessFailed),
     instanceFaults: mean((one) => one.instanceFaults),
   };
+}
+
+/** How many rolled back by which rule. */
+function byRule(outcomes: readonly ReleaseOutcome[]): Partial<Record<RollbackSpeed, number>> {
+  const counts: Partial<Record<RollbackSpeed, number>> = {};
+  for (const { speed } of outcomes) if (speed !== null) counts[speed] = (counts[speed] ?? 0) + 1;
+  return counts;
 }
 
 /** The value at a rank of a sample, null when it is empty. */

@@ -46,6 +46,8 @@ export class Traffic {
   private readonly random: Random;
   private readonly survival: number[];
   private t = 0;
+  private dtMs = 0;
+  private requests = 0;
   private load = 0;
   private rate: number;
   private readonly phase: number;
@@ -62,14 +64,20 @@ export class Traffic {
     this.hiccupUntil = new Array<number>(setup.canaryInstances + setup.stableInstances).fill(-1);
   }
 
-  /** The next `dtMs` with the canary at `weight` (0..1). */
-  advance(dtMs: number, weight: number): SimulatedTick {
+  /** The world moves on by `dtMs`: load, error rate, incidents. */
+  pass(dtMs: number): void {
     const { setup, random } = this;
     const seconds = dtMs / 1000;
+    this.dtMs = dtMs;
     this.t += seconds;
     this.wander(seconds);
     const day = 1 + DIURNAL * Math.sin((2 * Math.PI * this.t) / DAY_S + this.phase);
-    const requests = random.poisson(setup.rps * seconds * day * Math.max(0.1, 1 + LOAD_SD * this.load));
+    this.requests = random.poisson(setup.rps * seconds * day * Math.max(0.1, 1 + LOAD_SD * this.load));
+  }
+
+  /** What is counted of that time with the canary at `weight` (0..1). */
+  count(weight: number): SimulatedTick {
+    const { setup, random, requests, dtMs } = this;
     const toCanary = random.binomial(requests, weight);
     const drift = Math.exp(RATE_LOG_SD * this.rate - RATE_LOG_SD ** 2 / 2);
     const incident = this.t < this.incidentUntil ? INCIDENT_SHARE : 0;
