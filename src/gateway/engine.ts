@@ -5,10 +5,14 @@ import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { CounterSnapshot } from '../metrics/source.ts';
 import type { DataPlaneState } from '../traffic/dataplane.ts';
+import { FaultBook } from '../traffic/fault-book.ts';
+import type { FaultReport, FaultRule } from '../traffic/faults.ts';
 import type { RoutingTable, ServiceRoute } from '../traffic/model.ts';
 import { tableProblem } from '../traffic/table-check.ts';
+import type { GatewayContext } from './context.ts';
 import { Wheel } from './net/wheel.ts';
 import { Listener } from './proxy/listener.ts';
+import { randomShare } from './random.ts';
 import { Route } from './route/route.ts';
 import { ServiceState } from './route/service-state.ts';
 
@@ -24,7 +28,7 @@ export class TableRefused extends Error {
 
 export class Engine {
   readonly bootId = randomUUID();
-  readonly wheel = new Wheel();
+  private readonly context: GatewayContext = { wheel: new Wheel(), faults: new FaultBook(randomShare) };
   /** By `host:port`, for the table in force. */
   private readonly listeners = new Map<string, Listener>();
   /** Also of services that left the table: their counts stay readable until the process ends. */
@@ -77,7 +81,7 @@ export class Engine {
     for (const config of table.services) {
       const address = addressOf(config);
       if (this.listeners.has(address)) continue;
-      const listener = new Listener(config, this.wheel);
+      const listener = new Listener(config, this.context);
       try {
         await listener.listen();
       } catch (error) {
@@ -124,6 +128,19 @@ export class Engine {
       for (const route of this.routes()) if (route.renew(id, nowMs)) return false;
       return true;
     });
+  }
+
+  /** Puts faults in force or prolongs them; returns what is wrong with them, and then changes nothing. */
+  inject(rules: readonly FaultRule[]): string | null {
+    return this.context.faults.inject(rules, performance.now());
+  }
+
+  clearFaults(ids: readonly string[] | 'all'): void {
+    this.context.faults.clear(ids, performance.now());
+  }
+
+  faultReports(): FaultReport[] {
+    return this.context.faults.reports(performance.now());
   }
 
   state(): DataPlaneState {

@@ -117,6 +117,8 @@ function kindOf(code: string | undefined): ErrorKind {
     case 'invalid-table':
     case 'too-large':
       return trafficErrors['invalid-table'];
+    case 'invalid-fault':
+      return trafficErrors['invalid-fault'];
     case 'port-in-use':
       return trafficErrors['port-in-use'];
     case 'unauthorized':

@@ -1,8 +1,10 @@
 import type { DataPlane, DataPlaneState } from './dataplane.ts';
+import type { FaultPlane, FaultReport } from './faults.ts';
 import { type GatewayAddress, GatewayAdmin } from './gateway-admin.ts';
 
 export interface GatewayClient {
   dataPlane: DataPlane;
+  faults: FaultPlane;
   /** Asks the gateway to end after it has answered what is in progress. */
   drain(): Promise<void>;
   /** Closes this side's connections. */
@@ -28,8 +30,20 @@ export function connectGateway(where: GatewayAddress): GatewayClient {
       return (await admin.call('GET', '/state')) as DataPlaneState;
     },
   };
+  const faults: FaultPlane = {
+    async inject(rules) {
+      await admin.call('PUT', '/faults', { rules });
+    },
+    async clear(ids) {
+      await admin.call('POST', '/faults/clear', ids === 'all' ? { all: true } : { ids });
+    },
+    async reports() {
+      return ((await admin.call('GET', '/faults')) as { faults: FaultReport[] }).faults;
+    },
+  };
   return {
     dataPlane,
+    faults,
     drain: async () => {
       await admin.call('POST', '/drain');
     },

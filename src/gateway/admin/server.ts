@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
 import { type Engine, TableRefused } from '../engine.ts';
 import { limits } from '../limits.ts';
@@ -57,6 +58,9 @@ function handlersOf(engine: Engine, onDrain: () => void): Map<string, Handler> {
   return new Map<string, Handler>([
     ['PUT /table', (body) => putTable(engine, body)],
     ['POST /leases', (body) => postLeases(engine, body)],
+    ['PUT /faults', (body) => putFaults(engine, body)],
+    ['POST /faults/clear', (body) => clearFaults(engine, body)],
+    ['GET /faults', () => ({ status: 200, body: { faults: engine.faultReports() } })],
     ['GET /state', () => ({ status: 200, body: engine.state() })],
     ['GET /counters', () => ({ status: 200, body: engine.counters() })],
     ['GET /metrics', () => ({ status: 200, body: renderExposition(engine), text: true })],
@@ -95,13 +99,34 @@ async function putTable(engine: Engine, body: string): Promise<Answer> {
   }
 }
 
-function postLeases(engine: Engine, body: string): Answer {
-  let ids: unknown;
+function parseObject(body: string): Record<string, unknown> {
   try {
-    ids = (JSON.parse(body) as { ids?: unknown } | null)?.ids;
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
-    ids = null;
+    return {};
   }
+}
+
+function putFaults(engine: Engine, body: string): Answer {
+  const { rules } = parseObject(body);
+  const problem = Array.isArray(rules) ? engine.inject(rules as FaultRule[]) : 'rules must be a list';
+  if (problem !== null)
+    return { status: 400, body: { code: 'invalid-fault', message: `The fault was refused: ${problem}.` } };
+  return { status: 200, body: { faults: engine.faultReports() } };
+}
+
+function clearFaults(engine: Engine, body: string): Answer {
+  const { ids, all } = parseObject(body);
+  if (all !== true && !Array.isArray(ids)) {
+    return { status: 400, body: { code: 'invalid-fault', message: 'Give ids, or all: true.' } };
+  }
+  engine.clearFaults(all === true ? 'all' : (ids as string[]));
+  return { status: 200, body: { faults: engine.faultReports() } };
+}
+
+function postLeases(engine: Engine, body: string): Answer {
+  const { ids } = parseObject(body);
   if (!Array.isArray(ids) || ids.length > 1_000 || ids.some((id) => typeof id !== 'string')) {
     return { status: 400, body: { code: 'invalid-request', message: 'ids must be a list of at most 1000 lease ids.' } };
   }

@@ -129,7 +129,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   }
 
   onClose(): void {
-    this.listener.wheel.clear(this);
+    this.listener.context.wheel.clear(this);
     this.listener.connections.delete(this);
     this.phase = LINGER;
     this.exchange.clientGone();
@@ -145,11 +145,11 @@ export class ClientConnection implements ChannelOwner, Timed {
   // ---- time --------------------------------------------------------------------------------------------------------
 
   setDeadline(atMs: number): void {
-    this.listener.wheel.set(this, atMs);
+    this.listener.context.wheel.set(this, atMs);
   }
 
   clearDeadline(): void {
-    this.listener.wheel.clear(this);
+    this.listener.context.wheel.clear(this);
   }
 
   onDeadline(nowMs: number): void {

@@ -3,6 +3,8 @@
  * client connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
 import { performance } from 'node:perf_hooks';
+import type { FaultHit } from '../../traffic/fault-book.ts';
+import type { FaultRule } from '../../traffic/faults.ts';
 import { BodyReader, type BodySink, BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { REQUEST_HEAD_EXTRA, type ResponseFraming, writeRequestHead, writeResponseHead } from '../http1/forward.ts';
 import { asksForWebSocket, faults, type Head, M } from '../http1/head.ts';
@@ -18,6 +20,7 @@ import { ABORTED, isFailure, type Outcome, RESET, TIMEOUT } from '../stats/outco
 import type { Cause } from './answer.ts';
 import type { ClientConnection } from './client.ts';
 import { limitAnswer, rateLimitFields } from './rate-limit.ts';
+import { Throttle } from './throttle.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
 const SMALL = 4096;
@@ -72,6 +75,12 @@ export class Exchange implements UpstreamUser, BodySink {
   private outFree = false;
   private replayable = true;
   private sending = false;
+  /** The fault that hit the present try, the delay that faults added, and what slows the answer. */
+  private fault: FaultRule | null = null;
+  private delayedMs = 0;
+  private throttle: Throttle | null = null;
+  /** This try went to its instance. */
+  private dispatched = false;
   /** The free repetition on a fresh connection was used. */
   private freshTried = false;
   private responseStarted = false;
@@ -115,7 +124,8 @@ export class Exchange implements UpstreamUser, BodySink {
       head.method === M.get || head.method === M.head || head.method === M.options || head.idempotencyKey;
     this.endpoint = this.upstream = null;
     this.tried = NO_ENDPOINTS;
-    this.tries = this.interim = this.status = 0;
+    this.tries = this.interim = this.status = this.delayedMs = 0;
+    this.fault = this.throttle = null;
     this.retrying = this.sending = this.freshTried = this.responseStarted = this.tunnelling = this.outFree = false;
     this.replayable = this.upstreamReusable = true;
   }
@@ -219,11 +229,65 @@ export class Exchange implements UpstreamUser, BodySink {
     this.endpoint = endpoint;
     if (this.tries === 1) this.noteExposure();
     endpoint.inFlight++;
-    this.connect(endpoint, nowMs, true);
+    if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
+  }
+
+  // ---- injected faults ---------------------------------------------------------------------------------------------
+
+  /** Whether a fault in force takes this try over. */
+  private injected(endpoint: Endpoint, nowMs: number): boolean {
+    this.fault = null;
+    this.dispatched = false;
+    const { service } = this.route.config;
+    const target = { service, version: endpoint.version, instance: endpoint.id, zone: endpoint.zone };
+    const hit = this.client.listener.context.faults.hit(target, nowMs);
+    if (hit === null) return false;
+    this.fault = hit.rule;
+    const { action } = hit.rule;
+    if (action.kind === 'bandwidth') {
+      this.throttle = new Throttle(this.client.channel, action.bytesPerSecond, () => this.upstream?.channel.resume());
+      return false;
+    }
+    this.setTryDeadline(nowMs);
+    if (action.kind === 'delay') this.delay(endpoint, nowMs, action.delayMs, hit);
+    else if (action.kind === 'abort') this.abort(action.status);
+    return true;
+  }
+
+  private delay(endpoint: Endpoint, nowMs: number, delayMs: number, hit: FaultHit): void {
+    this.retryTimer = setTimeout(() => {
+      this.retryTimer = null;
+      const now = performance.now();
+      this.delayedMs += now - nowMs;
+      hit.added(now - nowMs);
+      this.connect(endpoint, now, true);
+    }, delayMs);
+  }
+
+  private abort(status: number): void {
+    const nowMs = performance.now();
+    this.endTry(ABORTED, nowMs);
+    if (status >= 502 && status <= 504 && this.mayRetry(nowMs, false)) {
+      this.retryLater(nowMs, 0);
+      return;
+    }
+    this.answerInjected(status, F.faultInjected);
+  }
+
+  /** What a fault answered or swallowed is the gateway's own doing: no version is charged. */
+  private answerInjected(status: number, flag: number): void {
+    this.route.state.own.injected++;
+    const extra = `x-fault-injected: ${this.fault?.id ?? ''}\r\n`;
+    this.noteOwn(status, flag);
+    const close = this.mustClose();
+    this.settle();
+    const detail = 'a fault is being rehearsed on this route';
+    this.client.answerOwn({ status, cause: 'injected', detail, headOnly: this.headOnly, close, extra });
   }
 
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
-    const wheel = this.client.listener.wheel;
+    this.dispatched = true;
+    const wheel = this.client.listener.context.wheel;
     const reused = mayReuse ? Upstream.reuse(endpoint, wheel, this) : null;
     this.upstream = reused ?? new Upstream(endpoint, wheel, this);
     this.setTryDeadline(nowMs);
@@ -328,10 +392,15 @@ export class Exchange implements UpstreamUser, BodySink {
   private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail?: string): void {
     const nowMs = performance.now();
     const unsent = flag === F.connectFailure;
+    const swallowed = this.isSwallowed();
     this.dropUpstream();
-    this.endTry(outcome, nowMs);
+    this.endTry(swallowed ? ABORTED : outcome, nowMs);
     if (this.mayRetry(nowMs, unsent)) {
       this.retryLater(nowMs, 0);
+      return;
+    }
+    if (swallowed) {
+      this.answerInjected(504, F.delayInjected);
       return;
     }
     this.finish(outcome, flag, nowMs, outcome === TIMEOUT ? 504 : 502);
@@ -353,7 +422,7 @@ export class Exchange implements UpstreamUser, BodySink {
     endpoint.inFlight--;
     if (this.retrying) this.route.state.budget.activeRetries--;
     this.retrying = false;
-    if (this.tries === 1) this.statsOf(endpoint).firstTry.add(outcome, nowMs - this.startedMs);
+    if (this.tries === 1 && !this.isSwallowed()) this.countFirstTry(endpoint, outcome, nowMs);
     this.lastEndpoint = endpoint;
     this.lastOutcome = outcome;
     const spec = this.route.config.ejection;
@@ -369,6 +438,16 @@ export class Exchange implements UpstreamUser, BodySink {
       nowMs,
       random: randomShare(),
     });
+  }
+
+  /** The try never reached its instance, because of an injected fault. */
+  private isSwallowed(): boolean {
+    return this.fault !== null && !this.dispatched;
+  }
+
+  /** What the judge reads: the injected delay is not the version's. */
+  private countFirstTry(endpoint: Endpoint, outcome: Outcome, nowMs: number): void {
+    this.statsOf(endpoint).firstTry.add(outcome, nowMs - this.startedMs - this.delayedMs);
   }
 
   private statsOf(endpoint: Endpoint) {
@@ -485,8 +564,14 @@ export class Exchange implements UpstreamUser, BodySink {
       until = headEnd + take - start;
       next = body.feed(buf, start, take, NOTHING);
     }
-    if (!this.client.channel.writeScratch(from, until)) upstream.channel.pause();
+    if (!this.sendAnswer(from, until)) upstream.channel.pause();
     return next;
+  }
+
+  /** Sends octets of the scratch buffer, at the pace of a fault if there is one. False: the upstream must wait. */
+  private sendAnswer(start: number, end: number): boolean {
+    if (this.throttle !== null) return this.throttle.push(scratch(), start, end);
+    return this.client.channel.writeScratch(start, end);
   }
 
   /** Returns the index after what was used, or -1 when the upstream's chunks are malformed. */
@@ -504,8 +589,7 @@ export class Exchange implements UpstreamUser, BodySink {
     if (this.framing.chunked || body.kind === BY_CHUNKS) {
       next = this.relayAsChunks(upstream, buf, start, end, 0);
       if (next < 0) return end;
-      if (relayed.end > relayed.start && !this.client.channel.writeScratch(relayed.start, relayed.end))
-        upstream.channel.pause();
+      if (relayed.end > relayed.start && !this.sendAnswer(relayed.start, relayed.end)) upstream.channel.pause();
     } else {
       next = body.feed(buf, start, end, this.toClient);
     }
@@ -516,6 +600,10 @@ export class Exchange implements UpstreamUser, BodySink {
   private readonly toClient: BodySink = {
     bodyData: (buf, start, end) => {
       const upstream = this.upstream as Upstream;
+      if (this.throttle !== null) {
+        if (!this.throttle.push(buf, start, end)) upstream.channel.pause();
+        return;
+      }
       if (!this.client.channel.forwardFrom(upstream.channel, buf, start, end)) upstream.channel.pause();
     },
   };
@@ -538,8 +626,22 @@ export class Exchange implements UpstreamUser, BodySink {
     this.outFree = upstream.channel.flushed;
     if (usedUp && this.upstreamReusable && this.requestBody.done && this.outFree) upstream.release();
     else upstream.abandon();
+    this.complete();
+  }
+
+  /** The whole answer is on its way to the client. */
+  private complete(): void {
+    if (this.throttle !== null) {
+      this.client.clearDeadline();
+      this.throttle.whenEmpty(() => this.completed());
+      return;
+    }
+    this.completed();
+  }
+
+  private completed(): void {
     const close = this.framing.close;
-    this.finish(this.status, F.none);
+    this.finish(this.status, this.fault === null ? F.none : F.delayInjected);
     this.client.exchangeDone(close);
   }
 
@@ -553,11 +655,9 @@ export class Exchange implements UpstreamUser, BodySink {
     if (this.framing.chunked) {
       const to = scratch();
       to.set(LAST_CHUNK, 0);
-      this.client.channel.writeScratch(0, LAST_CHUNK.length);
+      this.sendAnswer(0, LAST_CHUNK.length);
     }
-    const close = this.framing.close;
-    this.finish(this.status, F.none);
-    this.client.exchangeDone(close);
+    this.complete();
   }
 
   /** 1xx: passed on to clients that know them (RFC 9110 section 15.2). */
@@ -705,6 +805,8 @@ export class Exchange implements UpstreamUser, BodySink {
     this.active = false;
     if (this.retryTimer !== null) clearTimeout(this.retryTimer);
     this.retryTimer = null;
+    this.throttle?.stop();
+    this.throttle = null;
     this.route.state.budget.activeRequests--;
     if (this.endpoint !== null) this.endpoint.inFlight--;
     if (this.retrying) this.route.state.budget.activeRetries--;

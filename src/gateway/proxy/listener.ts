@@ -1,7 +1,7 @@
 import net from 'node:net';
+import type { GatewayContext } from '../context.ts';
 import { ascii } from '../http1/bytes.ts';
 import { limits } from '../limits.ts';
-import type { Wheel } from '../net/wheel.ts';
 import type { Route } from '../route/route.ts';
 import { ClientConnection } from './client.ts';
 
@@ -10,7 +10,7 @@ export class Listener {
   /** What new requests follow. Set before the first connection is accepted. */
   route: Route = undefined as unknown as Route;
   fallbackHost = ascii('');
-  readonly wheel: Wheel;
+  readonly context: GatewayContext;
   private readonly host: string;
   private readonly port: number;
   readonly connections = new Set<ClientConnection>();
@@ -20,8 +20,8 @@ export class Listener {
   private readonly server: net.Server;
   private readonly waiting: net.Socket[] = [];
 
-  constructor(address: { listenHost: string; listenPort: number }, wheel: Wheel) {
-    this.wheel = wheel;
+  constructor(address: { listenHost: string; listenPort: number }, context: GatewayContext) {
+    this.context = context;
     this.host = address.listenHost;
     this.port = address.listenPort;
     this.server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) =>

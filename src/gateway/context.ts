@@ -1,0 +1,8 @@
+import type { FaultBook } from '../traffic/fault-book.ts';
+import type { Wheel } from './net/wheel.ts';
+
+/** What all listeners of one process share. */
+export interface GatewayContext {
+  wheel: Wheel;
+  faults: FaultBook;
+}
