@@ -25,7 +25,15 @@ function installDependencies() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   say('installing dependencies from the lock file (npm ci), Node.js 24 among them …');
   // Install scripts stay off: nothing that Davy needs runs one. Development tools are needed by npm test and the page.
-  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--include=dev', '--include=optional']);
+  run('npm', [
+    'ci',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+    '--include=dev',
+    '--include=optional',
+  ]);
   writeFileSync(stamp, wanted);
   say('dependencies are installed.');
 }
@@ -43,9 +51,15 @@ function buildPage() {
 function run(command, args) {
   const path = `${join(root, 'node_modules/.bin')}:${process.env.PATH}`;
   // npm's own output goes to stderr: `npm start -- --once -o json` promises one JSON document on stdout.
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, PATH: path } });
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+    env: { ...process.env, PATH: path },
+  });
   if (status === 0) return;
-  say(`${command} failed${error ? `: ${error.message}` : ` with exit code ${status}`}. Fix the cause above and run the command again.`);
+  say(
+    `${command} failed${error ? `: ${error.message}` : ` with exit code ${status}`}. Fix the cause above and run the command again.`,
+  );
   process.exit(1);
 }
 

@@ -1,0 +1,52 @@
+// `npm test`: every check of the repository, then every test. The same run is CI (.ci/run).
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const bin = (name) => join(root, 'node_modules/.bin', name);
+const report = join(mkdtempSync(join(tmpdir(), 'davy-test-')), 'vitest.json');
+
+const checks = [
+  ['types', 'tsc', '--noEmit'],
+  ...(existsSync(join(root, 'web/tsconfig.json')) ? [['types of the page', 'tsc', '--noEmit', '-p', 'web']] : []),
+  ['lint', 'biome', 'check', '--error-on-warnings', '.'],
+  ['dead code', 'knip'],
+  ['rules of the repository', 'node', 'scripts/check-rules.ts'],
+  ['catalogue of errors', 'node', 'scripts/check-errors.ts'],
+];
+const filters = process.argv.slice(2);
+const failed =
+  filters.length > 0
+    ? []
+    : checks.filter(([name, command, ...args]) => !run(name, command, args)).map(([name]) => name);
+const testsPassed = run('tests', 'vitest', [
+  'run',
+  '--reporter=default',
+  '--reporter=json',
+  `--outputFile.json=${report}`,
+  ...filters,
+]);
+if (!testsPassed) failed.push('tests');
+
+const counts = existsSync(report)
+  ? JSON.parse(readFileSync(report, 'utf8'))
+  : { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 };
+rmSync(report, { force: true });
+if (failed.length > 0) console.log(`\nfailed: ${failed.join(', ')}`);
+console.log(`\n${counts.numPassedTests} passed, ${counts.numFailedTests} failed, ${counts.numPendingTests} skipped`);
+process.exit(failed.length === 0 ? 0 : 1);
+
+function run(name, command, args) {
+  const startedAt = Date.now();
+  const path = `${join(root, 'node_modules/.bin')}:${process.env.PATH}`;
+  const { status } = spawnSync(bin(command), args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, PATH: path },
+  });
+  console.log(`${status === 0 ? 'ok' : 'FAILED'}: ${name} (${((Date.now() - startedAt) / 1000).toFixed(1)} s)`);
+  return status === 0;
+}
