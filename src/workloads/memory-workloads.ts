@@ -35,6 +35,7 @@ export function createMemoryWorkloads(options: MemoryWorkloadsOptions): MemoryWo
   const fakes = new Map(declaredFakes(options.spec).map((fake) => [fake.status.id, fake]));
   const listeners = new Set<() => void>();
   let stopped = false;
+  let lastPid = 1_000;
 
   function find(id: string): Fake {
     const fake = fakes.get(id);
@@ -56,7 +57,8 @@ export function createMemoryWorkloads(options: MemoryWorkloadsOptions): MemoryWo
   function launch(fake: Fake): void {
     const again = fake.status.startedAtMs !== null;
     const startedAtMs = fake.ours ? clock.nowMs() : null;
-    show(fake, { phase: 'starting', startedAtMs, restarts: fake.status.restarts + (again ? 1 : 0) });
+    const pid = fake.ours ? ++lastPid : null;
+    show(fake, { phase: 'starting', pid, startedAtMs, restarts: fake.status.restarts + (again ? 1 : 0) });
     fake.timer = clock.after(fake.ours ? startupMs : 0, () => judge(fake));
   }
 
@@ -83,7 +85,7 @@ export function createMemoryWorkloads(options: MemoryWorkloadsOptions): MemoryWo
       stopped = true;
       for (const fake of fakes.values()) {
         fake.timer();
-        show(fake, { phase: 'stopped' });
+        show(fake, { phase: 'stopped', pid: null });
         fake.tried.resolve();
       }
     },
@@ -101,7 +103,7 @@ export function createMemoryWorkloads(options: MemoryWorkloadsOptions): MemoryWo
       const fake = find(instanceId);
       if (stopped) return;
       fake.timer();
-      show(fake, { phase: fake.ours ? 'backing-off' : 'unhealthy', problem });
+      show(fake, { phase: fake.ours ? 'backing-off' : 'unhealthy', pid: null, problem });
       fake.tried.resolve();
       if (fake.ours) fake.timer = clock.after(backOffMs, () => launch(fake));
     },

@@ -1,0 +1,130 @@
+import { type Clock, sleep } from '../lib/clock.ts';
+import type { CounterSnapshot, MetricsSource } from '../metrics/source.ts';
+import type { ExperimentSpec, HttpProbeSpec, ProbeSpec } from '../spec/chaos-model.ts';
+import { joined, only, serviceDelta } from './counters.ts';
+import {
+  type Check,
+  type Count,
+  checksOf,
+  gatewayCounts,
+  judgeCheck,
+  quantileOf,
+  type ServiceDelta,
+  sumCounts,
+} from './observation.ts';
+
+export interface ObserverParts {
+  experiment: ExperimentSpec;
+  /** Instances of the service that the fault leaves alone. */
+  untouched: readonly string[];
+  metrics: MetricsSource;
+  ask: (probe: HttpProbeSpec) => Promise<boolean>;
+  clock: Clock;
+}
+
+/** What was seen in one stretch of time. */
+export interface Segment {
+  checks: Check[];
+  /** The untouched instances; null without any, or without requests. */
+  control: { p95Ms: number | null; requests: number; bad: number } | null;
+  /** Requests to the service under fault, and failed ones. */
+  scope: Count;
+}
+
+interface OpenSegment {
+  http: Map<string, Count>;
+  deltas: Map<string, ServiceDelta[]>;
+}
+
+/** Measures an experiment's probes, stretch by stretch. */
+export interface Observer {
+  /** Ends the stretch that began with the last cut and begins the next. */
+  cut(): Promise<Segment>;
+  close(): Promise<void>;
+}
+
+export function startObserver(parts: ObserverParts): Observer {
+  const { experiment, clock } = parts;
+  const closed = new AbortController();
+  let open = emptySegment();
+  let last: CounterSnapshot | null = null;
+  const services = new Set([experiment.scope.service, ...gatewayServices(experiment.probes)]);
+
+  /** An answer belongs to the stretch in which it was asked for: one that began in the fault must not spoil what follows. */
+  async function askForEver(probe: HttpProbeSpec): Promise<void> {
+    while (!closed.signal.aborted) {
+      const segment = open;
+      const good = await parts.ask(probe);
+      const before = segment.http.get(probe.name) ?? { requests: 0, bad: 0 };
+      segment.http.set(probe.name, { requests: before.requests + 1, bad: before.bad + (good ? 0 : 1) });
+      await sleep(clock, probe.everyMs, closed.signal).catch(() => {});
+    }
+  }
+
+  async function readCounters(): Promise<void> {
+    const now = await parts.metrics.read().catch(() => null);
+    for (const service of services) {
+      const delta = last && now && serviceDelta(last, now, service);
+      if (delta) open.deltas.set(service, [...(open.deltas.get(service) ?? []), delta]);
+    }
+    last = now;
+  }
+
+  const loops = experiment.probes.flatMap((probe) => (probe.kind === 'http' ? [askForEver(probe)] : []));
+  const ready = readCounters();
+
+  return {
+    async cut() {
+      await ready;
+      await readCounters();
+      const segment = open;
+      open = emptySegment();
+      return closeSegment(segment, parts);
+    },
+    async close() {
+      closed.abort();
+      await Promise.all(loops);
+    },
+  };
+}
+
+function emptySegment(): OpenSegment {
+  return { http: new Map(), deltas: new Map() };
+}
+
+function gatewayServices(probes: readonly ProbeSpec[]): string[] {
+  return probes.flatMap((probe) => (probe.kind === 'gateway' ? [probe.service] : []));
+}
+
+function closeSegment(segment: OpenSegment, { experiment, untouched }: ObserverParts): Segment {
+  const deltaOf = (service: string): ServiceDelta | null => joined(segment.deltas.get(service) ?? []);
+  const checks = experiment.probes.flatMap((probe) => {
+    const counts = countsOf(probe, segment, deltaOf);
+    return checksOf(probe).map((spec, i) => judgeCheck(spec, counts[i] ?? { requests: 0, bad: 0 }));
+  });
+  const scope = deltaOf(experiment.scope.service);
+  return { checks, control: scope && controlOf(only(scope, untouched)), scope: scope ? failures(scope) : nothing };
+}
+
+const nothing: Count = { requests: 0, bad: 0 };
+
+function countsOf(probe: ProbeSpec, segment: OpenSegment, deltaOf: (service: string) => ServiceDelta | null): Count[] {
+  if (probe.kind === 'http') return [segment.http.get(probe.name) ?? nothing];
+  const delta = deltaOf(probe.service);
+  return delta ? gatewayCounts(probe, delta) : [];
+}
+
+function failures(delta: ServiceDelta): Count {
+  return sumCounts(delta.instances.map((one) => ({ requests: one.requests, bad: one.errors })));
+}
+
+function controlOf(delta: ServiceDelta): Segment['control'] {
+  const count = failures(delta);
+  return count.requests === 0 ? null : { p95Ms: quantileOf(delta.edgesMs, delta.instances, 0.95), ...count };
+}
+
+/** Stretches that follow one another, judged as one. */
+export function mergeChecks(stretches: readonly Check[][]): Check[] {
+  const first = stretches[0] ?? [];
+  return first.map((spec, i) => judgeCheck(spec, sumCounts(stretches.flatMap((checks) => checks[i] ?? []))));
+}

@@ -1,0 +1,157 @@
+import type { ExperimentSpec } from '../spec/chaos-model.ts';
+import type { FaultReport } from '../traffic/faults.ts';
+import type { RevertReason } from './events.ts';
+import { allHold, type Check, describeCheck } from './observation.ts';
+
+/** PASS: the hypothesis held. INVALID: the fault was not what was asked for. INCONCLUSIVE: nobody can tell. */
+export type ChaosVerdict = 'PASS' | 'FAIL' | 'INCONCLUSIVE' | 'INVALID' | 'ERROR';
+
+/** Wall-clock stamps (ms) of one instance that was taken away. Null: not seen. */
+export interface Recovery {
+  instance: string;
+  killedAtMs: number;
+  detectedAtMs: number | null;
+  replacedAtMs: number | null;
+  readyAtMs: number | null;
+}
+
+/** The slice that the fault did not touch, before and during it. */
+export interface ControlSlice {
+  what: string;
+  beforeP95Ms: number | null;
+  duringP95Ms: number | null;
+  /** (during - before) / before; null when either is unknown. */
+  changeShare: number | null;
+  errorsDuring: { requests: number; bad: number };
+}
+
+export interface Conclusion {
+  verdict: ChaosVerdict;
+  reasons: string[];
+  before: Check[];
+  during: Check[];
+  after: Check[];
+  injection: { matched: number; injected: number; meanAddedMs: number | null } | null;
+  control: ControlSlice | null;
+  recovery: Recovery[];
+  /** From the first good moment after which all probes held, in ms after the fault's end (or the kill); null: not reached. */
+  steadyAfterMs: number | null;
+  detectedAfterMs: number | null;
+}
+
+/** What a finished run has to show for itself. */
+export interface RunEvidence extends Omit<Conclusion, 'verdict' | 'reasons' | 'injection'> {
+  injected: boolean;
+  report: FaultReport | null;
+  revertReason: RevertReason | null;
+  /** The fault's end could not be shown. */
+  dirty: string | null;
+  failure: string | null;
+}
+
+/** The measured delay may differ from the requested one by this share. */
+const delayTolerance = 0.2;
+/** The control slice may get worse by this share of its p95 before the fault is no longer the only suspect. */
+const controlTolerance = 0.2;
+/** … and by at least this much: a p95 of 2 ms moves by tenths on its own. */
+const controlFloorMs = 5;
+
+/** Pure: the same evidence always gives the same verdict. */
+export function conclude(experiment: ExperimentSpec, evidence: RunEvidence): Conclusion {
+  const { verdict, reasons } = judge(experiment, evidence);
+  const { before, during, after, control, recovery, steadyAfterMs, detectedAfterMs, report } = evidence;
+  const injection = report && {
+    matched: report.matched,
+    injected: report.injected,
+    meanAddedMs: meanAdded(report),
+  };
+  return { verdict, reasons, before, during, after, injection, control, recovery, steadyAfterMs, detectedAfterMs };
+}
+
+interface Judged {
+  verdict: ChaosVerdict;
+  reasons: string[];
+}
+
+function judge(experiment: ExperimentSpec, evidence: RunEvidence): Judged {
+  if (evidence.dirty !== null)
+    return { verdict: 'ERROR', reasons: [`the fault could not be shown to be gone: ${evidence.dirty}`] };
+  if (evidence.failure !== null) return { verdict: 'ERROR', reasons: [evidence.failure] };
+  if (!evidence.injected) return notInjected(evidence);
+  if (
+    evidence.revertReason === 'stopped' ||
+    evidence.revertReason === 'controller-ended' ||
+    evidence.revertReason === 'found-after-restart'
+  ) {
+    return { verdict: 'INCONCLUSIVE', reasons: [`the fault ended early: ${evidence.revertReason}`] };
+  }
+  const invalid = injectionProblem(experiment, evidence);
+  if (invalid !== null) return { verdict: 'INVALID', reasons: [invalid] };
+  return judgeHypothesis(experiment, evidence);
+}
+
+function notInjected({ before }: RunEvidence): Judged {
+  const broken = before.filter((check) => check.holds !== true).map(describeCheck);
+  return {
+    verdict: 'INCONCLUSIVE',
+    reasons: ['nothing was injected: the steady state did not hold before', ...broken],
+  };
+}
+
+function judgeHypothesis(experiment: ExperimentSpec, evidence: RunEvidence): Judged {
+  const broken = evidence.during.filter((check) => check.holds === false).map(describeCheck);
+  const failures = [...broken, ...lateReasons(experiment, evidence)];
+  if (evidence.revertReason === 'stop-condition') failures.unshift('the stop condition ended the fault early');
+  if (failures.length > 0) {
+    const moved = controlMoved(evidence.control);
+    return moved === null
+      ? { verdict: 'FAIL', reasons: failures }
+      : { verdict: 'INCONCLUSIVE', reasons: [`something else happened as well: ${moved}`, ...failures] };
+  }
+  const untold = evidence.during.filter((check) => check.holds === null).map(describeCheck);
+  if (allHold(evidence.during) !== true)
+    return { verdict: 'INCONCLUSIVE', reasons: ['too little was seen to tell', ...untold] };
+  return { verdict: 'PASS', reasons: [`held: ${experiment.hypothesis}`] };
+}
+
+function lateReasons({ detectWithinMs, recoverWithinMs }: ExperimentSpec, evidence: RunEvidence): string[] {
+  const reasons: string[] = [];
+  const { detectedAfterMs, steadyAfterMs } = evidence;
+  if (detectWithinMs !== null && (detectedAfterMs === null || detectedAfterMs > detectWithinMs)) {
+    reasons.push(`detected ${after(detectedAfterMs)}, within ${detectWithinMs} ms was expected`);
+  }
+  if (steadyAfterMs === null || steadyAfterMs > recoverWithinMs) {
+    reasons.push(`steady again ${after(steadyAfterMs)}, within ${recoverWithinMs} ms was expected`);
+  }
+  return reasons;
+}
+
+const after = (ms: number | null): string => (ms === null ? 'never' : `after ${Math.round(ms)} ms`);
+
+/** Why the fault was not what was asked for: a verdict about something that did not happen would be worthless. */
+function injectionProblem({ fault }: ExperimentSpec, { report }: RunEvidence): string | null {
+  if (fault.kind === 'kill' || fault.kind === 'pause') return null;
+  if (report === null) return 'the data plane reported nothing about the fault';
+  if (report.injected === 0) return `no request was hit (${report.matched} were in scope)`;
+  if (fault.kind !== 'delay') return null;
+  const mean = meanAdded(report);
+  if (mean === null) return 'the added delay was not measured';
+  if (Math.abs(mean - fault.delayMs) <= delayTolerance * fault.delayMs) return null;
+  return `the measured delay is ${mean.toFixed(1)} ms, not ${fault.delayMs} ms ± 20 %`;
+}
+
+function meanAdded(report: FaultReport): number | null {
+  return report.injected === 0 || report.addedMsSum === 0 ? null : report.addedMsSum / report.injected;
+}
+
+/** How the untouched slice got worse, in words; null when it stayed as it was. */
+function controlMoved(control: ControlSlice | null): string | null {
+  if (!control) return null;
+  const { changeShare, beforeP95Ms, duringP95Ms, errorsDuring, what } = control;
+  if (errorsDuring.requests > 0 && errorsDuring.bad / errorsDuring.requests > 0.01) {
+    return `${errorsDuring.bad} of ${errorsDuring.requests} requests to ${what} failed`;
+  }
+  if (changeShare === null || beforeP95Ms === null || duringP95Ms === null) return null;
+  const moved = changeShare > controlTolerance && duringP95Ms - beforeP95Ms > controlFloorMs;
+  return moved ? `p95 of ${what} went from ${beforeP95Ms.toFixed(1)} to ${duringP95Ms.toFixed(1)} ms` : null;
+}
