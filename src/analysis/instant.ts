@@ -18,7 +18,7 @@ export interface InstantRule {
 export interface InstantGuard {
   /** Share of errors that a harmless canary may have now (limit, or what stable shows). */
   tolerated: number;
-  /** -ln of the probability allowed to chance at this look. */
+  /** -ln of the probability allowed to chance at this look, times the dispersion of stable's failures. */
   nats: number;
   /** One group may be at fault alone: the rule must hold without it. */
   separable: boolean;
@@ -128,7 +128,7 @@ function worstGroup(sums: readonly number[]): number {
 }
 
 /** -ln of the Chernoff bound for at least `x` events where `mean` are expected. */
-function poissonNats(x: number, mean: number): number {
+export function poissonNats(x: number, mean: number): number {
   if (x <= mean) return 0;
   return x * Math.log(x / Math.max(mean, 1e-9)) - x + mean;
 }

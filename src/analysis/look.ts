@@ -1,7 +1,8 @@
 import { type Arms, addArm, armsOf, emptyArm } from './arms.ts';
 import type { Assessment, Promotion, Why } from './assessment.ts';
+import { phiOf } from './dispersion.ts';
 import { limitEdge } from './edges.ts';
-import { forgetGroup, type InstantFinding, judgeInstant, keepWindow, stableOf } from './instant.ts';
+import { forgetGroup, type InstantFinding, judgeInstant, keepWindow, poissonNats, stableOf } from './instant.ts';
 import type { JudgeSetup, Look, RollbackSpeed, Verdict } from './judge.ts';
 import { dropGroup, evidence } from './mixture.ts';
 import { absoluteName, type Plan, stepOf } from './plan.ts';
@@ -10,7 +11,7 @@ import { assessPromotion } from './promotion.ts';
 import { newSafe } from './safe.ts';
 import { newSums, type State } from './state.ts';
 import { adoptEdges, passTime, takeTick } from './step.ts';
-import { newSustained, type SustainedLimit, stepSustained } from './sustained.ts';
+import { type Chain, newSustained, type SustainedLimit, stepSustained } from './sustained.ts';
 import { problemOf } from './validate-tick.ts';
 import { comparable, hasControl, toleratedErrorShare, type Weighed, weigh } from './weigh.ts';
 
@@ -22,6 +23,8 @@ const SPLIT_OK_BELOW = 20;
 const INNOCENT_BELOW = 3;
 /** ln 1000: an instance is named only when chance explains its part less than once in a thousand times. */
 const STANDS_OUT_NATS = 6.9;
+/** ln 20: like the evidence that an absolute limit needs from the comparison with stable before it counts. */
+const CLEARLY_WORSE_NATS = 3;
 /** Below this the evidence is not rising: the counts that explain a rise start afresh. */
 const AT_REST = 1.5;
 
@@ -143,7 +146,7 @@ function instantHarm(s: State, plan: Plan, arms: Arms, dtMs: number, control: bo
   keepWindow(s.instant, rule, arms.allGroups, arms.stable, dtMs);
   const finding: InstantFinding = judgeInstant(s.instant, rule, {
     tolerated: toleratedErrorShare(s, plan, control, stableOf(s.instant)),
-    nats: Math.log((10 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))),
+    nats: Math.log((10 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))) * phiOf(s.dispersion),
     separable: guarded,
   });
   if (finding.kind === 'none') return null;
@@ -294,13 +297,11 @@ function brokenLimit(
       i === 0
         ? { ratio: compare.errors.ratio, plus: compare.errors.plusShare }
         : { ratio: compare.latency.ratio, plus: 0 };
-    const asStable = control && chain.ns > 0 && chain.xc / chain.nc <= (ratio * chain.xs) / chain.ns + plus;
-    const name = i === 0 ? 'absolute-errors' : absoluteName(plan.quantiles[i - 1]!);
     const found: Broken = {
-      shared: asStable && sharedIncident === 'hold',
+      shared: control && sharedIncident === 'hold' && asStable(chain, limit.share, ratio, plus),
       why: {
         kind: 'sustained',
-        limit: name,
+        limit: i === 0 ? 'absolute-errors' : absoluteName(plan.quantiles[i - 1]!),
         forMs: chain.ms,
         requests: chain.nc,
         events: chain.xc,
@@ -311,6 +312,12 @@ function brokenLimit(
     shared = found;
   }
   return shared;
+}
+
+/** Stable broke the same limit in the same time, and the canary is not clearly worse: an incident of both. */
+function asStable(chain: Chain, limitShare: number, ratio: number, plus: number): boolean {
+  if (chain.ns <= 0 || chain.xs <= limitShare * chain.ns) return false;
+  return poissonNats(chain.xc, chain.nc * ((ratio * chain.xs) / chain.ns + plus)) < CLEARLY_WORSE_NATS;
 }
 
 function conclude(

@@ -107,7 +107,7 @@ describe('given a worse canary', () => {
     {
       name: 'a limit is broken for the declared time, whatever the statistics say',
       canary: [{ requests: 2, errors: 0.02 }],
-      stable: [{ requests: 18, errors: 0.015 }],
+      stable: [{ requests: 18, errors: 0.008 }],
       dtMs: 30_000,
       within: 10,
       speed: 'sustained',
