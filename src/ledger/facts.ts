@@ -8,6 +8,10 @@ export const TILE_HEIGHT = 8;
 export const OPENED = 'ledger.opened';
 export const KEY_ROTATED = 'ledger.key-rotated';
 export const RECOVERED = 'ledger.recovered';
+/** A checkpoint was cosigned or timestamped outside: later records did not exist before. */
+export const ANCHORED = 'ledger.anchored';
+export const ANCHOR_FAILED = 'ledger.anchor.failed';
+export const ANCHOR_RECOVERED = 'ledger.anchor.recovered';
 export const LEDGER_STREAM = 'ledger';
 
 /** The ledger that this one continues, when records of it were lost. */

@@ -1,0 +1,171 @@
+import { hash } from 'node:crypto';
+import type { Cancel, Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/error.ts';
+import { parseTreeHead } from './checkpoint.ts';
+import { type Disk, writeFileDurably } from './disk.ts';
+import { ANCHOR_FAILED, ANCHOR_RECOVERED, ANCHORED, LEDGER_STREAM } from './facts.ts';
+import type { FileLedger } from './file-ledger.ts';
+import { layout } from './layout.ts';
+import { nodeDisk } from './node-disk.ts';
+import { nodesOfTiles } from './node-source.ts';
+import { parseNote } from './note.ts';
+import type { JsonObject, LedgerRecord } from './record.ts';
+import { requestTimestamp } from './timestamp.ts';
+import { requestCosignature, type WitnessTarget } from './witness-client.ts';
+
+const WITNESS_EVERY_MS = 60_000;
+const TIMESTAMP_EVERY_MS = 600_000;
+
+export interface AnchorOptions {
+  ledger: FileLedger;
+  clock: Clock;
+  disk?: Disk;
+  witnesses: WitnessTarget[];
+  /** Address of an RFC 3161 time-stamping authority, or null. */
+  tsaUrl: string | null;
+  /** How long a checkpoint may stay unwitnessed: the window in which the ledger's owner could still rewrite; default 60 s. */
+  witnessEveryMs?: number;
+  /** Default 10 min. */
+  timestampEveryMs?: number;
+  /** Records after which anchoring does not wait for its turn, such as a finished promotion or rollback. */
+  isUrgent?: (record: LedgerRecord) => boolean;
+  /** An anchor began to fail (`problem` says why) or works again (null). Never throws into the ledger. */
+  onAlarm: (anchor: string, problem: string | null) => void;
+}
+
+export interface Anchors {
+  /** Anchors the newest checkpoint now; resolves with the size that is covered, or null when nothing was new. */
+  now(): Promise<number | null>;
+  close(): Promise<void>;
+}
+
+/**
+ * Takes checkpoints to parties outside: cosignatures of witnesses and timestamps. Runs beside the ledger and never in
+ * its way: an outage raises an alarm and is recorded, appends go on.
+ */
+export function startAnchors(options: AnchorOptions): Anchors {
+  return new RunningAnchors(options);
+}
+
+class RunningAnchors implements Anchors {
+  readonly #o: AnchorOptions;
+  readonly #disk: Disk;
+  readonly #knownSizes = new Map<string, number>();
+  readonly #failing = new Map<string, string>();
+  readonly #leave: () => void;
+  #anchoredSize = 0;
+  #stampedAtMs = Number.NEGATIVE_INFINITY;
+  #urgent = false;
+  #timer: Cancel | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: AnchorOptions) {
+    this.#o = options;
+    this.#disk = options.disk ?? nodeDisk;
+    this.#leave = options.ledger.subscribe((records) => {
+      if (!options.isUrgent || !records.some(options.isUrgent)) return;
+      this.#urgent = true;
+      this.#schedule(0);
+    });
+    this.#schedule(options.witnessEveryMs ?? WITNESS_EVERY_MS);
+  }
+
+  now(): Promise<number | null> {
+    const run = this.#turn.then(() => this.#anchor());
+    this.#turn = run.catch(() => undefined);
+    return run;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#leave();
+    this.#timer?.();
+    await this.#turn;
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#closed) return;
+    this.#timer?.();
+    const run = (): void => {
+      this.now()
+        .catch((error: unknown) => this.#report('checkpoint', messageOf(error)))
+        .finally(() => this.#schedule(this.#o.witnessEveryMs ?? WITNESS_EVERY_MS));
+    };
+    this.#timer = this.#o.clock.after(delayMs, run, true);
+  }
+
+  async #anchor(): Promise<number | null> {
+    const { ledger, witnesses } = this.#o;
+    // Its own record about the last anchoring does not make a new one necessary.
+    if (ledger.head().size <= this.#anchoredSize + 1 && this.#failing.size === 0) return null;
+    const note = await ledger.checkpoint();
+    const { size, root } = parseTreeHead(parseNote(note).text);
+    const cosigned = await Promise.all(witnesses.map((target) => this.#cosign(target, note, size)));
+    const lines = cosigned.flatMap((one) => (one ? [one.lines] : []));
+    const anchored = note + lines.join('');
+    const { dir } = ledger;
+    await this.#disk.makeDir(layout.anchors(dir));
+    await writeFileDurably(this.#disk, `${layout.checkpoints(dir)}/${size}`, Buffer.from(anchored));
+    if (lines.length > 0)
+      await writeFileDurably(this.#disk, `${layout.anchors(dir)}/${size}.cosig`, Buffer.from(lines.join('')));
+    const timestamp = await this.#stamp(size, anchored);
+    this.#anchoredSize = size;
+    if (lines.length === 0 && !timestamp) return size;
+    const times: JsonObject = {};
+    for (const [i, one] of cosigned.entries()) if (one) times[witnesses[i]!.verifier.name] = one.timeSec;
+    await this.#record(ANCHORED, { size, root, cosigned_at: times, timestamp_sha256: timestamp });
+    return size;
+  }
+
+  async #cosign(target: WitnessTarget, note: string, size: number): Promise<{ lines: string; timeSec: number } | null> {
+    const { name } = target.verifier;
+    try {
+      const node = nodesOfTiles(this.#disk, this.#o.ledger.dir, size);
+      const cosigned = await requestCosignature(target, note, node, this.#knownSizes.get(name) ?? 0);
+      this.#knownSizes.set(name, size);
+      await this.#report(`witness ${name}`, null);
+      return cosigned;
+    } catch (error) {
+      await this.#report(`witness ${name}`, messageOf(error));
+      return null;
+    }
+  }
+
+  /** SHA-256 of the timestamp, or null when none was due or none was to be had. */
+  async #stamp(size: number, anchored: string): Promise<string | null> {
+    const { tsaUrl, clock, ledger, timestampEveryMs = TIMESTAMP_EVERY_MS } = this.#o;
+    if (tsaUrl === null) return null;
+    if (!this.#urgent && clock.monoMs() - this.#stampedAtMs < timestampEveryMs) return null;
+    try {
+      const reply = await requestTimestamp(tsaUrl, Buffer.from(anchored));
+      await writeFileDurably(this.#disk, `${layout.anchors(ledger.dir)}/${size}.tsr`, reply);
+      this.#stampedAtMs = clock.monoMs();
+      this.#urgent = false;
+      await this.#report('timestamp', null);
+      return hash('sha256', reply, 'hex');
+    } catch (error) {
+      await this.#report('timestamp', messageOf(error));
+      return null;
+    }
+  }
+
+  /** Alarms and records the beginning and the end of an outage, not every failed try. */
+  async #report(anchor: string, problem: string | null): Promise<void> {
+    const wasFailing = this.#failing.has(anchor);
+    if (problem === null) this.#failing.delete(anchor);
+    else this.#failing.set(anchor, problem);
+    if (wasFailing === (problem !== null)) return;
+    this.#o.onAlarm(anchor, problem);
+    if (problem === null) await this.#record(ANCHOR_RECOVERED, { anchor });
+    else await this.#record(ANCHOR_FAILED, { anchor, problem });
+  }
+
+  async #record(type: string, data: JsonObject): Promise<void> {
+    try {
+      await this.#o.ledger.append([{ type, stream: LEDGER_STREAM, data }]);
+    } catch (error) {
+      this.#o.onAlarm('ledger', messageOf(error));
+    }
+  }
+}

@@ -1,0 +1,242 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createVirtualClock } from '../lib/virtual-clock.ts';
+import { type Anchors, startAnchors } from './anchors.ts';
+import { signCheckpoint } from './checkpoint.ts';
+import { leafHash } from './codec.ts';
+import { cosignedAt } from './cosignature.ts';
+import { type FileLedger, openFileLedger } from './file-ledger.ts';
+import { type NoteSigner, parseVerifierKey } from './keys.ts';
+import { nodesOfLeaves } from './node-source.ts';
+import { parseNote } from './note.ts';
+import { rangeRoot } from './proof.ts';
+import { startLocalTsa } from './testing/local-tsa.ts';
+import { MemoryDisk } from './testing/memory-disk.ts';
+import { testSigner } from './testing/signer.ts';
+import { requestTimestamp, verifyTimestamp } from './timestamp.ts';
+import { toBinary, toHex } from './tree.ts';
+import { verifyLedger } from './verify.ts';
+import { requestCosignature, type WitnessTarget } from './witness-client.ts';
+import { type RunningWitness, startWitness } from './witness-server.ts';
+
+const DIR = '/data/ledger';
+const log = testSigner('davy/shop/00000001', 1);
+const leaves = (tag: string, n: number): string[] =>
+  Array.from({ length: n }, (_, i) => toBinary(leafHash(`${tag}${i}`)));
+
+async function noteOf(tree: string[], signer: NoteSigner = log): Promise<string> {
+  const root = toHex(await rangeRoot(nodesOfLeaves(tree), 0, tree.length));
+  return signCheckpoint({ origin: signer.name, size: tree.length, root }, signer);
+}
+
+describe('a witness', () => {
+  const clock = createVirtualClock();
+  let disk: MemoryDisk;
+  let witness: RunningWitness;
+  let target: WitnessTarget;
+  const events: number[] = [];
+
+  async function start(): Promise<void> {
+    witness = await startWitness({
+      dir: '/witness',
+      name: 'witness.example/w1',
+      logKeys: [log],
+      port: 0,
+      clock,
+      disk,
+      onEvent: ({ status }) => events.push(status),
+    });
+    target = { url: witness.url, verifier: parseVerifierKey(witness.vkey) };
+  }
+  beforeEach(async () => {
+    disk = new MemoryDisk();
+    events.length = 0;
+    await start();
+  });
+  afterEach(() => witness.close());
+
+  const ask = async (tree: string[], known = 0): Promise<unknown> =>
+    requestCosignature(target, await noteOf(tree), nodesOfLeaves(tree), known);
+
+  it('cosigns a first tree and every extension, also after a restart, and says since when', async () => {
+    const tree = leaves('a', 30);
+    const first = await requestCosignature(target, await noteOf(tree.slice(0, 8)), nodesOfLeaves(tree), 0);
+    expect(first.timeSec).toBe(Math.floor(clock.nowMs() / 1000));
+    await witness.close();
+    await start();
+    await requestCosignature(target, await noteOf(tree.slice(0, 21)), nodesOfLeaves(tree.slice(0, 21)), 0);
+    await requestCosignature(target, await noteOf(tree), nodesOfLeaves(tree), 21);
+    await requestCosignature(target, await noteOf(tree), nodesOfLeaves(tree), 30);
+    expect(events).toEqual([200, 409, 200, 200, 200]);
+  });
+
+  const refused = { code: 'ledger/witness-refused' };
+  it('refuses a fork, a rewrite and a rollback', async () => {
+    const tree = leaves('a', 20);
+    await ask(tree);
+    const fork = [...tree.slice(0, 10), ...leaves('b', 15)];
+    await expect(ask(fork, 20)).rejects.toMatchObject(refused);
+    const rewritten = [...tree.slice(0, 19), ...leaves('c', 1)];
+    await expect(ask(rewritten, 20)).rejects.toMatchObject(refused);
+    await expect(ask(tree.slice(0, 12))).rejects.toMatchObject(refused);
+    expect(events).toEqual([200, 422, 409, 409]);
+  });
+
+  it('refuses logs it does not know and keys it does not trust', async () => {
+    const tree = leaves('a', 3);
+    const other = testSigner('davy/other/1', 1);
+    const imposter = testSigner(log.name, 1);
+    for (const signer of [other, imposter]) {
+      await expect(
+        requestCosignature(target, await noteOf(tree, signer), nodesOfLeaves(tree), 0),
+      ).rejects.toMatchObject(refused);
+    }
+    expect(events).toEqual([404, 403]);
+  });
+
+  it.each([
+    ['nothing', '', 400],
+    ['no old size', 'x\n\n', 400],
+    ['a proof that is no base64', 'old 0\n!!\n\na\n0\nb\n', 400],
+    ['64 proof lines', `old 1\n${`${Buffer.alloc(32).toString('base64')}\n`.repeat(64)}\na`, 400],
+    ['no checkpoint', 'old 0\n\nrubbish', 400],
+    ['too much', 'x'.repeat(70_000), 413],
+  ])('answers %s without remembering it', async (_, body, status) => {
+    const response = await fetch(`${witness.url}/add-checkpoint`, { method: 'POST', body });
+    expect(response.status).toBe(status);
+    expect(disk.paths().filter((path) => path.includes('/seen/'))).toEqual([]);
+  });
+
+  it('lets exactly one of two forks through when they race', async () => {
+    const trees = ['a', 'b', 'c', 'd'].map((tag) => leaves(tag, 9));
+    const outcomes = await Promise.allSettled(trees.map((tree) => ask(tree)));
+    expect(outcomes.filter((o) => o.status === 'fulfilled')).toHaveLength(1);
+  });
+});
+
+describe('anchors', () => {
+  const clock = createVirtualClock();
+  const disk = new MemoryDisk();
+  let ledger: FileLedger;
+  let witness: RunningWitness;
+  let anchors: Anchors | null = null;
+  const alarms: [string, boolean][] = [];
+  const happen = (n: number) => ledger.append([{ type: 'test.happened', stream: 's', data: { n } }]);
+
+  beforeEach(async () => {
+    ledger = await openFileLedger({ dir: DIR, system: 'shop', writerId: 'w', clock, disk, reserveBytes: 64 });
+    const logKeys = [parseVerifierKey(ledger.vkey)];
+    witness = await startWitness({ dir: '/witness', name: 'w.example', logKeys, port: 0, clock, disk });
+    alarms.length = 0;
+  });
+  afterEach(async () => {
+    await anchors?.close();
+    await witness.close();
+    await ledger.close();
+  });
+  const start = (url: string, tsaUrl: string | null = null): void => {
+    anchors = startAnchors({
+      ledger,
+      clock,
+      disk,
+      witnesses: [{ url, verifier: parseVerifierKey(witness.vkey) }],
+      tsaUrl,
+      onAlarm: (anchor, problem) => alarms.push([anchor, problem !== null]),
+    });
+  };
+
+  it('have checkpoints cosigned and timestamped, and record it', { timeout: 30_000 }, async () => {
+    const tsa = await startLocalTsa();
+    try {
+      start(witness.url, tsa.url);
+      for (let n = 0; n < 300; n++) await happen(n);
+      const size = await anchors!.now();
+      expect(size).toBe(301);
+      const note = disk.contents(`${DIR}/checkpoints/${size}`);
+      expect(cosignedAt(parseNote(note.toString()), parseVerifierKey(witness.vkey))).toBe(
+        Math.floor(clock.nowMs() / 1000),
+      );
+      const stampedMs = await verifyTimestamp(disk.contents(`${DIR}/anchors/${size}.tsr`), note, tsa.caPem);
+      expect(stampedMs).toBeGreaterThan(Date.UTC(2025, 0, 1));
+      await expect(
+        verifyTimestamp(disk.contents(`${DIR}/anchors/${size}.tsr`), Buffer.from('other'), tsa.caPem),
+      ).rejects.toMatchObject({ code: 'ledger/timestamp-failed' });
+      const [record] = await collect(ledger.read(301));
+      expect(record).toMatchObject({
+        type: 'ledger.anchored',
+        data: { size: 301, cosigned_at: { 'w.example': expect.any(Number) } },
+      });
+      expect(await anchors!.now()).toBeNull();
+      expect(alarms).toEqual([]);
+      expect((await verifyLedger(DIR, { disk })).ok).toBe(true);
+    } finally {
+      await tsa.close();
+    }
+  });
+
+  it('raise one alarm for an outage and one for its end; appends go on', async () => {
+    const { url } = witness;
+    await witness.close();
+    start(url, 'http://127.0.0.1:9/');
+    await happen(1);
+    await anchors!.now();
+    await happen(2);
+    await anchors!.now();
+    expect(alarms).toEqual([
+      ['witness w.example', true],
+      ['timestamp', true],
+    ]);
+    expect(await happen(3)).toHaveLength(1);
+    const logKeys = [parseVerifierKey(ledger.vkey)];
+    witness = await startWitness({
+      dir: '/witness',
+      name: 'w.example',
+      logKeys,
+      port: Number(new URL(url).port),
+      clock,
+      disk,
+    });
+    await anchors!.now();
+    expect(alarms.slice(2)).toEqual([['witness w.example', false]]);
+  });
+
+  it('a ledger restored from an older copy is refused by the witness although its own checkpoint fits', async () => {
+    start(witness.url);
+    await happen(1);
+    await ledger.checkpoint();
+    const old = disk.copy();
+    await happen(2);
+    await anchors!.now();
+    const restored = await openFileLedger({
+      dir: DIR,
+      system: 'shop',
+      writerId: 'w',
+      clock,
+      disk: old,
+      reserveBytes: 64,
+    });
+    const late = startAnchors({
+      ledger: restored,
+      clock,
+      disk: old,
+      witnesses: [{ url: witness.url, verifier: parseVerifierKey(witness.vkey) }],
+      tsaUrl: null,
+      onAlarm: (anchor, problem) => alarms.push([`${anchor}: ${problem}`, problem !== null]),
+    });
+    await late.now();
+    expect(alarms.at(-1)![0]).toMatch(/has already cosigned|answered (409|422)/);
+    await late.close();
+    await restored.close();
+  });
+});
+
+async function collect<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of source) all.push(one);
+  return all;
+}
+
+it('a TSA that answers nonsense is an error with its own code', async () => {
+  await expect(requestTimestamp('http://127.0.0.1:9/', Buffer.from('x'))).rejects.toMatchObject({
+    code: 'ledger/timestamp-failed',
+  });
+});
