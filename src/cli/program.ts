@@ -6,6 +6,7 @@ import { register as check } from './check.ts';
 import { register as controller } from './controller.ts';
 import { register as demo } from './demo.ts';
 import { cliErrors } from './errors.ts';
+import { register as evidence } from './evidence.ts';
 import { register as explain } from './explain.ts';
 import { renderError } from './fail.ts';
 import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
@@ -16,7 +17,7 @@ import { register as simulate } from './simulate.ts';
 import { register as status } from './status.ts';
 import { register as up } from './up.ts';
 
-const VERBS = [check, schema, up, demo, release, status, explain, actions, simulate, replay, controller];
+const VERBS = [check, schema, simulate, replay, up, demo, release, status, explain, actions, evidence, controller];
 
 /** Runs one command line and answers with the exit code of design: 0, 1 … 6, 130. */
 export async function runCli(argv: string[], io: CliIo): Promise<number> {

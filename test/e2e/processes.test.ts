@@ -1,0 +1,143 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
+import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
+import { freePorts, QUICK_POLICY, type Running, readPid, specOf, up } from './harness.ts';
+
+const LOAD_PER_SECOND = 200;
+/** Long enough that every process can be killed while the release is in flight. */
+const SLOW_POLICY = QUICK_POLICY.replaceAll('hold: 3s', 'hold: 8s');
+
+describe('processes die, releases go on', { timeout: 90_000 }, () => {
+  let davy: Running;
+  let load: Load;
+
+  beforeEach(async () => {
+    const [port = 0] = await freePorts(1);
+    davy = await up(specOf({ shop: { port, versions: { v2: {}, v3: { FAULT_RATE: 0.3 } } } }, SLOW_POLICY));
+    load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: LOAD_PER_SECOND }));
+  });
+  afterEach(async () => {
+    await load.stop().catch(() => {});
+    await davy.end();
+  });
+
+  const inFlight = (fleet: FleetDoc): boolean =>
+    shop1(fleet)?.phase === 'progressing' && (shop1(fleet)?.heldMs ?? 0) > 1000;
+  const completed = (fleet: FleetDoc): boolean => shop1(fleet)?.phase === 'completed';
+
+  it('kill -9 of the controller: the supervisor brings it back, the weight stays, no hold is shortened', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    const before = shop1(await davy.until('in flight', inFlight, 15_000));
+    const controller = endpointPid(davy);
+    process.kill(controller, 'SIGKILL');
+    const back = await davy.until('another controller answers', () => endpointPid(davy) !== controller, 15_000);
+    expect(shop1(back)).toMatchObject({ id: 'shop-1', weightBp: before?.weightBp });
+    const end = shop1(await davy.until('completed', completed, 40_000));
+    expect(end?.phase).toBe('completed');
+    expect(decisions(davy).filter((type) => type === 'release.step.decided')).toHaveLength(3);
+  });
+
+  it('kill -9 of davy up: everything is adopted by the next one', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    await davy.until('in flight', inFlight, 15_000);
+    const gateway = readPid(davy.dataDir, 'gateway-process.json');
+    davy.process.kill('SIGKILL');
+    await once(davy.process, 'exit');
+    const next = await eventually(() => davy.again());
+    expect(readPid(davy.dataDir, 'gateway-process.json')).toBe(gateway);
+    await next.until('completed', completed, 40_000);
+    next.process.kill('SIGTERM');
+    await once(next.process, 'exit');
+    const result = await load.stop();
+    expect(result.counts.errors).toEqual({});
+  });
+
+  it('kill -9 of the gateway: it comes back with the last durable weights', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    await davy.until('in flight', inFlight, 15_000);
+    const gateway = readPid(davy.dataDir, 'gateway-process.json');
+    process.kill(gateway, 'SIGKILL');
+    const isBack = (fleet: FleetDoc): boolean =>
+      readPid(davy.dataDir, 'gateway-process.json') !== gateway && fleet.services[0]?.effectiveWeightBp === 2000;
+    await davy.until('the gateway is back at 20 %', isBack, 15_000);
+    await davy.until('completed', completed, 40_000);
+  });
+
+  it('kill -9 of an instance: it is started again and the release completes', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    const fleet = await davy.until('in flight', inFlight, 15_000);
+    const instance = fleet.services[0]?.instances.find((one) => one.id === 'shop/v1/1');
+    process.kill(instance?.pid ?? 0, 'SIGKILL');
+    const isBack = (now: FleetDoc): boolean => {
+      const found = now.services[0]?.instances.find((one) => one.id === 'shop/v1/1');
+      return found?.phase === 'ready' && found.pid !== instance?.pid;
+    };
+    await davy.until('the instance is back', isBack, 15_000);
+    await davy.until('completed', completed, 40_000);
+  });
+
+  it('metrics lost for 5 s: the release holds, then goes on', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    await davy.until('in flight', inFlight, 15_000);
+    const gateway = readPid(davy.dataDir, 'gateway-process.json');
+    process.kill(gateway, 'SIGSTOP');
+    try {
+      await davy.until('held', (fleet) => shop1(fleet)?.held?.verdict === 'hold', 5000);
+    } finally {
+      process.kill(gateway, 'SIGCONT');
+    }
+    await davy.until('completed', completed, 60_000);
+    expect(decisions(davy)).toContain('release.hold.cleared');
+  });
+
+  it('a new version during a release starts again at 0 with fresh evidence', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    await davy.until('in flight', inFlight, 15_000);
+    await davy.davy('release', 'shop', 'v3', '--reason', 'newer');
+    const fleet = await davy.until('the newer one ends', (now) => byId(now, 'shop-2')?.zeroConfirmed === true, 40_000);
+    expect(byId(fleet, 'shop-1')).toMatchObject({ phase: 'cancelled', weightBp: 0 });
+    expect(byId(fleet, 'shop-2')).toMatchObject({ phase: 'rolled-back', version: 'v3' });
+    expect(byId(fleet, 'shop-2')?.counts[0]?.weightBp).toBe(2000);
+    expect(fleet.services[0]?.stable).toBe('v1');
+  });
+});
+
+function shop1(fleet: FleetDoc): ReleaseDoc | undefined {
+  return byId(fleet, 'shop-1');
+}
+
+function byId(fleet: FleetDoc, id: string): ReleaseDoc | undefined {
+  return fleet.releases.find((release) => release.id === id);
+}
+
+/** The controller's pid, as its writer id in the newest record says. */
+function endpointPid(davy: Running): number {
+  const last = lines(davy).at(-1) as { w: string } | undefined;
+  return Number(last?.w.replace('ctl-', ''));
+}
+
+function decisions(davy: Running): string[] {
+  return lines(davy).map((line) => (line as { type: string }).type);
+}
+
+function lines(davy: Running): unknown[] {
+  const text = readFileSync(join(davy.dataDir, 'ledger/log/0000000000000000.jsonl'), 'utf8');
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as unknown);
+}
+
+/** The killed supervisor's controller lets go a moment later; until then the ledger is locked. */
+async function eventually<T>(work: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tries >= 20) throw error;
+    }
+  }
+}
