@@ -101,7 +101,7 @@ export class Engine {
     for (const config of table.services) {
       const state = this.states.get(config.service) ?? new ServiceState(config);
       this.states.set(config.service, state);
-      const route = new Route(config, state, nowMs);
+      const route = new Route(config, state, nowMs, this.context.wheel);
       state.adopt(config, route.endpoints, nowMs);
       const address = addressOf(config);
       const listener = this.listeners.get(address) ?? (opened.get(address) as Listener);

@@ -24,6 +24,91 @@ export interface ServiceRoute {
   rateLimit: RateLimitSpec | null;
   /** Ascending upper edges (ms) for the latency counts that the judge and the objectives need. */
   edgesMs: number[];
+  /** Ordered; the first rule that matches decides, before sticky and weight. */
+  rules?: HeaderRule[];
+  sticky?: StickyRoute | null;
+  mirror?: MirrorRoute | null;
+  /** Where the data plane stands: instances of this zone are preferred while enough of them are fit. */
+  zone?: string | null;
+  breaker?: BreakerRoute | null;
+  caps?: CapRoute | null;
+  /** Checks by the data plane itself, beside what the controller knows. */
+  healthCheck?: HealthCheckRoute | null;
+  /** A new instance gets its full share only after this time. */
+  slowStartMs?: number;
+  /** `shadow`: count what the limiter would refuse, and let it pass. Default `enforce`. */
+  rateLimitMode?: 'enforce' | 'shadow';
+  /** CIDRs of proxies whose Forwarded and X-Forwarded-* fields are believed and extended. Default: none. */
+  trustedProxies?: string[];
+  /** Share of requests written to the access log, 0..1. Default 0. */
+  accessLogShare?: number;
+  /** Default true: `Upgrade: websocket` is passed on and tunnelled. */
+  webSocket?: boolean;
+  tls?: TlsRoute | null;
+}
+
+/** All conditions of a rule must hold; rules are alternatives in their order. */
+export interface HeaderRule {
+  when: HeaderCondition[];
+  to: 'stable' | 'canary';
+}
+
+/** A field that stands several times, or whose value is a list, matches nothing but `present`. */
+export interface HeaderCondition {
+  /** Lower case. */
+  header: string;
+  match: 'exact' | 'prefix' | 'present' | 'absent';
+  value: string;
+}
+
+/** Clients keep their place in the split: a signed cookie holds it. A raised weight moves some to the canary, a lowered one back. */
+export interface StickyRoute {
+  cookie: string;
+  /** Base64, at least 16 bytes; known to every gateway of the service. */
+  secret: string;
+  /** Another epoch voids all cookies. */
+  epoch: number;
+  maxAgeS: number;
+}
+
+/** Copies of safe requests go to another version; their answers are dropped and counted nowhere but in the mirror's own. */
+export interface MirrorRoute {
+  version: string;
+  share: number;
+  /** Copies in progress at once; beyond it none are made. */
+  maxConcurrent: number;
+}
+
+/** The whole route: open after this many failures in a row, then one probe, then closed. */
+export interface BreakerRoute {
+  consecutive5xx: number;
+  openMs: number;
+}
+
+export interface CapRoute {
+  /** Per instance. */
+  maxConnections?: number;
+  /** Requests waiting for a new connection, per service. */
+  maxPending?: number;
+  /** Requests in progress, per service. */
+  maxRequests?: number;
+}
+
+export interface HealthCheckRoute {
+  path: string;
+  everyMs: number;
+  timeoutMs: number;
+  unhealthyAfter: number;
+  healthyAfter: number;
+}
+
+/** TLS is terminated at the listener. Files are PEM; they are read again when a table is applied and when they change. */
+export interface TlsRoute {
+  /** The first one is used when no name matches. Names may begin with `*.`. */
+  certificates: { names: string[]; certFile: string; keyFile: string }[];
+  /** Set: clients must show a certificate of this CA, and one of `allowedSans` when that is not empty. */
+  clientCaFile?: string | null;
+  allowedSans?: string[];
 }
 
 /** The canary's share is a lease: the data plane returns to stable when it is not renewed within `ttlMs`. */

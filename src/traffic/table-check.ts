@@ -1,7 +1,8 @@
 import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute, VersionRoute } from './model.ts';
+import { optionsProblem } from './table-check-options.ts';
 
 /** Bounds of one table; a table beyond them is refused as a whole. */
-export const tableLimits = {
+const tableLimits = {
   services: 256,
   versionsPerService: 32,
   instancesPerVersion: 256,
@@ -54,7 +55,11 @@ function routeProblem(route: ServiceRoute): string | null {
     versions.add(version.version);
   }
   if (!versions.has(route.stable)) return `stable ${String(route.stable)} is not among the versions.`;
-  return settingsProblem(route) ?? (route.canary === null ? null : canaryProblem(route.canary, route.stable, versions));
+  return (
+    settingsProblem(route) ??
+    optionsProblem(route) ??
+    (route.canary === null ? null : canaryProblem(route.canary, route.stable, versions))
+  );
 }
 
 function versionProblem(version: VersionRoute): string | null {

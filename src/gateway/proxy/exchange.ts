@@ -77,6 +77,9 @@ export class Exchange implements UpstreamUser, BodySink {
   private sending = false;
   /** The fault that hit the present try, the delay that faults added, and what slows the answer. */
   private fault: FaultRule | null = null;
+  private setCookie: Buffer | null = null;
+  /** The try waits for a new connection. */
+  private pending = false;
   private delayedMs = 0;
   private throttle: Throttle | null = null;
   /** This try went to its instance. */
@@ -99,17 +102,37 @@ export class Exchange implements UpstreamUser, BodySink {
     this.reset(head, route, nowMs);
     if (head.method === M.connect) return this.refuse(head, faults.connect.status, faults.connect.detail);
     const state = route.state;
-    if (state.bucket !== null && !state.bucket.take(nowMs)) return this.limited(head);
+    if (state.bucket !== null && !state.bucket.take(nowMs)) {
+      if (route.config.rateLimitMode !== 'shadow') return this.limited(head);
+      state.shadowLimited++;
+    }
+    const caps = route.config.caps;
+    if (caps?.maxRequests !== undefined && state.budget.activeRequests >= caps.maxRequests) {
+      return this.shed(head, `more than ${caps.maxRequests} requests in progress`, 1);
+    }
+    if (route.config.breaker != null && !state.breaker.admits(nowMs)) {
+      return this.shed(head, 'the route is open after failures in a row', state.breaker.secondsToProbe(nowMs));
+    }
     const chosen = route.choose(head, buf, nowMs);
     this.arm = chosen.arm;
     this.byHeader = chosen.cohort === 'header';
-    this.webSocket = asksForWebSocket(head, buf);
+    this.setCookie = chosen.setCookie;
+    this.webSocket = route.config.webSocket !== false && asksForWebSocket(head, buf);
     state.budget.activeRequests++;
     this.writeHead(head, buf);
+    if (route.mirror !== null && this.isSafe(head)) {
+      route.mirror.offer(this.out.subarray(0, this.outLength), this.headOnly, nowMs);
+    }
     this.requestBody.begin(head.chunked ? BY_CHUNKS : head.contentLength > 0 ? BY_LENGTH : NO_BODY, head.contentLength);
     const next = this.requestBody.done ? head.end : this.feedRequest(buf, head.end, end);
     if (this.active) this.startTry(nowMs);
     return next;
+  }
+
+  /** Only requests that change nothing and have no body are copied. */
+  private isSafe(head: Head): boolean {
+    const safe = head.method === M.get || head.method === M.head || head.method === M.options;
+    return safe && !this.webSocket && !head.chunked && head.contentLength <= 0;
   }
 
   private reset(head: Head, route: Route, nowMs: number): void {
@@ -125,7 +148,8 @@ export class Exchange implements UpstreamUser, BodySink {
     this.endpoint = this.upstream = null;
     this.tried = NO_ENDPOINTS;
     this.tries = this.interim = this.status = this.delayedMs = 0;
-    this.fault = this.throttle = null;
+    this.fault = this.throttle = this.setCookie = null;
+    this.pending = false;
     this.retrying = this.sending = this.freshTried = this.responseStarted = this.tunnelling = this.outFree = false;
     this.replayable = this.upstreamReusable = true;
   }
@@ -221,7 +245,7 @@ export class Exchange implements UpstreamUser, BodySink {
       this.noUpstream();
       return;
     }
-    if (endpoint.open - endpoint.idle.length >= limits.upstreamConnections) {
+    if (this.isOverCap(endpoint)) {
       this.overflow();
       return;
     }
@@ -230,6 +254,22 @@ export class Exchange implements UpstreamUser, BodySink {
     if (this.tries === 1) this.noteExposure();
     endpoint.inFlight++;
     if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
+  }
+
+  /** Whether the try would need a connection beyond the caps (Envoy: `max_connections`, `max_pending_requests`). */
+  private isOverCap(endpoint: Endpoint): boolean {
+    if (endpoint.idle.length > 0) return false;
+    const { caps } = this.route.config;
+    const maxConnections = Math.min(limits.upstreamConnections, caps?.maxConnections ?? limits.upstreamConnections);
+    return (
+      endpoint.open >= maxConnections || this.route.state.pending >= (caps?.maxPending ?? Number.POSITIVE_INFINITY)
+    );
+  }
+
+  private setPending(pending: boolean): void {
+    if (pending === this.pending) return;
+    this.pending = pending;
+    this.route.state.pending += pending ? 1 : -1;
   }
 
   // ---- injected faults ---------------------------------------------------------------------------------------------
@@ -292,6 +332,7 @@ export class Exchange implements UpstreamUser, BodySink {
     this.upstream = reused ?? new Upstream(endpoint, wheel, this);
     this.setTryDeadline(nowMs);
     if (reused !== null) this.send(reused);
+    else this.setPending(true);
   }
 
   private setTryDeadline(nowMs: number): void {
@@ -310,6 +351,7 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private send(upstream: Upstream): void {
     this.sending = true;
+    this.setPending(false);
     const drained = upstream.channel.writeStable(this.out.subarray(0, this.outLength));
     if (!this.idempotent) this.replayable = false;
     if (drained) this.client.channel.resume();
@@ -420,12 +462,15 @@ export class Exchange implements UpstreamUser, BodySink {
     if (endpoint === null) return;
     this.endpoint = null;
     endpoint.inFlight--;
+    this.setPending(false);
     if (this.retrying) this.route.state.budget.activeRetries--;
     this.retrying = false;
     if (this.tries === 1 && !this.isSwallowed()) this.countFirstTry(endpoint, outcome, nowMs);
     this.lastEndpoint = endpoint;
     this.lastOutcome = outcome;
-    const spec = this.route.config.ejection;
+    const { breaker, ejection: spec } = this.route.config;
+    if (breaker != null && outcome === ABORTED) this.route.state.breaker.releaseProbe();
+    else if (breaker != null) this.route.state.breaker.note(isFailure(outcome), breaker, nowMs);
     if (spec === null || outcome === ABORTED) return;
     if (!isFailure(outcome)) {
       endpoint.outlier.consecutiveFailures = 0;
@@ -539,7 +584,8 @@ export class Exchange implements UpstreamUser, BodySink {
     framing.close = this.mustClose() || (chunkable && this.minor === 0) || !this.requestBody.done;
     framing.sayKeepAlive = this.minor === 0 && !framing.close;
     framing.webSocket = false;
-    framing.extra = this.route.state.bucket === null ? null : rateLimitFields(this.route.state.bucket);
+    const limitFields = this.route.state.bucket === null ? null : rateLimitFields(this.route.state.bucket);
+    framing.extra = this.setCookie === null ? limitFields : Buffer.concat([this.setCookie, limitFields ?? NO_BYTES]);
   }
 
   private mustClose(): boolean {
@@ -743,6 +789,7 @@ export class Exchange implements UpstreamUser, BodySink {
   private ownAnswer(status: number, cause: Cause, detail: string, flag: number): void {
     this.noteOwn(status, flag);
     const close = this.mustClose();
+    this.route.state.breaker.releaseProbe();
     this.settle();
     this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close });
   }
@@ -765,6 +812,18 @@ export class Exchange implements UpstreamUser, BodySink {
       this.wantsClose || hasBody || this.client.listener.draining,
     );
     this.client.answerOwn(answer);
+    return head.end;
+  }
+
+  /** Refuses early, before anything is spent on the request. */
+  private shed(head: Head, detail: string, retryAfterS: number): number {
+    this.route.state.own.breaker++;
+    this.noteOwn(503, F.overflow);
+    this.active = false;
+    const hasBody = head.chunked || head.contentLength > 0;
+    const close = this.wantsClose || hasBody || this.client.listener.draining;
+    const extra = `Retry-After: ${retryAfterS}\r\n`;
+    this.client.answerOwn({ status: 503, cause: 'breaker', detail, headOnly: this.headOnly, close, extra });
     return head.end;
   }
 
@@ -809,6 +868,7 @@ export class Exchange implements UpstreamUser, BodySink {
     this.throttle = null;
     this.route.state.budget.activeRequests--;
     if (this.endpoint !== null) this.endpoint.inFlight--;
+    this.setPending(false);
     if (this.retrying) this.route.state.budget.activeRetries--;
     this.retrying = false;
     this.endpoint = this.lastEndpoint = null;

@@ -17,6 +17,7 @@ export class Listener {
   draining = false;
   /** Connections closed at once because there were too many. */
   refused = 0;
+  private trusted: net.BlockList | null = null;
   private readonly server: net.Server;
   private readonly waiting: net.Socket[] = [];
 
@@ -30,8 +31,10 @@ export class Listener {
   }
 
   use(route: Route): void {
+    this.route?.mirror?.retire();
     this.route = route;
     this.fallbackHost = ascii(route.config.service);
+    this.trusted = blockList(route.config.trustedProxies ?? []);
     this.waiting.splice(0).forEach((socket) => {
       this.accept(socket);
     });
@@ -63,8 +66,10 @@ export class Listener {
     this.connections.add(new ClientConnection(this, socket, 'http'));
   }
 
-  trusts(_address: string): boolean {
-    return false;
+  /** Whether the peer is a proxy whose forwarding fields are believed. */
+  trusts(address: string): boolean {
+    if (this.trusted === null) return false;
+    return this.trusted.check(address, net.isIPv6(address) ? 'ipv6' : 'ipv4');
   }
 
   /** No new connections; the present ones end after their answers, at the latest after `limits.drainMs`. */
@@ -82,4 +87,15 @@ export class Listener {
     for (const socket of this.waiting) socket.destroy();
     for (const connection of [...this.connections]) connection.destroy();
   }
+}
+
+function blockList(cidrs: readonly string[]): net.BlockList | null {
+  if (cidrs.length === 0) return null;
+  const list = new net.BlockList();
+  for (const cidr of cidrs) {
+    const [address = '', bits] = cidr.split('/');
+    const family = net.isIPv6(address) ? 'ipv6' : 'ipv4';
+    list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
+  }
+  return list;
 }

@@ -1,5 +1,6 @@
 import type { InstanceAddress } from '../../traffic/model.ts';
 import type { Upstream } from '../proxy/upstream.ts';
+import { randomShare } from '../random.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
 import { isIn, newOutlier, type Outlier } from './ejection.ts';
 
@@ -20,6 +21,10 @@ export class Endpoint {
   open = 0;
   /** No longer in the table: connections are closed as they become idle. */
   retired = false;
+  /** By active checks, where the route has them. */
+  healthy = true;
+  /** Monotonic time of its first table, for the slow start; 0: no warm-up (it was there from the beginning). */
+  addedAtMs = 0;
 
   constructor(address: InstanceAddress, version: string, stats: { weight: InstanceStats; header: InstanceStats }) {
     this.id = address.id;
@@ -32,7 +37,7 @@ export class Endpoint {
   }
 
   takesTraffic(nowMs: number): boolean {
-    return isIn(this.outlier, nowMs);
+    return this.healthy && isIn(this.outlier, nowMs);
   }
 
   retire(): void {
@@ -41,15 +46,25 @@ export class Endpoint {
   }
 }
 
+/** Spill over to other zones when less than 1/1.4 of the own zone is fit (Envoy: `overprovisioning_factor` 140). */
+const OVERPROVISIONING = 1.4;
+
 /** The instances of one version. */
 export class Arm {
   readonly version: string;
   readonly endpoints: Endpoint[];
+  /** Those of the gateway's own zone; empty when there is no preference. */
+  private readonly near: Endpoint[];
+  private readonly slowStartMs: number;
   private cursor = 0;
 
-  constructor(version: string, endpoints: Endpoint[]) {
+  constructor(version: string, endpoints: Endpoint[], options: { zone: string | null; slowStartMs: number }) {
     this.version = version;
     this.endpoints = endpoints;
+    const { zone } = options;
+    const near = zone === null ? [] : endpoints.filter((endpoint) => endpoint.zone === zone);
+    this.near = near.length === endpoints.length ? [] : near;
+    this.slowStartMs = options.slowStartMs;
   }
 
   isAvailable(nowMs: number): boolean {
@@ -68,24 +83,39 @@ export class Arm {
    * instance is out, all of them are used again: some answers are better than none.
    */
   pick(nowMs: number, tried: readonly Endpoint[]): Endpoint | null {
-    const count = this.endpoints.length;
-    if (count === 0) return null;
-    if (count === 1) return this.endpoints[0]!;
-    this.cursor = (this.cursor + 1) % count;
-    return (
-      this.leastLoaded(nowMs, tried, false) ??
-      this.leastLoaded(nowMs, [], false) ??
-      this.leastLoaded(nowMs, tried, true)
-    );
+    const all = this.endpoints;
+    if (all.length === 0) return null;
+    if (all.length === 1) return all[0]!;
+    this.cursor = (this.cursor + 1) % all.length;
+    const near = this.near.length > 0 && randomShare() < this.nearShare(nowMs) ? this.near : all;
+    let best = this.leastLoaded(near, nowMs, tried);
+    if (best !== null && this.slowStartMs > 0) best = this.warmed(best, near, nowMs, tried);
+    best ??= near === all ? null : this.leastLoaded(all, nowMs, tried);
+    return best ?? this.leastLoaded(all, nowMs, []) ?? this.leastLoaded(all, -1, tried) ?? all[this.cursor]!;
   }
 
-  private leastLoaded(nowMs: number, tried: readonly Endpoint[], anyState: boolean): Endpoint | null {
+  private nearShare(nowMs: number): number {
+    let fit = 0;
+    for (const endpoint of this.near) if (endpoint.takesTraffic(nowMs)) fit++;
+    return Math.min(1, (fit / this.near.length) * OVERPROVISIONING);
+  }
+
+  /** An instance that is warming up takes its turn only in proportion to its age; otherwise the next best has it. */
+  private warmed(best: Endpoint, among: Endpoint[], nowMs: number, tried: readonly Endpoint[]): Endpoint {
+    const ageMs = nowMs - best.addedAtMs;
+    if (best.addedAtMs === 0 || ageMs >= this.slowStartMs || randomShare() < Math.max(0.1, ageMs / this.slowStartMs))
+      return best;
+    return this.leastLoaded(among, nowMs, [...tried, best]) ?? best;
+  }
+
+  /** `nowMs` < 0: in whatever state they are. */
+  private leastLoaded(among: Endpoint[], nowMs: number, tried: readonly Endpoint[]): Endpoint | null {
     let best: Endpoint | null = null;
-    const count = this.endpoints.length;
+    const count = among.length;
     for (let i = 0; i < count; i++) {
-      const endpoint = this.endpoints[(this.cursor + i) % count]!;
+      const endpoint = among[(this.cursor + i) % count]!;
       if (best !== null && endpoint.inFlight >= best.inFlight) continue;
-      if (!anyState && !endpoint.takesTraffic(nowMs)) continue;
+      if (nowMs >= 0 && !endpoint.takesTraffic(nowMs)) continue;
       if (tried.length > 0 && tried.includes(endpoint)) continue;
       best = endpoint;
     }

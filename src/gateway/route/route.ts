@@ -2,10 +2,22 @@ import type { Cohort } from '../../metrics/source.ts';
 import type { ServiceRoute } from '../../traffic/model.ts';
 import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
-import { Arm, type Endpoint } from './endpoint.ts';
+import type { Wheel } from '../net/wheel.ts';
+import { Mirror } from '../proxy/mirror.ts';
+import { Arm, Endpoint } from './endpoint.ts';
+import { findOnly, RuleList } from './match.ts';
 import { endpointKey, type ServiceState } from './service-state.ts';
+import { Sticky } from './sticky.ts';
 
 const TRUE = ascii('true');
+
+/** Which arm serves a request, and as what it counts. */
+export interface Choice {
+  arm: Arm;
+  cohort: Cohort;
+  /** A line for the answer that keeps the client's place, or null. */
+  setCookie: Buffer | null;
+}
 
 /** A service's route, compiled for the request path. Immutable but for the lease's time. */
 export class Route {
@@ -13,25 +25,28 @@ export class Route {
   readonly state: ServiceState;
   readonly stable: Arm;
   readonly canary: Arm | null;
-  readonly endpoints: Map<string, Endpoint>;
+  readonly endpoints = new Map<string, Endpoint>();
+  readonly mirror: Mirror | null;
   /** Monotonic time at which the canary's lease ends. */
   private leaseEndsMs: number;
   private leaseExpired = false;
   private readonly headerName: Buffer | null;
   private readonly weightBp: number;
+  private readonly rules: RuleList | null;
+  private readonly sticky: Sticky | null;
 
-  constructor(config: ServiceRoute, state: ServiceState, nowMs: number) {
+  constructor(config: ServiceRoute, state: ServiceState, nowMs: number, wheel: Wheel) {
     this.config = config;
     this.state = state;
-    this.endpoints = new Map();
     const arms = new Map<string, Arm>();
-    for (const version of config.versions) {
-      const endpoints = version.instances.map((address) => {
-        const endpoint = state.endpointFor(address, version.version);
-        this.endpoints.set(endpointKey(address, version.version), endpoint);
+    const options = { zone: config.zone ?? null, slowStartMs: config.slowStartMs ?? 0 };
+    for (const { version, instances } of config.versions) {
+      const endpoints = instances.map((address) => {
+        const endpoint = state.endpointFor(address, version, nowMs);
+        this.endpoints.set(endpointKey(address, version), endpoint);
         return endpoint;
       });
-      arms.set(version.version, new Arm(version.version, endpoints));
+      arms.set(version, new Arm(version, endpoints, options));
     }
     this.stable = arms.get(config.stable) as Arm;
     const canary = config.canary;
@@ -39,6 +54,20 @@ export class Route {
     this.headerName = canary?.header == null ? null : ascii(canary.header);
     this.weightBp = canary?.weightBp ?? 0;
     this.leaseEndsMs = canary === null ? 0 : nowMs + canary.lease.ttlMs;
+    this.rules = (config.rules?.length ?? 0) > 0 ? new RuleList(config.rules ?? []) : null;
+    this.sticky = config.sticky == null ? null : new Sticky(config.sticky, config.service);
+    this.mirror = this.openMirror(wheel);
+  }
+
+  /** The mirror has endpoints of its own: neither its load nor its counts mix with the primary's. */
+  private openMirror(wheel: Wheel): Mirror | null {
+    const { mirror, versions } = this.config;
+    const target = versions.find(({ version }) => version === mirror?.version);
+    if (mirror == null || target === undefined) return null;
+    const endpoints = target.instances.map(
+      (address) => new Endpoint(address, target.version, this.state.unseenStats(address.id)),
+    );
+    return new Mirror(mirror, new Arm(target.version, endpoints, { zone: null, slowStartMs: 0 }), wheel);
   }
 
   /** An expired lease stays expired until a table is applied: a late renewal must not surprise anybody. */
@@ -60,30 +89,31 @@ export class Route {
     return this.isLeaseLive(nowMs) ? this.weightBp : 0;
   }
 
-  /** Whether the request carries the canary header, once, with the value `true`. */
-  private asksForCanary(head: Head, buf: Uint8Array): boolean {
-    const name = this.headerName;
-    if (name === null) return false;
-    let found = -1;
-    for (let i = 0; i < head.count; i++) {
-      const start = head.lineStart[i]!;
-      if (head.nameEnd[i]! - start !== name.length || !equalsNoCase(buf, start, head.nameEnd[i]!, name)) continue;
-      if (found >= 0) return false;
-      found = i;
+  /** Header rules first, then the sticky place, then the next place. A canary without a fit instance leaves its share to stable. */
+  choose(head: Head, buf: Buffer, nowMs: number): Choice {
+    const canary = this.canary;
+    if (canary === null || !this.isLeaseLive(nowMs)) return { arm: this.stable, cohort: 'weight', setCookie: null };
+    const byHeader = this.decideByHeader(head, buf);
+    if (byHeader !== null) {
+      const arm = byHeader === 'canary' && canary.isAvailable(nowMs) ? canary : this.stable;
+      return { arm, cohort: 'header', setCookie: null };
     }
-    if (found < 0) return false;
-    const start = head.valueStart[found]!;
-    const end = head.valueEnd[found]!;
-    return equalsNoCase(buf, start, end, TRUE);
+    let place = this.sticky?.placeOf(head, buf) ?? -1;
+    const setCookie = this.sticky !== null && place < 0;
+    if (place < 0) place = this.state.splitter.nextPlace();
+    const arm = place < this.weightBp && canary.isAvailable(nowMs) ? canary : this.stable;
+    return { arm, cohort: 'weight', setCookie: setCookie ? (this.sticky as Sticky).setCookie(place) : null };
   }
 
-  /** Which arm serves the request and as what it counts. A canary without a ready instance leaves its share to stable. */
-  choose(head: Head, buf: Uint8Array, nowMs: number): { arm: Arm; cohort: Cohort } {
-    const canary = this.canary;
-    if (canary === null || !this.isLeaseLive(nowMs)) return { arm: this.stable, cohort: 'weight' };
-    const byHeader = this.headerName !== null && this.asksForCanary(head, buf);
-    if (!byHeader && !this.state.splitter.choosesCanary(this.weightBp)) return { arm: this.stable, cohort: 'weight' };
-    const arm = canary.isAvailable(nowMs) ? canary : this.stable;
-    return { arm, cohort: byHeader ? 'header' : 'weight' };
+  private decideByHeader(head: Head, buf: Buffer): 'stable' | 'canary' | null {
+    const decided = this.rules === null ? null : this.rules.decide(head, buf);
+    if (decided !== null) return decided;
+    return this.headerName !== null && this.asksForCanary(head, buf, this.headerName) ? 'canary' : null;
+  }
+
+  /** Whether the request carries the canary header, once, with the value `true`. */
+  private asksForCanary(head: Head, buf: Buffer, name: Buffer): boolean {
+    const index = findOnly(head, buf, name);
+    return index >= 0 && equalsNoCase(buf, head.valueStart[index]!, head.valueEnd[index]!, TRUE);
   }
 }

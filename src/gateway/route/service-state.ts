@@ -4,7 +4,9 @@ import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
 import { random32 } from '../random.ts';
 import { InstanceStats } from '../stats/instance-stats.ts';
 import { mergedEdges } from '../stats/outcome.ts';
+import { Breaker } from './breaker.ts';
 import { Endpoint } from './endpoint.ts';
+import { HealthChecker } from './health-check.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { Splitter } from './splitter.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -22,6 +24,13 @@ export class ServiceState {
   readonly ownCodes = new Map<string, number>();
   exposure: Exposure | null = null;
   bucket: TokenBucket | null = null;
+  readonly breaker = new Breaker();
+  /** Requests that the limiter would have refused in shadow mode. */
+  shadowLimited = 0;
+  /** Tries that wait for a new connection. */
+  pending = 0;
+  private readonly checkers = new Map<Endpoint, HealthChecker>();
+  private healthCheck = '';
   edgesMs: number[];
   private histogramEdges: number[];
   private readonly stats = new Map<string, InstanceStats>();
@@ -55,7 +64,25 @@ export class ServiceState {
     }
     for (const [key, endpoint] of this.endpoints) if (!endpoints.has(key)) endpoint.retire();
     this.endpoints = endpoints;
+    this.checkHealth(route);
     this.forgetOldStats();
+  }
+
+  private checkHealth(route: ServiceRoute): void {
+    const config = route.healthCheck ?? null;
+    const changed = JSON.stringify(config) !== this.healthCheck;
+    this.healthCheck = JSON.stringify(config);
+    const wanted = new Set(config === null ? [] : this.endpoints.values());
+    for (const [endpoint, checker] of this.checkers) {
+      if (wanted.has(endpoint) && !changed) continue;
+      checker.stop();
+      this.checkers.delete(endpoint);
+      if (config === null) endpoint.healthy = true;
+    }
+    if (config === null) return;
+    for (const endpoint of wanted) {
+      if (!this.checkers.has(endpoint)) this.checkers.set(endpoint, new HealthChecker(endpoint, config));
+    }
   }
 
   private adoptLimit(route: ServiceRoute, nowMs: number): void {
@@ -68,13 +95,21 @@ export class ServiceState {
   }
 
   /** The endpoint of an address: the one in use when id, version and address are the same, else a new one. */
-  endpointFor(address: InstanceAddress, version: string): Endpoint {
+  endpointFor(address: InstanceAddress, version: string, nowMs: number): Endpoint {
     const known = this.endpoints.get(endpointKey(address, version));
     if (known !== undefined && known.zone === address.zone) return known;
-    return new Endpoint(address, version, {
+    const endpoint = new Endpoint(address, version, {
       weight: this.statsFor(address.id, version, 'weight'),
       header: this.statsFor(address.id, version, 'header'),
     });
+    if (this.endpoints.size > 0) endpoint.addedAtMs = nowMs;
+    return endpoint;
+  }
+
+  /** Counts that nobody reads, for copies of requests. */
+  unseenStats(instance: string): { weight: InstanceStats; header: InstanceStats } {
+    const stats = new InstanceStats(instance, 'mirror', 'weight', this.histogramEdges);
+    return { weight: stats, header: stats };
   }
 
   private statsFor(instance: string, version: string, cohort: Cohort): InstanceStats {
@@ -106,6 +141,8 @@ export class ServiceState {
   }
 
   retire(): void {
+    for (const checker of this.checkers.values()) checker.stop();
+    this.checkers.clear();
     for (const endpoint of this.endpoints.values()) endpoint.retire();
     this.endpoints = new Map();
   }

@@ -15,8 +15,13 @@ export class Splitter {
     this.state = phase >>> 0;
   }
 
-  choosesCanary(weightBp: number): boolean {
+  /** The next place in the split, 0..9999; the canary has the places below its weight. */
+  nextPlace(): number {
     this.state = (this.state + GOLDEN) >>> 0;
-    return this.state * 10_000 < weightBp * TWO_32;
+    return Math.floor((this.state * 10_000) / TWO_32);
+  }
+
+  choosesCanary(weightBp: number): boolean {
+    return this.nextPlace() < weightBp;
   }
 }

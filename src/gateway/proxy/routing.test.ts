@@ -1,0 +1,298 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  answering,
+  connectRaw,
+  get,
+  type RouteParts,
+  type Script,
+  startGateway,
+  startUpstream,
+  statusOf,
+  type TestGateway,
+  type TestUpstream,
+} from '../testing/harness.ts';
+
+const open: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).reverse()) await one.close();
+});
+
+const named = (name: string) => answering(`HTTP/1.1 200 OK\r\nContent-Length: ${name.length}\r\n\r\n${name}`);
+
+async function upstream(script: Script = answering()): Promise<TestUpstream> {
+  const made = await startUpstream(script);
+  open.push(made);
+  return made;
+}
+
+async function gatewayTo(parts: RouteParts): Promise<TestGateway> {
+  const made = await startGateway(parts);
+  open.push(made);
+  return made;
+}
+
+const bodyOf = (answer: string) => answer.slice(answer.indexOf('\r\n\r\n') + 4);
+const count = ({ connections }: TestUpstream) =>
+  connections.reduce((sum, { received }) => sum + (received.match(/ HTTP\/1\.1\r\n/g)?.length ?? 0), 0);
+
+describe('header rules', () => {
+  it('go in order, with AND inside and OR between; a repeated or listed value matches nothing', async () => {
+    const gateway = await gatewayTo({
+      stable: [await upstream(named('v1'))],
+      canary: [await upstream(named('v2'))],
+      canaryRoute: { weightBp: 0 },
+      route: {
+        rules: [
+          { when: [{ header: 'x-user', match: 'exact', value: 'boss' }], to: 'stable' },
+          {
+            when: [
+              { header: 'x-user', match: 'prefix', value: 'b' },
+              { header: 'x-beta', match: 'present', value: '' },
+            ],
+            to: 'canary',
+          },
+          {
+            when: [
+              { header: 'x-all', match: 'exact', value: '1' },
+              { header: 'x-not', match: 'absent', value: '' },
+            ],
+            to: 'canary',
+          },
+        ],
+      },
+    });
+    const table: [string, string][] = [
+      ['', 'v1'],
+      ['X-User: boss\r\nX-Beta: 1\r\n', 'v1'],
+      ['X-User: bob\r\n', 'v1'],
+      ['X-User: bob\r\nX-Beta: 1\r\n', 'v2'],
+      ['X-User: bob, eve\r\nX-Beta: 1\r\n', 'v1'],
+      ['X-User: bob\r\nX-User: bob\r\nX-Beta: 1\r\n', 'v1'],
+      ['X-All: 1\r\n', 'v2'],
+      ['X-All: 1\r\nX-Not: 0\r\n', 'v1'],
+      ['X-Canary: true\r\n', 'v2'],
+    ];
+    for (const [lines, expected] of table)
+      expect([lines, bodyOf(await gateway.exchange(get('/', lines)))]).toEqual([lines, expected]);
+  });
+});
+
+describe('sticky clients', () => {
+  const sticky = (epoch: number) => ({
+    cookie: 'place',
+    secret: Buffer.alloc(32, 7).toString('base64'),
+    epoch,
+    maxAgeS: 3600,
+  });
+  it('keep their place, move only as the weight says, and cannot forge it', async () => {
+    const stable = await upstream(named('v1'));
+    const canary = await upstream(named('v2'));
+    const parts = (weightBp: number, epoch = 1) => ({
+      stable: [stable],
+      canary: [canary],
+      canaryRoute: { weightBp },
+      route: { sticky: sticky(epoch) },
+    });
+    const gateway = await gatewayTo(parts(3000));
+    const cookies: string[] = [];
+    const first: string[] = [];
+    for (let i = 0; i < 40; i++) {
+      const answer = await gateway.exchange(get());
+      cookies.push(/Set-Cookie: (place=[^;]+); Path=\/; Max-Age=3600; HttpOnly; SameSite=Lax\r\n/.exec(answer)![1]!);
+      first.push(bodyOf(answer));
+    }
+    const again = async () =>
+      Promise.all(
+        cookies.map(async (cookie) => bodyOf(await gateway.exchange(get('/', `Cookie: a=b; ${cookie}\r\n`)))),
+      );
+    expect(await again()).toEqual(first);
+    expect(first.filter((version) => version === 'v2').length).toBeGreaterThan(8);
+    await gateway.apply(parts(6000));
+    const raised = await again();
+    raised.forEach((version, i) => {
+      if (first[i] === 'v2') expect(version).toBe('v2');
+    });
+    expect(raised.filter((version) => version === 'v2').length).toBeGreaterThan(
+      first.filter((version) => version === 'v2').length,
+    );
+    await gateway.apply(parts(0));
+    expect(new Set(await again())).toEqual(new Set(['v1']));
+    await gateway.apply(parts(10_000, 2));
+    expect(await gateway.exchange(get('/', `Cookie: ${cookies[0]}\r\n`))).toContain('Set-Cookie: place=2.');
+    expect(await gateway.exchange(get('/', 'Cookie: place=2.0.AAAAAAAAAAAAAAAAAAAAAA\r\n'))).toContain(
+      'Set-Cookie: place=2.',
+    );
+  });
+});
+
+describe('the mirror', () => {
+  it('copies safe requests only, under a shadow Host, drops the answers and counts them for nobody', async () => {
+    const shadow = await upstream(named('shadow'));
+    const stable = await upstream(named('v1'));
+    const gateway = await gatewayTo({
+      stable: [stable],
+      canary: [shadow],
+      canaryRoute: { weightBp: 0 },
+      route: { mirror: { version: 'v2', share: 1, maxConcurrent: 4 } },
+    });
+    for (let i = 0; i < 3; i++) expect(bodyOf(await gateway.exchange(get(`/${i}`)))).toBe('v1');
+    await gateway.exchange('POST /no HTTP/1.1\r\nHost: svc\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi');
+    while (count(shadow) < 3) await new Promise((resolve) => setImmediate(resolve));
+    expect(shadow.received()).toMatch(/Host: svc-shadow\r\n/);
+    expect(shadow.received()).not.toContain('POST');
+    const requests = gateway.engine
+      .counters()
+      .services[0]!.instances.filter(({ version }) => version === 'v2')
+      .map(({ outcome }) => outcome.requests);
+    expect(requests.every((n) => n === 0)).toBe(true);
+  });
+
+  it('never slows the primary when its target is dead or silent, and stays within its cap', async () => {
+    const silent = await upstream(() => {});
+    const stable = await upstream(named('v1'));
+    const gateway = await gatewayTo({
+      stable: [stable],
+      canary: [silent],
+      canaryRoute: { weightBp: 0 },
+      route: { mirror: { version: 'v2', share: 1, maxConcurrent: 2 } },
+    });
+    for (let i = 0; i < 20; i++) expect(bodyOf(await gateway.exchange(get()))).toBe('v1');
+    expect(silent.connections.length).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('locality', () => {
+  it('prefers its own zone, and spills over when too little of it is fit', async () => {
+    const near = [await upstream(), await upstream()];
+    const far = [await upstream(), await upstream()];
+    const gateway = await gatewayTo({ stable: [...near, ...far] });
+    const zoned = (zone: string | null, ejection: RouteParts['route'] = {}) => {
+      const instances = [...near, ...far].map(({ port }, i) => ({
+        id: `svc/v1/${i}`,
+        host: '127.0.0.1',
+        port,
+        zone: i < 2 ? 'a' : 'b',
+      }));
+      return gateway.apply({ stable: [], route: { zone, versions: [{ version: 'v1', instances }], ...ejection } });
+    };
+    await zoned('a', { ejection: { consecutive5xx: 1, forMs: 60_000 } });
+    for (let i = 0; i < 20; i++) await gateway.exchange(get());
+    expect(near.map(count).reduce((a, b) => a + b)).toBe(20);
+    near[0]!.script = answering('HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n');
+    for (let i = 0; i < 60; i++) await gateway.exchange(get());
+    // One of two is out: 50 % × 1.4 = 70 % stay near, the rest is spread over everything that is fit.
+    expect(far.map(count).reduce((a, b) => a + b)).toBeGreaterThan(2);
+    expect(count(near[1]!)).toBeGreaterThan(20);
+  });
+});
+
+describe('breaker and caps', () => {
+  it('opens after failures in a row, lets one probe through, and closes on its success', async () => {
+    const service = await upstream(answering('HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n'));
+    const gateway = await gatewayTo({ stable: [service], route: { breaker: { consecutive5xx: 3, openMs: 80 } } });
+    for (let i = 0; i < 3; i++) expect(statusOf(await gateway.exchange(get()))).toBe(500);
+    expect(await gateway.exchange(get())).toMatch(/^HTTP\/1\.1 503 .*x-davy-cause: breaker\r\n.*Retry-After: 1\r\n/s);
+    expect(count(service)).toBe(3);
+    await new Promise((resolve) => setTimeout(resolve, 90));
+    service.script = answering();
+    expect(statusOf(await gateway.exchange(get()))).toBe(200);
+    expect(statusOf(await gateway.exchange(get()))).toBe(200);
+    expect(gateway.engine.counters().services[0]!.own.breaker).toBe(1);
+  });
+
+  it('sheds what is beyond maxRequests and maxConnections', async () => {
+    const slow = await upstream((connection) => setTimeout(() => answering()(connection), 60));
+    for (const caps of [{ maxRequests: 3 }, { maxConnections: 3 }]) {
+      const gateway = await gatewayTo({ stable: [slow], route: { caps } });
+      const statuses = (await Promise.all(Array.from({ length: 10 }, () => gateway.exchange(get())))).map(statusOf);
+      expect(statuses.filter((status) => status === 200).length).toBeGreaterThanOrEqual(3);
+      expect(statuses.filter((status) => status === 503).length).toBeGreaterThan(0);
+    }
+  });
+
+  it('sheds a request that would wait for a connection behind maxPending others', async () => {
+    const gateway = await gatewayTo({ stable: [await upstream()], route: { caps: { maxPending: 3 } } });
+    gateway.engine.states.get('svc')!.pending = 3;
+    expect(statusOf(await gateway.exchange(get()))).toBe(503);
+    gateway.engine.states.get('svc')!.pending = 2;
+    expect(statusOf(await gateway.exchange(get()))).toBe(200);
+  });
+
+  it('only counts in shadow mode', async () => {
+    const gateway = await gatewayTo({
+      stable: [await upstream()],
+      route: { rateLimit: { perSecond: 0.01, burst: 1 }, rateLimitMode: 'shadow' },
+    });
+    for (let i = 0; i < 4; i++) expect(statusOf(await gateway.exchange(get()))).toBe(200);
+    expect(gateway.engine.states.get('svc')!.shadowLimited).toBe(3);
+  });
+});
+
+describe('active health checks', () => {
+  it('keep traffic from an instance that says it is unwell, until it is well again', async () => {
+    const sick = await upstream((connection) =>
+      answering(connection.received.includes('/q/health') ? 'HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n' : undefined)(
+        connection,
+      ),
+    );
+    const well = await upstream();
+    const healthCheck = { path: '/q/health', everyMs: 20, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 2 };
+    const gateway = await gatewayTo({ stable: [sick, well], route: { healthCheck } });
+    const healthy = (n: number) =>
+      [...gateway.engine.states.get('svc')!.allEndpoints()].filter((endpoint) => endpoint.healthy).length === n;
+    while (!healthy(1)) await new Promise((resolve) => setTimeout(resolve, 5));
+    const served = () => sick.connections.filter(({ received }) => received.startsWith('GET / ')).length;
+    for (let i = 0; i < 6; i++) expect(statusOf(await gateway.exchange(get()))).toBe(200);
+    expect(served()).toBe(0);
+    sick.script = answering();
+    while (!healthy(2)) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (let i = 0; i < 6; i++) await gateway.exchange(get());
+    expect(served()).toBeGreaterThan(0);
+  });
+});
+
+describe('trusted proxies', () => {
+  it('are believed and extended; others are not', async () => {
+    const service = await upstream();
+    const gateway = await gatewayTo({ stable: [service], route: { trustedProxies: ['127.0.0.0/8'] } });
+    await gateway.exchange(
+      get('/', 'X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: public\r\nForwarded: for=6.6.6.6\r\n'),
+    );
+    expect(service.received()).toMatch(
+      /X-Forwarded-For: 6\.6\.6\.6\r\n.*Forwarded: for=6\.6\.6\.6\r\n.*X-Forwarded-For: 127\.0\.0\.1\r\n/s,
+    );
+    expect(service.received().match(/X-Forwarded-Host/g)).toHaveLength(1);
+  });
+});
+
+describe('rolling restart', () => {
+  it('of every instance, one after the other, fails no request', async () => {
+    let instances = [await upstream(), await upstream(), await upstream()];
+    const gateway = await gatewayTo({
+      stable: instances,
+      route: { retries: { maxTries: 3, perTryMs: 1000, budgetShare: 0.2 } },
+    });
+    let stop = false;
+    const statuses: number[] = [];
+    const drive = async () => {
+      while (!stop) {
+        const client = connectRaw(gateway.port);
+        client.send(get());
+        statuses.push(statusOf(await client.closed()));
+      }
+    };
+    const drivers = [drive(), drive(), drive()];
+    for (let i = 0; i < 3; i++) {
+      const fresh = await upstream();
+      const leaving = instances[0]!;
+      instances = [...instances.slice(1), fresh];
+      await gateway.apply({ stable: instances, route: { retries: { maxTries: 3, perTryMs: 1000, budgetShare: 0.2 } } });
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      await leaving.close();
+    }
+    stop = true;
+    await Promise.all(drivers);
+    expect(statuses.length).toBeGreaterThan(30);
+    expect(statuses.filter((status) => status !== 200)).toEqual([]);
+  });
+});

@@ -1,0 +1,107 @@
+import net from 'node:net';
+import type { HeaderRule, ServiceRoute, StickyRoute, TlsRoute } from './model.ts';
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,64}$/;
+const VALUE = /^[\x20-\x7e]{0,256}$/;
+const LIMITS = { rules: 64, conditions: 16, certificates: 64, cidrs: 256 };
+
+/** What is wrong with a route's optional settings, in one sentence that names the field; null when nothing is. */
+export function optionsProblem(route: ServiceRoute): string | null {
+  return (
+    rulesProblem(route.rules ?? []) ??
+    stickyProblem(route.sticky ?? null) ??
+    mirrorProblem(route) ??
+    protectionProblem(route) ??
+    healthProblem(route) ??
+    listenerProblem(route)
+  );
+}
+
+function rulesProblem(rules: readonly HeaderRule[]): string | null {
+  if (!Array.isArray(rules) || rules.length > LIMITS.rules) return `rules must be a list of at most ${LIMITS.rules}.`;
+  for (const { when, to } of rules) {
+    if (to !== 'stable' && to !== 'canary') return 'rules.to must be stable or canary.';
+    if (!Array.isArray(when) || when.length === 0 || when.length > LIMITS.conditions)
+      return `rules.when must have 1 to ${LIMITS.conditions} conditions.`;
+    for (const { header, match, value } of when) {
+      if (!TOKEN.test(header)) return 'rules.when.header must be a lower-case header name.';
+      if (!['exact', 'prefix', 'present', 'absent'].includes(match))
+        return `rules.when.match ${String(match)} is unknown.`;
+      if (!VALUE.test(value)) return 'rules.when.value must be at most 256 visible ASCII characters.';
+    }
+  }
+  return null;
+}
+
+function stickyProblem(sticky: StickyRoute | null): string | null {
+  if (sticky === null) return null;
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(sticky.cookie)) return 'sticky.cookie must be 1 to 64 letters, digits, _ or -.';
+  if (Buffer.from(String(sticky.secret), 'base64').length < 16)
+    return 'sticky.secret must be at least 16 bytes of base64.';
+  if (!isCount(sticky.epoch) || sticky.epoch > 999_999_999) return 'sticky.epoch must be an integer 0..999999999.';
+  return isCount(sticky.maxAgeS) ? null : 'sticky.maxAgeS must be an integer >= 0.';
+}
+
+function mirrorProblem({ mirror, versions }: ServiceRoute): string | null {
+  if (mirror == null) return null;
+  if (!versions.some(({ version }) => version === mirror.version)) return 'mirror.version is not among the versions.';
+  if (!(mirror.share >= 0 && mirror.share <= 1)) return 'mirror.share must be 0..1.';
+  return isCount(mirror.maxConcurrent) && mirror.maxConcurrent <= 1000
+    ? null
+    : 'mirror.maxConcurrent must be an integer 0..1000.';
+}
+
+function protectionProblem({ breaker, caps, rateLimitMode }: ServiceRoute): string | null {
+  if (breaker != null && !(isCount(breaker.consecutive5xx) && breaker.consecutive5xx > 0 && breaker.openMs > 0)) {
+    return 'breaker needs consecutive5xx >= 1 and openMs > 0.';
+  }
+  for (const [name, cap] of Object.entries(caps ?? {})) {
+    if (!isCount(cap) || (cap as number) < 1) return `caps.${name} must be an integer >= 1.`;
+  }
+  const modes: unknown[] = [undefined, 'enforce', 'shadow'];
+  return modes.includes(rateLimitMode) ? null : 'rateLimitMode must be enforce or shadow.';
+}
+
+function healthProblem({ healthCheck, slowStartMs, accessLogShare }: ServiceRoute): string | null {
+  if (healthCheck != null) {
+    const { path, everyMs, timeoutMs, unhealthyAfter, healthyAfter } = healthCheck;
+    if (!/^\/[\x21-\x7e]{0,1000}$/.test(path)) return 'healthCheck.path must begin with / and be visible ASCII.';
+    if (!(everyMs >= 10) || !(timeoutMs > 0)) return 'healthCheck needs everyMs >= 10 and timeoutMs > 0.';
+    if (!(unhealthyAfter >= 1 && healthyAfter >= 1)) return 'healthCheck needs unhealthyAfter and healthyAfter >= 1.';
+  }
+  if (slowStartMs !== undefined && !(slowStartMs >= 0)) return 'slowStartMs must be >= 0.';
+  const share = accessLogShare ?? 0;
+  return share >= 0 && share <= 1 ? null : 'accessLogShare must be 0..1.';
+}
+
+function listenerProblem({ trustedProxies, tls }: ServiceRoute): string | null {
+  const cidrs = trustedProxies ?? [];
+  if (!Array.isArray(cidrs) || cidrs.length > LIMITS.cidrs)
+    return `trustedProxies must be a list of at most ${LIMITS.cidrs}.`;
+  for (const cidr of cidrs) if (!isCidr(cidr)) return `trustedProxies: ${String(cidr)} is no address or CIDR.`;
+  return tls == null ? null : tlsProblem(tls);
+}
+
+function tlsProblem(tls: TlsRoute): string | null {
+  const { certificates } = tls;
+  if (!Array.isArray(certificates) || certificates.length === 0 || certificates.length > LIMITS.certificates) {
+    return `tls.certificates must have 1 to ${LIMITS.certificates} entries.`;
+  }
+  for (const { names, certFile, keyFile } of certificates) {
+    if (!Array.isArray(names) || typeof certFile !== 'string' || typeof keyFile !== 'string')
+      return 'tls.certificates need names, certFile and keyFile.';
+  }
+  return null;
+}
+
+function isCidr(text: unknown): boolean {
+  if (typeof text !== 'string') return false;
+  const [address = '', bits, more] = text.split('/');
+  const family = net.isIP(address);
+  if (family === 0 || more !== undefined) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
