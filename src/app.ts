@@ -1,15 +1,19 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { judge } from './analysis/tep-judge.ts';
+import { type Chaos, createChaos } from './chaos/chaos.ts';
+import { askOnce } from './chaos/http-probe.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
 import type { Log } from './lib/log.ts';
+import { seededRandom } from './lib/seeded-random.ts';
 import { connectGatewayMetrics } from './metrics/gateway-source.ts';
 import { type Controller, createController } from './release/controller.ts';
+import { activeRelease, isActive } from './release/state.ts';
 import { startServer } from './server/server.ts';
 import type { Spec } from './spec/model.ts';
 import { connectGateway } from './traffic/gateway-driver.ts';
@@ -39,6 +43,7 @@ export interface App {
   token: string;
   dataDir: string;
   controller: Controller;
+  chaos: Chaos;
   workloads: Workloads;
   gateway: GatewayProcess;
   ledger: FileLedger;
@@ -88,12 +93,26 @@ export async function openApp(options: AppOptions): Promise<App> {
     closers.push(() => metrics.close());
 
     const { dataPlane } = traffic;
-    const controller = createController({ spec, ledger, dataPlane, metrics, workloads, judge, clock, log, onFatal });
+    const gates = { raise: () => chaos.raiseBlocked(), release: (service: string) => chaos.releaseBlocked(service) };
+    const controller = createController({
+      ...{ spec, ledger, dataPlane, metrics, workloads, judge, clock, log, onFatal, gates },
+    });
+    const chaos = createChaos({
+      ...{ spec, ledger, metrics, workloads, clock, log },
+      faultPlane: traffic.faults,
+      instances: workloads.faults,
+      ask: askOnce,
+      releasesInFlight: () => releasesInFlight(controller),
+      trafficShare: (service) => trafficShare(controller, spec, service),
+      seeded: seededRandom,
+      newSeed: () => randomInt(2 ** 32),
+    });
     const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
     const server = await startServer(
       {
         spec,
         controller,
+        chaos,
         workloads,
         ledger,
         clock,
@@ -114,12 +133,15 @@ export async function openApp(options: AppOptions): Promise<App> {
     closers.push(() => controller.stop());
     await workloads.start();
     await controller.settled(FIRST_TABLE_WITHIN_MS);
+    await chaos.start();
+    closers.push(() => chaos.stop());
 
     return {
       url: server.url,
       token,
       dataDir,
       controller,
+      chaos,
       workloads,
       gateway,
       ledger,
@@ -133,6 +155,24 @@ export async function openApp(options: AppOptions): Promise<App> {
     await closeAll(closers);
     throw error;
   }
+}
+
+function releasesInFlight(controller: Controller): string[] {
+  return Object.values(controller.fleet().releases)
+    .filter(isActive)
+    .map((release) => release.id);
+}
+
+/** What the split was last decided to be: share of a service's requests per version. */
+function trafficShare(controller: Controller, spec: Spec, service: string): Record<string, number> {
+  const fleet = controller.fleet();
+  const stable = fleet.services[service]?.stable ?? spec.services[service]?.stable;
+  const release = activeRelease(fleet, service);
+  const canaryShare = release ? release.weightBp / 10_000 : 0;
+  return {
+    ...(stable === undefined ? {} : { [stable]: 1 - canaryShare }),
+    ...(release ? { [release.version]: canaryShare } : {}),
+  };
 }
 
 /** Last opened, first closed. One part that cannot close does not keep the others open. */

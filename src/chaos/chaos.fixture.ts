@@ -1,8 +1,8 @@
 import { createMemoryStore, openMemoryLedger } from '../ledger/memory-ledger.ts';
 import type { Clock } from '../lib/clock.ts';
 import { silentLog } from '../lib/log.ts';
+import { seededRandom } from '../lib/seeded-random.ts';
 import { createVirtualClock, type VirtualClock } from '../lib/virtual-clock.ts';
-import { seededRandom } from '../load/arrivals.ts';
 import type { CounterSnapshot, OutcomeCounts } from '../metrics/source.ts';
 import type { ChaosSpec, ExperimentSpec } from '../spec/chaos-model.ts';
 import type { Spec } from '../spec/model.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { seededRandom } from '../load/arrivals.ts';
+import { seededRandom } from '../lib/seeded-random.ts';
 import type { ExperimentSpec, FaultSpec } from '../spec/chaos-model.ts';
 import { type ChaosWorld, createChaosWorld, experiment } from './chaos.fixture.ts';
 import type { ChaosRun } from './state.ts';

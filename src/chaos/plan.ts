@@ -46,12 +46,16 @@ export function planRun(input: {
 }): RunPlan | PlanRefusal {
   const { experiment, limits, seed } = input;
   const { scope, fault } = experiment;
-  const ready = input.candidates.filter((one) => one.service === scope.service && one.ready);
+  // A version that is only kept ready carries nothing: its instances neither share the load nor count as a reserve.
+  const ready = input.candidates.filter(
+    (one) =>
+      one.service === scope.service &&
+      one.ready &&
+      ((input.trafficShare[one.version] ?? 0) > 0 || one.version === scope.version),
+  );
   const inScope = ready.filter(
     (one) =>
-      (scope.version === null || one.version === scope.version) &&
-      (scope.zone === null || one.zone === scope.zone) &&
-      (isProcessFault(fault) || (input.trafficShare[one.version] ?? 0) > 0),
+      (scope.version === null || one.version === scope.version) && (scope.zone === null || one.zone === scope.zone),
   );
   const wanted = scope.instances ?? inScope.length;
   if (inScope.length === 0 || inScope.length < wanted) return noTarget(experiment, inScope.length, wanted);

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { VERSION } from '../version.ts';
 import { register as actions } from './actions.ts';
+import { register as chaos } from './chaos.ts';
 import { register as check } from './check.ts';
 import { register as controller } from './controller.ts';
 import { register as demo } from './demo.ts';
@@ -17,7 +18,21 @@ import { register as simulate } from './simulate.ts';
 import { register as status } from './status.ts';
 import { register as up } from './up.ts';
 
-const VERBS = [check, schema, simulate, replay, up, demo, release, status, explain, actions, evidence, controller];
+const VERBS = [
+  check,
+  schema,
+  simulate,
+  replay,
+  up,
+  demo,
+  release,
+  status,
+  explain,
+  actions,
+  evidence,
+  controller,
+  chaos,
+];
 
 /** Runs one command line and answers with the exit code of design: 0, 1 … 6, 130. */
 export async function runCli(argv: string[], io: CliIo): Promise<number> {

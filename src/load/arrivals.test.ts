@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createArrivals, createPick, expectedIn, seededRandom } from './arrivals.ts';
+import { seededRandom } from '../lib/seeded-random.ts';
+import { createArrivals, createPick, expectedIn } from './arrivals.ts';
 import type { LoadStage } from './plan.ts';
 
 function all(next: () => number | null): number[] {

@@ -1,16 +1,5 @@
 import type { LoadStage } from './plan.ts';
 
-/** Pseudo-random numbers 0 <= x < 1 from a 32-bit seed (mulberry32). The same seed gives the same run. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /**
  * Arrival times in ms from the start, ascending; null after the last stage. A Poisson process of changing rate is a unit
  * process on the time scale of the cumulative rate (Cinlar, Introduction to Stochastic Processes, 1975, ch. 4.7), so each

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
-import { createArrivals, createPick, seededRandom } from './arrivals.ts';
+import { seededRandom } from '../lib/seeded-random.ts';
+import { createArrivals, createPick } from './arrivals.ts';
 import type { OutgoingRequest } from './connection.ts';
 import { ConnectionPool, type Job } from './connection-pool.ts';
 import { createLatencyHistogram, encodeHistogram, latencyFigures, recordMs } from './figures.ts';

@@ -47,8 +47,16 @@ export interface ControllerParts {
   judge: Judge;
   clock: Clock;
   log: Log;
+  /** Other rooms' reasons against going on; lowering a weight never asks. */
+  gates?: Gates;
   /** The ledger is lost to this process; it must end so that the next one replays what is durable. */
   onFatal: (error: unknown) => void;
+}
+
+/** Why no weight may be raised, and why no release of a service may start; null when they may. */
+export interface Gates {
+  raise: () => string | null;
+  release: (service: string) => string | null;
 }
 
 /** Who asks for a change, and under which conditions. */
@@ -122,6 +130,7 @@ export function createController(parts: ControllerParts): Controller {
     judge,
     clock,
     ageMs: (id) => ageOf(workloads, id, clock),
+    mayRaise: () => (parts.gates?.raise() ?? null) === null,
     act,
   });
 
@@ -168,6 +177,7 @@ export function createController(parts: ControllerParts): Controller {
   }
 
   async function startReady(): Promise<void> {
+    if (parts.gates?.raise()) return;
     for (const release of Object.values(store.fleet().releases)) {
       if (release.phase !== 'requested') {
         waitingSince.delete(release.id);
@@ -258,6 +268,7 @@ export function createController(parts: ControllerParts): Controller {
       const service = spec.services[command.service];
       const policy = service && spec.policies[service.policy];
       if (!service || !policy) throw unknownService(spec, command.service);
+      refuseIf(parts.gates?.release(service.name) ?? null);
       const { version, reason, supersede } = command;
       const key = caller.key ?? randomUUID();
       await change(null, { ...caller, key }, (fleet) =>
@@ -268,6 +279,7 @@ export function createController(parts: ControllerParts): Controller {
     pause: (id, reason, caller) => change(id, caller, (fleet) => decidePause(fleet, id, reason)),
     resume: (id, reason, caller) => change(id, caller, (fleet) => decideResume(fleet, id, reason)),
     async promote(id, { reason, full }, caller) {
+      refuseIf(parts.gates?.raise() ?? null);
       const release = findRelease(store.fleet(), id);
       const readyInstances = readiness(workloads.list(), release).ready;
       if (isActive(release)) await looks.lookNow(id);
@@ -315,6 +327,10 @@ function readiness(
 function ageOf(workloads: Workloads, id: string, clock: Clock): number | null {
   const startedAtMs = workloads.list().find((status) => status.id === id)?.startedAtMs ?? null;
   return startedAtMs === null ? null : Math.max(0, clock.nowMs() - startedAtMs);
+}
+
+function refuseIf(why: string | null): void {
+  if (why !== null) throw new DavyError(releaseErrors.blocked, `Not now: ${why}.`);
 }
 
 function unknownService(spec: Spec, name: string): DavyError {

@@ -13,6 +13,12 @@ export const releaseErrors = defineErrors('release', {
     exit: 2,
     http: 404,
   },
+  blocked: {
+    means: 'Something else must be settled before a weight may be raised.',
+    next: 'The sentence names it; lowering a weight and rolling back are never blocked.',
+    exit: 5,
+    http: 409,
+  },
   'unknown-release': {
     means: 'No release of this name stands in the ledger.',
     next: 'Run `davy status` for the names of the releases.',

@@ -17,6 +17,8 @@ export interface LookLaneParts {
   clock: Clock;
   /** Age of an instance in ms, null when unknown. */
   ageMs: (instance: string) => number | null;
+  /** Whether a weight may be raised now; a raise that may not is decided again at the next look. */
+  mayRaise: () => boolean;
   /** Effects of decisions that are not traffic: replacing an instance. */
   act: (events: ReleaseEvent[]) => Promise<void>;
 }
@@ -95,7 +97,8 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     const release = store.fleet().releases[id];
     if (!release || !underWatch(release)) return;
     const seen = lookFrom(release, cursorOf(release), reading);
-    const [, ...decisions] = decideLook(release, seen, judge);
+    const [, ...wanted] = decideLook(release, seen, judge);
+    const decisions = parts.mayRaise() ? wanted : wanted.filter((event) => !raises(event));
     store.observe(id, seen);
     if (decisions.length === 0) return;
     const lowering = decisions.some((event) => event.type === 'release.rollback.decided');
@@ -134,6 +137,10 @@ export function createLookLane(parts: LookLaneParts): LookLane {
       }
     },
   };
+}
+
+function raises(event: ReleaseEvent): boolean {
+  return event.type === 'release.step.decided' || event.type === 'release.completed';
 }
 
 function underWatch(release: ReleaseState): boolean {

@@ -1,3 +1,4 @@
+import type { Chaos } from '../chaos/chaos.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
@@ -9,6 +10,7 @@ import type { Workloads } from '../workloads/workloads.ts';
 export interface ServerContext {
   spec: Spec;
   controller: Controller;
+  chaos: Chaos;
   workloads: Workloads;
   ledger: Ledger;
   clock: Clock;

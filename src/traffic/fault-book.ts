@@ -49,9 +49,18 @@ export class FaultBook {
     const ids = new Set([...this.#entries.keys(), ...rules.map((rule) => rule.id)]);
     if (ids.size > limits.rules) return `more than ${limits.rules} faults`;
     for (const rule of rules) {
-      const known = this.#entries.get(rule.id);
-      const counts = known ?? { matched: 0, injected: 0, addedMsSum: 0, addedMsMax: 0 };
-      this.#entries.set(rule.id, { ...counts, rule, endsMs: nowMs + rule.ttlMs });
+      const entry = this.#entries.get(rule.id) ?? {
+        rule,
+        endsMs: 0,
+        matched: 0,
+        injected: 0,
+        addedMsSum: 0,
+        addedMsMax: 0,
+      };
+      // The same entry goes on: requests that are being delayed now still report to it.
+      entry.rule = rule;
+      entry.endsMs = nowMs + rule.ttlMs;
+      this.#entries.set(rule.id, entry);
       this.#anyUntilMs = Math.max(this.#anyUntilMs, nowMs + rule.ttlMs);
     }
     return null;

@@ -132,7 +132,8 @@ const scope = z.strictObject({
   }).optional(),
 });
 
-const experiment = z
+/** One experiment, in the spec or handed in by a command. */
+export const experiment = z
   .strictObject({
     hypothesis: text({
       description: 'What is believed to stay true while the fault lasts, in words.',
