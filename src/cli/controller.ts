@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { openApp } from '../app.ts';
-import { messageOf } from '../lib/error.ts';
+import { DavyError, messageOf } from '../lib/error.ts';
 import { loadSpec } from '../spec/load.ts';
 import { portNumber } from './api-client.ts';
 import type { CliIo } from './io.ts';
@@ -26,25 +26,35 @@ export function register(program: Command, io: CliIo): void {
     .requiredOption('--host <host>')
     .requiredOption('--port <port>', 'port', portNumber)
     .action(async (file: string, options: ControllerOptions) => {
-      const stop = stopRequest();
-      const { spec } = await loadSpec(resolve(io.cwd, file));
-      const app = await openApp({
-        spec,
-        dataDir: options.data,
-        host: options.host,
-        port: options.port,
-        env: io.env,
-        say: (line) => io.say(`${line}\n`),
-        onFatal: (error) => leaveSoon(error, io),
-      });
-      process.send?.({ ready: { url: app.url, token: app.token } });
-      const how = await stop;
-      if (how === 'drain') io.say('stopping: draining the gateway and the instances …\n');
-      await app
-        .stop({ leaveRunning: how === 'let-go' })
-        .catch((error) => io.say(`while stopping: ${messageOf(error)}\n`));
-      process.disconnect?.();
+      try {
+        await runController(file, options, io);
+      } catch (error) {
+        // A known refusal stays one however often the supervisor tries.
+        if (error instanceof DavyError) process.send?.({ refused: true });
+        throw error;
+      } finally {
+        // The channel to the supervisor would keep the process alive.
+        process.disconnect?.();
+      }
     });
+}
+
+async function runController(file: string, options: ControllerOptions, io: CliIo): Promise<void> {
+  const stop = stopRequest();
+  const { spec } = await loadSpec(resolve(io.cwd, file));
+  const app = await openApp({
+    spec,
+    dataDir: options.data,
+    host: options.host,
+    port: options.port,
+    env: io.env,
+    say: (line) => io.say(`${line}\n`),
+    onFatal: (error) => leaveSoon(error, io),
+  });
+  process.send?.({ ready: { url: app.url, token: app.token } });
+  const how = await stop;
+  if (how === 'drain') io.say('stopping: draining the gateway and the instances …\n');
+  await app.stop({ leaveRunning: how === 'let-go' }).catch((error) => io.say(`while stopping: ${messageOf(error)}\n`));
 }
 
 /** A rollback that was just decided still reaches the data plane; then the process ends and its supervisor starts anew. */

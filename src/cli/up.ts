@@ -36,7 +36,7 @@ export function register(program: Command, io: CliIo): void {
     .action(async (file: string, options: UpOptions) => {
       const path = resolve(io.cwd, file);
       const { spec, warnings } = await loadSpec(path);
-      if (warnings.length > 0) io.say(renderFindings(warnings, null));
+      if (warnings.length > 0) io.say(`${renderFindings(warnings, null).trimEnd()}\n`);
       const data = options.data ? resolve(io.cwd, options.data) : join(dirname(path), '.davy');
       mkdirSync(data, { recursive: true, mode: 0o700 });
       await supervise(
@@ -47,14 +47,22 @@ export function register(program: Command, io: CliIo): void {
     });
 }
 
+interface Ended {
+  /** Null when it was killed. */
+  code: number | null;
+  wasReady: boolean;
+  /** It said that it cannot start like this: trying again is pointless. */
+  refused: boolean;
+}
+
 /** Starts the controller again when it dies; what it ended with by itself is the answer. */
 async function supervise(spec: Spec, argv: string[], io: CliIo): Promise<void> {
   let failedStarts = 0;
   let backOffMs = FIRST_BACK_OFF_MS;
   while (!io.signal.aborted) {
-    const { code, wasReady } = await runController(spec, argv, io);
+    const { code, wasReady, refused } = await runController(spec, argv, io);
     if (io.signal.aborted) break;
-    if (code !== null && code !== 1) {
+    if (code !== null && (code !== 1 || refused)) {
       io.exitCode = code;
       return;
     }
@@ -74,14 +82,16 @@ async function supervise(spec: Spec, argv: string[], io: CliIo): Promise<void> {
   io.exitCode = io.signal.reason === 'SIGTERM' ? 0 : EXIT_INTERRUPTED;
 }
 
-function runController(spec: Spec, argv: string[], io: CliIo): Promise<{ code: number | null; wasReady: boolean }> {
+function runController(spec: Spec, argv: string[], io: CliIo): Promise<Ended> {
   // Its own process group: Ctrl-C in the terminal reaches this process alone, which then asks for an orderly stop.
   const child = spawn(process.execPath, [MAIN, ...argv], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true,
   });
   let wasReady = false;
-  child.on('message', (message: { ready?: { url: string; token: string } }) => {
+  let refused = false;
+  child.on('message', (message: { ready?: { url: string; token: string }; refused?: boolean }) => {
+    refused = message.refused === true;
     if (!message.ready) return;
     wasReady = true;
     io.say(welcome(spec, message.ready));
@@ -91,7 +101,7 @@ function runController(spec: Spec, argv: string[], io: CliIo): Promise<{ code: n
   return new Promise((done) => {
     child.on('exit', (code) => {
       io.signal.removeEventListener('abort', stop);
-      done({ code, wasReady });
+      done({ code, wasReady, refused });
     });
   });
 }

@@ -46,8 +46,8 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 /** Writes the spec into a fresh folder and brings it up; resolves when it says that it is up. */
-export async function up(spec: string): Promise<Running> {
-  const folder = mkdtempSync(join(tmpdir(), 'davy-e2e-'));
+export async function up(spec: string, parent = tmpdir()): Promise<Running> {
+  const folder = mkdtempSync(join(parent, 'davy-e2e-'));
   writeFileSync(join(folder, 'davy.yaml'), spec);
   const [port = 0] = await freePorts(1);
   return start(folder, port);

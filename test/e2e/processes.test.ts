@@ -49,10 +49,10 @@ describe('processes die, releases go on', { timeout: 90_000 }, () => {
     const next = await eventually(() => davy.again());
     expect(readPid(davy.dataDir, 'gateway-process.json')).toBe(gateway);
     await next.until('completed', completed, 40_000);
-    next.process.kill('SIGTERM');
-    await once(next.process, 'exit');
     const result = await load.stop();
     expect(result.counts.errors).toEqual({});
+    next.process.kill('SIGTERM');
+    await once(next.process, 'exit');
   });
 
   it('kill -9 of the gateway: it comes back with the last durable weights', async () => {
