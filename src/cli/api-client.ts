@@ -36,7 +36,7 @@ export function connect(options: { port: number; url?: string }, io: CliIo): Api
   const url = (options.url ?? `http://127.0.0.1:${options.port}`).replace(/\/+$/, '');
   const known = findEndpoint(Number(new URL(url).port || 80), io.env);
   const token = io.env.DAVY_TOKEN ?? known?.token ?? '';
-  const actor = io.env.DAVY_ACTOR ?? actorName();
+  const actor = actorName(io);
 
   async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
     const headers: Record<string, string> = { authorization: `Bearer ${token}`, 'x-davy-actor': actor };
@@ -67,7 +67,9 @@ export function connect(options: { port: number; url?: string }, io: CliIo): Api
   };
 }
 
-function actorName(): string {
+/** Who acts, as the ledger will name them: DAVY_ACTOR, else the login name. */
+export function actorName(io: CliIo): string {
+  if (io.env.DAVY_ACTOR) return io.env.DAVY_ACTOR;
   const name = userInfo()
     .username.replace(/[^A-Za-z0-9._-]/g, '-')
     .slice(0, 64);
