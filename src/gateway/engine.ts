@@ -15,6 +15,7 @@ import { Listener } from './proxy/listener.ts';
 import { randomShare } from './random.ts';
 import { Route } from './route/route.ts';
 import { ServiceState } from './route/service-state.ts';
+import { readTls, type TlsSettings } from './tls/front.ts';
 
 /** Why a table was not taken; the old one stays in force. */
 export class TableRefused extends Error {
@@ -52,8 +53,9 @@ export class Engine {
     if (this.draining) throw new TableRefused('draining', 'The gateway is draining and takes no more tables.');
     const text = JSON.stringify(table);
     this.checkGeneration(table, text);
+    const tls = readAllTls(table);
     const opened = await this.openListeners(table);
-    this.swap(table, opened);
+    this.swap(table, opened, tls);
     this.term = table.term;
     this.generation = table.generation;
     this.tableText = text;
@@ -95,7 +97,7 @@ export class Engine {
   }
 
   /** From one turn of the event loop to the next: no request sees half of it. */
-  private swap(table: RoutingTable, opened: Map<string, Listener>): void {
+  private swap(table: RoutingTable, opened: Map<string, Listener>, tls: Map<string, TlsSettings>): void {
     const nowMs = performance.now();
     const addresses = new Set(table.services.map(addressOf));
     for (const config of table.services) {
@@ -106,7 +108,7 @@ export class Engine {
       const address = addressOf(config);
       const listener = this.listeners.get(address) ?? (opened.get(address) as Listener);
       this.listeners.set(address, listener);
-      listener.use(route);
+      listener.use(route, tls.get(config.service) ?? null);
     }
     for (const [address, listener] of this.listeners) {
       if (addresses.has(address)) continue;
@@ -183,4 +185,18 @@ export class Engine {
 
 function addressOf(config: ServiceRoute): string {
   return `${config.listenHost}:${config.listenPort}`;
+}
+
+/** Reads every certificate before anything changes: a table with an unreadable one is refused whole. */
+function readAllTls(table: RoutingTable): Map<string, TlsSettings> {
+  const settings = new Map<string, TlsSettings>();
+  for (const { service, tls } of table.services) {
+    if (tls == null) continue;
+    try {
+      settings.set(service, readTls(tls));
+    } catch (error) {
+      throw new TableRefused('invalid-table', `services.${service}: tls: ${(error as Error).message}.`);
+    }
+  }
+  return settings;
 }

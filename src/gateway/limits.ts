@@ -18,8 +18,10 @@ export const limits = {
   headTimeoutMs: 10_000,
   /** An idle keep-alive client connection is closed after this time. */
   clientIdleMs: 60_000,
-  /** Longest pause between two pieces of a request body, and of a client that does not read its answer. */
+  /** Longest pause between two pieces of a request body before its answer has begun. */
   bodyIdleMs: 30_000,
+  /** Longest pause once an answer has begun: streams of events are idle at times (Envoy: `stream_idle_timeout`). */
+  answerIdleMs: 300_000,
   /** Lingering close: how long unread input is discarded before the socket is destroyed (RFC 9112 section 9.6). */
   lingerMs: 1_000,
   /** An idle upstream connection is closed after this time, unless its `Keep-Alive: timeout` says sooner. */

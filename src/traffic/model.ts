@@ -45,6 +45,8 @@ export interface ServiceRoute {
   /** Default true: `Upgrade: websocket` is passed on and tunnelled. */
   webSocket?: boolean;
   tls?: TlsRoute | null;
+  /** What the instances speak. gRPC calls always go over cleartext HTTP/2 with prior knowledge. Default `http1`. */
+  protocol?: 'http1' | 'h2c';
 }
 
 /** All conditions of a rule must hold; rules are alternatives in their order. */

@@ -121,6 +121,26 @@ export class Channel {
     return channel;
   }
 
+  /**
+   * Gives the connection away, with octets that were read already; nothing of it reaches the owner any more. Only from within
+   * `onBytes`; `take` is called in the next turn, when the read is over.
+   */
+  detach(take: (socket: net.Socket) => void): void {
+    this.pause();
+    this.socket.removeAllListeners();
+    this.socket.on('error', () => {});
+    setImmediate(() => {
+      const holder = this.socket as unknown as HandleHolder;
+      const handle = holder._handle;
+      if (!this.ownsReads || handle === null) {
+        take(this.socket);
+        return;
+      }
+      holder._handle = null;
+      take(new net.Socket({ handle, allowHalfOpen: true } as net.SocketConstructorOpts));
+    });
+  }
+
   private listen(): void {
     this.socket.on('end', () => this.owner.onEnd());
     this.socket.on('drain', () => this.owner.onDrain());

@@ -23,6 +23,8 @@ const LINGER = 3;
 /** After 101: octets pass both ways. */
 const TUNNEL = 4;
 
+const PREFACE = 'PRI * HTTP/2.0';
+
 const head = new Head();
 
 export class ClientConnection implements ChannelOwner, Timed {
@@ -39,18 +41,22 @@ export class ClientConnection implements ChannelOwner, Timed {
   private readonly exchange: Exchange;
   private readonly remainder = new Remainder();
   private phase = HEAD;
+  /** Nothing was read yet: the client may turn out to speak HTTP/2 with prior knowledge. */
+  private first: boolean;
   private consuming = false;
   /** Part of a head has come: its time runs. */
   private headStarted = false;
   private peerEnded = false;
   private tunnel: Upstream | null = null;
 
-  constructor(listener: Listener, accepted: net.Socket, scheme: 'http' | 'https') {
+  /** `kind`: a plain TCP socket; a TLS socket; or one HTTP/2 stream, whose connection is the front's. */
+  constructor(listener: Listener, accepted: net.Socket, scheme: 'http' | 'https', kind: 'tcp' | 'stream') {
     this.listener = listener;
     this.address = plainAddress(accepted.remoteAddress ?? 'unknown');
     this.forwarded = ascii(`X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${scheme}\r\n`);
     this.exchange = new Exchange(this);
-    this.channel = scheme === 'https' ? Channel.wrap(accepted, this) : Channel.accept(accepted, this);
+    this.first = kind === 'tcp' && scheme === 'http';
+    this.channel = this.first ? Channel.accept(accepted, this) : Channel.wrap(accepted, this);
     this.idle();
   }
 
@@ -78,10 +84,14 @@ export class ClientConnection implements ChannelOwner, Timed {
           break;
         }
         if (result !== DONE) {
+          if (this.first && this.isPreface(buf, at)) {
+            this.handOver(buf, at, end);
+            return;
+          }
           this.malformed();
           break;
         }
-        this.headStarted = false;
+        this.headStarted = this.first = false;
         this.phase = BODY;
         at = this.exchange.begin(head, buf, end);
         this.afterRequestBytes();
@@ -98,6 +108,20 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.consuming = false;
     if (this.phase === LINGER) this.remainder.clear();
     else this.remainder.keep(buf, at, end);
+  }
+
+  /** `PRI * HTTP/2.0`: the connection preface of HTTP/2 (RFC 9113 section 3.4). */
+  private isPreface(buf: Buffer, start: number): boolean {
+    return buf.toString('latin1', start, start + PREFACE.length) === PREFACE;
+  }
+
+  private handOver(buf: Buffer, start: number, end: number): void {
+    this.consuming = false;
+    this.phase = LINGER;
+    this.clearDeadline();
+    this.listener.connections.delete(this);
+    const octets = Buffer.from(buf.subarray(start, end));
+    this.channel.detach((socket) => this.listener.acceptHttp2(socket, octets));
   }
 
   private afterRequestBytes(): void {

@@ -9,6 +9,7 @@ import { BodyReader, type BodySink, BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY } fr
 import { REQUEST_HEAD_EXTRA, type ResponseFraming, writeRequestHead, writeResponseHead } from '../http1/forward.ts';
 import { asksForWebSocket, faults, type Head, M } from '../http1/head.ts';
 import { relayChunks, relayed } from '../http1/relay.ts';
+import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
 import { scratch } from '../net/channel.ts';
 import { randomShare } from '../random.ts';
@@ -65,6 +66,10 @@ export class Exchange implements UpstreamUser, BodySink {
   private wantsClose = false;
   private idempotent = false;
   private webSocket = false;
+  private grpc = false;
+  private overHttp2 = false;
+  /** What the counters get as the answer's status: for gRPC the one that `grpc-status` stands for. */
+  private outcomeStatus = 0;
   tunnelling = false;
 
   /** The forwarded head and the body so far, for the connection to come and for retries. */
@@ -117,6 +122,8 @@ export class Exchange implements UpstreamUser, BodySink {
     this.arm = chosen.arm;
     this.byHeader = chosen.cohort === 'header';
     this.setCookie = chosen.setCookie;
+    this.grpc = isGrpc(head, buf);
+    this.overHttp2 = this.grpc || route.config.protocol === 'h2c';
     this.webSocket = route.config.webSocket !== false && asksForWebSocket(head, buf);
     state.budget.activeRequests++;
     this.writeHead(head, buf);
@@ -328,8 +335,8 @@ export class Exchange implements UpstreamUser, BodySink {
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
     this.dispatched = true;
     const wheel = this.client.listener.context.wheel;
-    const reused = mayReuse ? Upstream.reuse(endpoint, wheel, this) : null;
-    this.upstream = reused ?? new Upstream(endpoint, wheel, this);
+    const reused = mayReuse && !this.overHttp2 ? Upstream.reuse(endpoint, wheel, this) : null;
+    this.upstream = reused ?? new Upstream(endpoint, wheel, this, this.overHttp2);
     this.setTryDeadline(nowMs);
     if (reused !== null) this.send(reused);
     else this.setPending(true);
@@ -561,6 +568,9 @@ export class Exchange implements UpstreamUser, BodySink {
     this.responseBody.begin(kind, head.contentLength);
     this.setFraming(head, kind);
     this.responseStarted = true;
+    this.outcomeStatus = head.status;
+    if (this.grpc && head.status === 200 && this.responseBody.done)
+      this.outcomeStatus = outcomeOfStatus(statusInHead(head, buf));
     const to = scratch();
     const headEnd = writeResponseHead(head, buf, to, 0, this.framing);
     const next = this.relayFirst(upstream, buf, head.end, end, headEnd);
@@ -663,7 +673,7 @@ export class Exchange implements UpstreamUser, BodySink {
     }
     if (this.responseBody.seen + this.responseBody.remaining > BULK_BYTES) upstream.channel.beginBulk();
     // From here the request's budget is spent: what counts is that octets keep moving.
-    this.client.setDeadline(performance.now() + Math.max(limits.bodyIdleMs, this.route.config.timeoutMs));
+    this.client.setDeadline(performance.now() + Math.max(limits.answerIdleMs, this.route.config.timeoutMs));
   }
 
   private responseComplete(upstream: Upstream, usedUp: boolean): void {
@@ -687,7 +697,10 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private completed(): void {
     const close = this.framing.close;
-    this.finish(this.status, this.fault === null ? F.none : F.delayInjected);
+    if (this.grpc && this.status === 200 && this.responseBody.kind === BY_CHUNKS) {
+      this.outcomeStatus = outcomeOfStatus(statusInTrailers(this.responseBody.trailers));
+    }
+    this.finish(this.outcomeStatus, this.fault === null ? F.none : F.delayInjected);
     this.client.exchangeDone(close);
   }
 

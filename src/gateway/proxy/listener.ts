@@ -1,8 +1,11 @@
 import net from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { GatewayContext } from '../context.ts';
 import { ascii } from '../http1/bytes.ts';
+import { Http2Front } from '../http2/front.ts';
 import { limits } from '../limits.ts';
 import type { Route } from '../route/route.ts';
+import { TlsFront, type TlsSettings } from '../tls/front.ts';
 import { ClientConnection } from './client.ts';
 
 /** The port of one service and its client connections. The route is replaced by assignment: that is the atomic swap. */
@@ -19,6 +22,8 @@ export class Listener {
   refused = 0;
   private trusted: net.BlockList | null = null;
   private readonly server: net.Server;
+  private tls: TlsFront | null = null;
+  private front: Http2Front | null = null;
   private readonly waiting: net.Socket[] = [];
 
   constructor(address: { listenHost: string; listenPort: number }, context: GatewayContext) {
@@ -30,7 +35,11 @@ export class Listener {
     );
   }
 
-  use(route: Route): void {
+  use(route: Route, tls: TlsSettings | null): void {
+    if (tls === null) this.tls?.close();
+    if (tls === null) this.tls = null;
+    else if (this.tls === null) this.tls = new TlsFront(tls, (socket) => this.acceptTls(socket));
+    else this.tls.reload(tls);
     this.route?.mirror?.retire();
     this.route = route;
     this.fallbackHost = ascii(route.config.service);
@@ -63,7 +72,23 @@ export class Listener {
       socket.destroy();
       return;
     }
-    this.connections.add(new ClientConnection(this, socket, 'http'));
+    if (this.tls === null) this.connections.add(new ClientConnection(this, socket, 'http', 'tcp'));
+    else this.tls.accept(socket);
+  }
+
+  /** A TLS connection whose handshake is over and whose certificate, if one is asked for, is allowed. */
+  private acceptTls(socket: TLSSocket): void {
+    if (socket.alpnProtocol === 'h2') this.acceptHttp2(socket, null);
+    else this.connections.add(new ClientConnection(this, socket, 'https', 'tcp'));
+  }
+
+  /** A connection that speaks HTTP/2: the slow path. Each of its streams becomes a connection of the core. */
+  acceptHttp2(socket: net.Socket, first: Buffer | null): void {
+    const scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    this.front ??= new Http2Front((pipe) => {
+      this.connections.add(new ClientConnection(this, pipe as unknown as net.Socket, scheme, 'stream'));
+    });
+    this.front.accept(socket, first);
   }
 
   /** Whether the peer is a proxy whose forwarding fields are believed. */
@@ -76,6 +101,7 @@ export class Listener {
   async drain(): Promise<void> {
     this.draining = true;
     this.server.close();
+    this.front?.drain();
     for (const connection of [...this.connections]) connection.drain();
     const endMs = Date.now() + limits.drainMs;
     while (this.connections.size > 0 && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -85,6 +111,8 @@ export class Listener {
   destroy(): void {
     this.server.close();
     for (const socket of this.waiting) socket.destroy();
+    this.front?.destroy();
+    this.tls?.close();
     for (const connection of [...this.connections]) connection.destroy();
   }
 }

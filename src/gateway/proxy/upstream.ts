@@ -1,5 +1,7 @@
+import type net from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { DONE, Head, MORE, parseResponseHead } from '../http1/head.ts';
+import { UpstreamPipe } from '../http2/upstream-pipe.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
 import { Remainder } from '../net/remainder.ts';
@@ -42,12 +44,17 @@ export class Upstream implements ChannelOwner, Timed {
   private gone = false;
   private idleMs: number = limits.upstreamIdleMs;
 
-  constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser) {
+  /** `overHttp2`: one stream of the instance's shared session, used once. */
+  constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2 = false) {
     this.endpoint = endpoint;
     this.wheel = wheel;
     this.user = user;
     endpoint.open++;
-    this.channel = Channel.connect(endpoint.host, endpoint.port, this, () => this.onConnect());
+    const { host, port } = endpoint;
+    const onConnect = () => this.onConnect();
+    this.channel = overHttp2
+      ? Channel.wrap(new UpstreamPipe(host, port, onConnect) as unknown as net.Socket, this)
+      : Channel.connect(host, port, this, onConnect);
     wheel.set(this, performance.now() + limits.connectTimeoutMs);
   }
 

@@ -1,0 +1,44 @@
+import http2 from 'node:http2';
+import type net from 'node:net';
+import type { Duplex } from 'node:stream';
+import { ClientPipe } from './client-pipe.ts';
+
+/** Streams that one client connection may have open at once. */
+const MAX_STREAMS = 100;
+const MAX_HEADER_BYTES = 32 * 1024;
+
+/** The HTTP/2 server of a listener: never listens itself, is handed connections, and hands on one pipe per stream. */
+export class Http2Front {
+  private readonly server: http2.Http2Server;
+  private readonly sessions = new Set<http2.ServerHttp2Session>();
+
+  constructor(onPipe: (pipe: ClientPipe) => void) {
+    this.server = http2.createServer({
+      maxSendHeaderBlockLength: MAX_HEADER_BYTES,
+      settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false },
+    });
+    this.server.on('session', (session) => {
+      this.sessions.add(session);
+      session.on('close', () => this.sessions.delete(session));
+    });
+    this.server.on('sessionError', () => {});
+    this.server.on('stream', (stream, headers, flags) => {
+      onPipe(new ClientPipe(stream, headers, (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0));
+    });
+  }
+
+  /** `first`: octets that were read already (the preface), put back in front. */
+  accept(socket: net.Socket | Duplex, first: Buffer | null): void {
+    if (first !== null) (socket as net.Socket).unshift(first);
+    this.server.emit('connection', socket);
+  }
+
+  /** Tells clients to open no more streams; those in progress end in their time. */
+  drain(): void {
+    for (const session of this.sessions) session.close();
+  }
+
+  destroy(): void {
+    for (const session of this.sessions) session.destroy();
+  }
+}

@@ -1,0 +1,40 @@
+import { ascii, equalsNoCase } from '../http1/bytes.ts';
+import type { Head } from '../http1/head.ts';
+
+const CONTENT_TYPE = ascii('content-type');
+const GRPC_STATUS = ascii('grpc-status');
+const GRPC = ascii('application/grpc');
+
+/**
+ * gRPC status as HTTP status, so that one set of counters, limits and alerts fits both (google.rpc.Code's own mapping,
+ * https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto).
+ */
+const HTTP_OF = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
+
+/** Whether the request is a gRPC call. */
+export function isGrpc(head: Head, buf: Buffer): boolean {
+  for (let i = 0; i < head.count; i++) {
+    if (!equalsNoCase(buf, head.lineStart[i]!, head.nameEnd[i]!, CONTENT_TYPE)) continue;
+    const start = head.valueStart[i]!;
+    return head.valueEnd[i]! - start >= GRPC.length && equalsNoCase(buf, start, start + GRPC.length, GRPC);
+  }
+  return false;
+}
+
+/** The outcome that `grpc-status` stands for; a call without one has failed (500). */
+export function outcomeOfStatus(text: string | undefined): number {
+  return text !== undefined && /^\d{1,2}$/.test(text) ? (HTTP_OF[Number(text)] ?? 500) : 500;
+}
+
+/** `grpc-status` of an answer without a body (trailers-only), if it is there. */
+export function statusInHead(head: Head, buf: Buffer): string | undefined {
+  for (let i = 0; i < head.count; i++) {
+    if (equalsNoCase(buf, head.lineStart[i]!, head.nameEnd[i]!, GRPC_STATUS))
+      return buf.toString('latin1', head.valueStart[i], head.valueEnd[i]);
+  }
+  return undefined;
+}
+
+export function statusInTrailers(octets: number[]): string | undefined {
+  return /(?:^|\r\n)grpc-status:[ \t]*(\d+)[ \t]*\r\n/i.exec(Buffer.from(octets).toString('latin1'))?.[1];
+}
