@@ -1,50 +1,177 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { type Completeness, CompletenessCheck } from '../ledger/completeness.ts';
+import { continueLedger } from '../ledger/continue.ts';
+import { ledgerErrors } from '../ledger/errors.ts';
+import { isAbout, releaseOf, unknownRelease } from '../ledger/evidence.ts';
+import { readFolder } from '../ledger/reader.ts';
+import type { LedgerRecord } from '../ledger/record.ts';
 import { type VerifyResult, verifyLedger } from '../ledger/verify.ts';
-import { findEndpoint } from '../lib/endpoint.ts';
-import { DEFAULT_PORT, portNumber } from './api-client.ts';
+import { actorName } from './api-client.ts';
+import { registerFiles } from './evidence-files.ts';
+import { ledgerDir, type Place, type Printed, placeOptions } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { printable, styleFor } from './style.ts';
+import { columns, printable, styleFor } from './style.ts';
 
-/** Exit code for a ledger that is not what was written. */
-const EXIT_TAMPERED = 1;
+const PROGRESS_FROM_BYTES = 20_000_000;
+const BAR_WIDTH = 30;
 
-/** `evidence`: what an auditor asks of the ledger. */
+/** `evidence`: check, add, list, show, explain and export what the ledger proves. */
 export function register(program: Command, io: CliIo): void {
-  const evidence = program.command('evidence').description('the ledger: check it, read it, take it along');
-  const verify = evidence
+  const evidence = program
+    .command('evidence')
+    .description('the ledger: check it, add files to it, hand it to an auditor');
+  registerVerify(evidence, io);
+  registerFiles(evidence, io);
+  registerExplain(evidence, io);
+  registerCompleteness(evidence, io);
+  registerContinue(evidence, io);
+}
+
+function registerVerify(evidence: Command, io: CliIo): void {
+  const command = evidence
     .command('verify')
-    .description('check every record, link, root, seal and signature; needs no server')
-    .option('--data <dir>', 'the data folder of `davy up` (default: the running one, else .davy here)')
-    .option('--offline <dir>', 'a copied ledger folder')
-    .option('--port <port>', 'port of the running Davy', portNumber, DEFAULT_PORT);
-  outputOption(verify).action(async (options: { data?: string; offline?: string; port: number; output: string }) => {
-    const result = await verifyLedger(ledgerDir(options, io));
-    if (options.output === 'json') printJson(io, { ...result });
-    else io.out(renderResult(result, io.color));
-    io.exitCode = result.ok ? 0 : EXIT_TAMPERED;
+    .description('check every record, the chain, the tree, the signatures and the attachments')
+    .option('--offline <dir>', 'a copied ledger folder, instead of the one under --data')
+    .option('--from <checkpoint>', 'a checkpoint file kept from earlier that the ledger must still contain')
+    .option('--key <vkey>', 'the verifier key that the ledger must have');
+  outputOption(placeOptions(command)).action(
+    async (options: Printed & { offline?: string; from?: string; key?: string }) => {
+      const dir = options.offline === undefined ? ledgerDir(io, options) : resolve(io.cwd, options.offline);
+      const result = await verifyLedger(dir, {
+        ...(options.from !== undefined && { from: await readFile(resolve(io.cwd, options.from), 'utf8') }),
+        ...(options.key !== undefined && { vkey: options.key }),
+        onProgress: progressBar(io),
+      });
+      if (options.output === 'json') printJson(io, { ...result });
+      else io.out(renderVerified(result, io.color));
+      if (!result.ok) io.exitCode = ledgerErrors.tampered.exit;
+    },
+  );
+}
+
+function progressBar(io: CliIo): (progress: { bytes: number; totalBytes: number; records: number }) => void {
+  return ({ bytes, totalBytes, records }) => {
+    if (!io.interactive || totalBytes < PROGRESS_FROM_BYTES) return;
+    const done = Math.round((bytes / totalBytes) * BAR_WIDTH);
+    const bar = `${'#'.repeat(done)}${'.'.repeat(BAR_WIDTH - done)}`;
+    io.say(`\r[${bar}] ${records.toLocaleString('en')} records${bytes >= totalBytes ? '\n' : ''}`);
+  };
+}
+
+function renderVerified(result: VerifyResult, color: boolean): string {
+  const style = styleFor(color);
+  const lines: string[] = [];
+  if (result.firstBad) {
+    const { seq, file, why } = result.firstBad;
+    lines.push(`${style.bad('not ok')}: record ${seq} in ${file} ${printable(why)}`);
+  } else {
+    lines.push(`${style.good('ok')}: ${result.size} records of ${result.origin} are what was written`);
+  }
+  lines.push(`root ${result.root}`);
+  lines.push(
+    result.checkpointSize === null
+      ? 'no signed checkpoint covers it: only the chain was checked'
+      : `signed up to ${result.checkpointSize} records`,
+  );
+  if (result.unfinishedBytes > 0) lines.push(`${result.unfinishedBytes} bytes of an unfinished record at the end`);
+  for (const warning of result.warnings) lines.push(`${style.warn('note')}: ${warning.says}`);
+  return `${lines.join('\n')}\n`;
+}
+
+async function readAll(io: CliIo, options: Place): Promise<LedgerRecord[]> {
+  const records: LedgerRecord[] = [];
+  for await (const { record } of readFolder(ledgerDir(io, options))) records.push(record);
+  return records;
+}
+
+function registerExplain(evidence: Command, io: CliIo): void {
+  const command = evidence
+    .command('explain')
+    .description('what the ledger says about a release, record by record')
+    .argument('<release>');
+  outputOption(placeOptions(command)).action(async (release: string, options: Printed) => {
+    const ids = new Set<string>();
+    const records: LedgerRecord[] = [];
+    const known = new Set<string>();
+    for (const record of await readAll(io, options)) {
+      const name = releaseOf(record);
+      if (name !== null) known.add(name);
+      if (!isAbout(record, release, ids)) continue;
+      ids.add(record.id);
+      records.push(record);
+    }
+    if (records.length === 0) throw unknownRelease(release, [...known]);
+    if (options.output === 'json') return printJson(io, { release, records });
+    io.out(`${columns(records.map(explainRow))}\n`);
   });
 }
 
-function ledgerDir(options: { data?: string; offline?: string; port: number }, io: CliIo): string {
-  if (options.offline) return resolve(io.cwd, options.offline);
-  if (options.data) return join(resolve(io.cwd, options.data), 'ledger');
-  const here = join(io.cwd, '.davy', 'ledger');
-  const running = findEndpoint(options.port, io.env);
-  return running && !existsSync(here) ? join(running.dataDir, 'ledger') : here;
+function explainRow(record: LedgerRecord): string[] {
+  const { reason, why, cause, verdict } = record.data;
+  const says = [reason, why, cause, verdict].find((value) => typeof value === 'string');
+  const who = record.actor.kind === 'controller' ? '' : `${record.actor.kind} ${record.actor.id}`;
+  const files = (record.att ?? []).map((att) => att.name).join(', ');
+  return [String(record.seq), record.time, record.type, who, String(says ?? ''), files].map(printable);
 }
 
-function renderResult(result: VerifyResult, color: boolean): string {
+function registerCompleteness(evidence: Command, io: CliIo): void {
+  const command = evidence
+    .command('completeness')
+    .description('which releases, traffic shifts and faults have no gap in their records');
+  outputOption(placeOptions(command)).action(async (options: Printed) => {
+    const check = new CompletenessCheck();
+    for await (const { record } of readFolder(ledgerDir(io, options))) check.accept(record);
+    const result = check.result();
+    if (options.output === 'json') printJson(io, { ...result });
+    else io.out(renderCompleteness(result, io.color));
+    if (!result.ok) io.exitCode = ledgerErrors.incomplete.exit;
+  });
+}
+
+function renderCompleteness(result: Completeness, color: boolean): string {
   const style = styleFor(color);
-  const lines = result.ok
-    ? [`${style.good('✓')} ${result.size} records are what was written; root ${result.root}`]
-    : [
-        `${style.bad('✗')} record ${result.firstBad?.seq} in ${printable(result.firstBad?.file ?? '')}: ${printable(result.firstBad?.why ?? '')}`,
-        `  ${result.size} records before it are intact`,
-      ];
-  for (const warning of result.warnings)
-    lines.push(`${style.warn('!')} ${warning.code} at ${warning.seq}: ${printable(warning.says)}`);
+  const lines: string[] = [];
+  for (const kind of ['release', 'shift', 'fault'] as const) {
+    const all = result.subjects.filter((subject) => subject.kind === kind);
+    const whole = all.filter((subject) => subject.gaps.length === 0);
+    lines.push(`${kind}s: ${whole.length} of ${all.length} without a gap`);
+    for (const { name, gaps } of all)
+      for (const gap of gaps) lines.push(`  ${style.bad('gap')} ${name}: ${printable(gap)}`);
+  }
+  for (const silence of result.silences) {
+    const what = silence.kind === 'silent' ? style.bad('silence') : 'stopped';
+    lines.push(`${what} after record ${silence.afterSeq}: ${silence.from} to ${silence.to}`);
+  }
+  for (const { seq, says } of result.drifts) lines.push(`${style.bad('drift')} at record ${seq}: ${printable(says)}`);
+  if (result.late.length > 0) lines.push(`written late, after the act: records ${result.late.join(', ')}`);
+  lines.push(result.ok ? style.good('complete') : style.bad('not complete'));
   return `${lines.join('\n')}\n`;
+}
+
+function registerContinue(evidence: Command, io: CliIo): void {
+  const command = evidence
+    .command('continue')
+    .description('start a new ledger where records were lost; the old one is kept beside it')
+    .requiredOption('--system <name>', 'name of the system, as in its spec')
+    .option('--accept-loss', 'accept that records are lost; it is recorded')
+    .requiredOption('--reason <text>', 'why');
+  outputOption(placeOptions(command)).action(
+    async (options: Printed & { system: string; acceptLoss?: boolean; reason: string }) => {
+      const continued = await continueLedger({
+        dir: ledgerDir(io, options),
+        system: options.system,
+        writerId: 'cli',
+        clock: io.clock,
+        acceptLoss: options.acceptLoss === true,
+        reason: options.reason,
+        actor: { kind: 'person', id: actorName(io) },
+      });
+      if (options.output === 'json') return printJson(io, { ...continued });
+      io.out(`${continued.origin} continues ${continued.parentOrigin}\n`);
+      io.out(`${continued.keptRecords} records kept in ${continued.oldDir}, ${continued.lostRecords} lost\n`);
+    },
+  );
 }

@@ -157,6 +157,36 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 1,
     http: 502,
   },
+  'no-evidence': {
+    means: 'The ledger holds nothing under the name asked for.',
+    next: 'Run `davy evidence list` for what it holds.',
+    exit: 2,
+    http: 404,
+  },
+  'export-exists': {
+    means: 'The folder to export to is not empty.',
+    next: 'Name a new folder with -o.',
+    exit: 2,
+    http: 409,
+  },
+  'key-out-of-range': {
+    means: 'A checkpoint is signed with a key of the ledger that was not valid at that size (the key was rotated).',
+    next: 'Treat the checkpoint as forged with a retired or stolen key; ask for one signed with the right key.',
+    exit: 1,
+    http: 422,
+  },
+  'loss-not-accepted': {
+    means: 'Continuing a shortened ledger starts a new one and needs an explicit word.',
+    next: 'Look for the missing records first; then run `davy evidence continue --accept-loss --reason "why"`.',
+    exit: 5,
+    http: 409,
+  },
+  incomplete: {
+    means: 'The records have gaps: an act without an intent, a silence, or a change nobody announced.',
+    next: 'Run `davy evidence completeness` and look at the records it names.',
+    exit: 3,
+    http: 409,
+  },
   'unknown-format': {
     means: 'The ledger has a format version or setting that this program does not know.',
     next: 'Use the Davy version that wrote it, or a newer one.',

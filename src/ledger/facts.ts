@@ -1,5 +1,9 @@
+import { sign, verify } from 'node:crypto';
 import { DavyError } from '../lib/error.ts';
+import { openCheckpoint, parseTreeHead, type TreeHead } from './checkpoint.ts';
 import { ledgerErrors } from './errors.ts';
+import { type NoteSigner, parseVerifierKey, verifierKeyText } from './keys.ts';
+import { isSignedBy, parseNote } from './note.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
 
 export const FORMAT_VERSION = 1;
@@ -72,14 +76,50 @@ export function factsOf(record: LedgerRecord): LedgerFacts {
   };
 }
 
-/** A rotation takes effect for checkpoints larger than the one that first covers its record. */
+function rotationText(origin: string, vkey: string): Buffer {
+  return Buffer.from(`davy key rotation\n${origin}\n${vkey}\n`);
+}
+
+/** The record by which the old key hands over to the new one; checkpoints that cover it are signed with the new. */
+export function rotationData(origin: string, old: NoteSigner, vkey: string): JsonObject {
+  const signature = sign(null, rotationText(origin, vkey), old.privateKey);
+  return { vkey, old_vkey: verifierKeyText(old), signature: signature.toString('base64') };
+}
+
+/** Follows a key rotation; throws `ledger/bad-key` when the old key did not sign it. */
 export function applyFacts(facts: LedgerFacts, record: LedgerRecord): void {
   if (record.type !== KEY_ROTATED) return;
-  const { vkey } = record.data;
-  if (typeof vkey !== 'string') {
-    throw new DavyError(ledgerErrors['unknown-format'], `Record ${record.seq} rotates the key but names none.`);
+  const { vkey, signature } = record.data;
+  const old = parseVerifierKey(facts.keys.at(-1)!.vkey);
+  const isSigned =
+    typeof vkey === 'string' &&
+    typeof signature === 'string' &&
+    verify(null, rotationText(facts.origin, vkey), old.publicKey, Buffer.from(signature, 'base64'));
+  if (!isSigned) {
+    throw new DavyError(
+      ledgerErrors['bad-key'],
+      `Record ${record.seq} rotates the key without a signature of the old one.`,
+    );
   }
-  facts.keys.push({ vkey, fromSize: record.seq + 2 });
+  facts.keys.push({ vkey, fromSize: record.seq + 1 });
+}
+
+/**
+ * Opens a checkpoint with the key that was valid at its size. A signature of another of the ledger's keys is
+ * `ledger/key-out-of-range`: an old key must not sign new history, nor a new key old history.
+ */
+export function openLedgerCheckpoint(note: string, facts: LedgerFacts): TreeHead {
+  const { size } = parseTreeHead(parseNote(note).text);
+  const valid = keyAt(facts, size);
+  const parsed = parseNote(note);
+  const stranger = facts.keys.find(({ vkey }) => vkey !== valid && isSignedBy(parsed, parseVerifierKey(vkey)));
+  if (stranger && !isSignedBy(parsed, parseVerifierKey(valid))) {
+    throw new DavyError(
+      ledgerErrors['key-out-of-range'],
+      `The checkpoint of ${size} records is signed with a key of this ledger that was not valid at that size.`,
+    );
+  }
+  return openCheckpoint(note, parseVerifierKey(valid));
 }
 
 /** The key that must have signed a checkpoint of this size. */

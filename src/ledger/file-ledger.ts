@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Clock } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { type AttachmentMeta, casPath, storeAttachment } from './cas.ts';
@@ -6,7 +6,17 @@ import { signCheckpoint, type TreeHead } from './checkpoint.ts';
 import { prepareEvent } from './codec.ts';
 import { type Disk, writeFileDurably } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { LEDGER_STREAM, type LedgerFacts, OPENED, openedData, RECOVERED } from './facts.ts';
+import {
+  applyFacts,
+  KEY_ROTATED,
+  LEDGER_STREAM,
+  type LedgerFacts,
+  OPENED,
+  openedData,
+  type ParentLedger,
+  RECOVERED,
+  rotationData,
+} from './facts.ts';
 import { FileTarget } from './file-target.ts';
 import { GroupCommit } from './group-commit.ts';
 import { createUuidV7 } from './ids.ts';
@@ -40,6 +50,8 @@ export interface FileLedgerOptions {
   reserveBytes?: number;
   /** Records per segment of a new ledger: a power of two up to 65,536, the default. */
   segmentRecords?: number;
+  /** The ledger that a new one continues after a loss. */
+  parent?: ParentLedger;
   /** C2SP tlog-policy text, stated in record 0 of a new ledger. */
   witnessPolicy?: string;
   /** Told about trouble that does not stop the ledger: disk full, a checkpoint that could not be published. */
@@ -58,6 +70,8 @@ export interface FileLedger extends Ledger {
   treeHead(): TreeHead;
   /** Stores a file's bytes in cas/, durably; put the result into an event's `att`. */
   attach(bytes: Uint8Array, meta: AttachmentMeta): Promise<Attachment>;
+  /** Replaces the signing key by a new one; the old key signs the hand-over. Resolves with the new verifier key. */
+  rotateKey(): Promise<string>;
   /** Signs and publishes a checkpoint of all durable records now; returns the note. */
   checkpoint(): Promise<string>;
 }
@@ -103,7 +117,7 @@ async function openLocked(
     open: opened.open,
     sealedBytes: opened.segmentBytes,
   });
-  const ledger = new OpenFileLedger({ disk, dir, options, opened, facts, signer, term, log, release });
+  const ledger = new OpenFileLedger({ disk, dir, options, opened, facts, signer, keyFile, term, log, release });
   await ledger.start(isNew);
   return ledger;
 }
@@ -122,11 +136,22 @@ async function identify(
       `The signing key ${keyFile} of the ledger ${known.origin} is missing.`,
     );
   }
+  await finishRotation(disk, keyFile, known);
   const signer = await loadOrCreateSigner(disk, keyFile, known.origin, ED25519_NOTE);
   if (verifierKeyText(signer) !== known.keys.at(-1)!.vkey) {
     throw new DavyError(ledgerErrors['bad-key'], `The key in ${keyFile} is not the one that the ledger names.`);
   }
   return { facts: known, signer };
+}
+
+/** A crash may have come between the record of a rotation and the new key's taking the old one's place. */
+async function finishRotation(disk: Disk, keyFile: string, known: LedgerFacts): Promise<void> {
+  const next = `${keyFile}.next`;
+  if (!(await disk.stat(next))) return;
+  const signer = await loadOrCreateSigner(disk, next, known.origin, ED25519_NOTE);
+  if (verifierKeyText(signer) === known.keys.at(-1)!.vkey) await disk.rename(next, keyFile);
+  else await disk.remove(next);
+  await disk.syncDir(dirname(keyFile));
 }
 
 async function describeNew(
@@ -145,7 +170,7 @@ async function describeNew(
     segmentRecords: options.segmentRecords ?? SEGMENT_RECORDS,
     keys: [{ vkey: verifierKeyText(signer), fromSize: 0 }],
     witnessPolicy: options.witnessPolicy ?? '',
-    parent: null,
+    parent: options.parent ?? null,
   };
   return { facts, signer };
 }
@@ -157,6 +182,7 @@ interface Parts {
   opened: OpenedLog;
   facts: LedgerFacts;
   signer: NoteSigner;
+  keyFile: string;
   term: number;
   log: SegmentLog;
   release: () => Promise<void>;
@@ -265,6 +291,22 @@ class OpenFileLedger implements FileLedger {
   subscribe(listener: (records: readonly LedgerRecord[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  async rotateKey(): Promise<string> {
+    const { disk, dir, facts, signer, keyFile } = this.#p;
+    const next = await loadOrCreateSigner(disk, `${keyFile}.next`, facts.origin, ED25519_NOTE);
+    const vkey = verifierKeyText(next);
+    const data = rotationData(facts.origin, signer, vkey);
+    // Signing follows the size, so checkpoints between the record and the rename are already signed with the new key.
+    const [record] = await this.append([{ type: KEY_ROTATED, stream: LEDGER_STREAM, data }]);
+    applyFacts(facts, record!);
+    this.#p.signer = next;
+    await disk.rename(`${keyFile}.next`, keyFile);
+    await disk.syncDir(dirname(keyFile));
+    await writeFileDurably(disk, layout.publicKey(dir), Buffer.from(publicKeyPem(next)));
+    await this.checkpoint();
+    return vkey;
   }
 
   checkpoint(): Promise<string> {

@@ -1,12 +1,11 @@
 import { hash } from 'node:crypto';
 import { DavyError } from '../lib/error.ts';
 import { ChainCheck } from './chain-check.ts';
-import { openCheckpoint, parseTreeHead, type TreeHead } from './checkpoint.ts';
+import { parseTreeHead, type TreeHead } from './checkpoint.ts';
 import { ZERO_HASH } from './codec.ts';
 import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { applyFacts, factsOf, keyAt, type LedgerFacts } from './facts.ts';
-import { parseVerifierKey } from './keys.ts';
+import { applyFacts, factsOf, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
 import { layout, SEGMENT_RECORDS, segmentName } from './layout.ts';
 import { locateAlteration } from './locate.ts';
 import { parseNote } from './note.ts';
@@ -207,7 +206,7 @@ async function readTreeHeads(disk: Disk, dir: string): Promise<HeadExpectation[]
 function checkSignatures(walk: Walk, heads: HeadExpectation[]): void {
   if (heads.length === 0) return;
   if (!walk.facts) throw truncatedError(0, heads.at(-1)!.size);
-  for (const { note, size } of heads) openCheckpoint(note, parseVerifierKey(keyAt(walk.facts, size)));
+  for (const { note } of heads) openLedgerCheckpoint(note, walk.facts);
 }
 
 function endExpectation(terms: TermHistory): Expectation[] {

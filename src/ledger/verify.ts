@@ -2,11 +2,10 @@ import { resolve } from 'node:path';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { attachmentProblem } from './cas.ts';
 import { ChainCheck } from './chain-check.ts';
-import { openCheckpoint, parseTreeHead } from './checkpoint.ts';
+import { parseTreeHead } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { applyFacts, factsOf, keyAt, type LedgerFacts } from './facts.ts';
-import { parseVerifierKey } from './keys.ts';
+import { applyFacts, factsOf, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
 import { layout, segmentFirstSeq, segmentName } from './layout.ts';
 import { locateAlteration } from './locate.ts';
 import { nodeDisk } from './node-disk.ts';
@@ -53,6 +52,8 @@ export interface VerifyOptions {
   attachments?: boolean;
   /** A checkpoint (signed note) that the caller kept from earlier: the ledger must still contain it. */
   from?: string;
+  /** The C2SP verifier key that the caller knows the ledger by; without it the key in record 0 is believed. */
+  vkey?: string;
   onProgress?: (progress: { bytes: number; totalBytes: number; records: number }) => void;
 }
 
@@ -180,7 +181,7 @@ class Verification {
 
   #onRecord(record: LedgerRecord): void {
     try {
-      if (record.seq === 0) this.#facts = factsOf(record);
+      if (record.seq === 0) this.#facts = this.#expectKey(factsOf(record));
       else if (this.#facts) applyFacts(this.#facts, record);
     } catch (error) {
       this.#bad.push({ seq: record.seq, file: this.#fileOf(record.seq, segmentName(0)), why: messageOf(error) });
@@ -188,6 +189,12 @@ class Verification {
     for (const { sha256 } of record.att ?? [])
       if (!this.#attachments.has(sha256)) this.#attachments.set(sha256, record.seq);
     if (this.#known[this.#compared]?.size === this.#check.state.size) this.#compare();
+  }
+
+  #expectKey(facts: LedgerFacts): LedgerFacts {
+    const { vkey } = this.#options;
+    if (vkey === undefined || vkey === facts.keys[0]!.vkey) return facts;
+    throw new DavyError(ledgerErrors['bad-key'], 'Record 0 names another key than the one expected.');
   }
 
   #compare(): void {
@@ -215,7 +222,7 @@ class Verification {
     const { size } = this.#check.state;
     if (this.#facts) {
       try {
-        openCheckpoint(known.note, parseVerifierKey(keyAt(this.#facts, known.size)));
+        openLedgerCheckpoint(known.note, this.#facts);
       } catch (error) {
         if (known.file === 'the checkpoint given') throw error;
         return { seq: agreed, file: known.file, why: messageOf(error) };

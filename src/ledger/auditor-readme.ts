@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import type { TreeHead } from './checkpoint.ts';
+import { keyAt, type LedgerFacts } from './facts.ts';
+import { parseVerifierKey, publicKeyPem } from './keys.ts';
+
+export interface ReadmeInput {
+  release: string | null;
+  head: TreeHead;
+  records: number;
+  files: number;
+  proofs: number;
+  facts: LedgerFacts;
+}
+
+/** The one page that goes with an export, for a reader who has never seen Davy. */
+export function auditorReadme({ release, head, records, files, proofs, facts }: ReadmeInput): string {
+  const vkey = keyAt(facts, head.size);
+  const fingerprint = createHash('sha256')
+    .update(publicKeyPem(parseVerifierKey(vkey)))
+    .digest('hex');
+  const about = release === null ? 'the whole ledger' : `the release **${release}**`;
+  return `# Evidence of ${release ?? 'the whole ledger'}
+
+This folder holds ${about}: ${records} records and ${files} files, as written by the release platform Davy into its
+append-only ledger \`${head.origin}\`, and what you need to check them without Davy.
+
+## Check it
+
+    ./verify.sh
+
+needs bash, coreutils, openssl, jq and python3, nothing else, and no network. It ends with \`RESULT ok\` or names what
+does not hold. Read it before you run it: it is one page.
+
+**Compare the key first.** The checkpoint is worth as much as the key it is signed with. Ask the owner, by another way
+than this folder, for the SHA-256 of \`log-key.pem\`; it should be
+
+    ${fingerprint}
+
+**Compare with what you know.** If you kept a checkpoint from an earlier visit, run \`./verify.sh --checkpoint FILE\`: a
+ledger that was rewritten since cannot contain it. Files under \`checkpoints/\` carry the cosignatures of witnesses, if
+the owner runs with any; \`anchors/*.tsr\` are RFC 3161 timestamps (\`--tsa-ca FILE\` checks them).
+
+## What is here
+
+| file | is |
+|---|---|
+| \`evidence/<name>/<time>-<file>\` | the files, named by the time their record claims |
+| \`DESCRIPTIONS.tsv\` | sha256, seq, time, path and description of every file |
+| \`SHA256SUMS\` | hashes of everything in this folder |
+| \`records.jsonl\` | the records, one per line, byte for byte as hashed |
+| \`proofs/<seq>.tlog-proof\` | the place of each record in the signed tree (C2SP tlog-proof); ${proofs} of them |
+| \`checkpoint\` | the signed tree head: origin, ${head.size} records, root \`${head.root}\` |
+| \`log-key.pem\` | the public key; as C2SP verifier key: \`${vkey}\` |
+${release === null ? '| `ledger/` | the whole log, its seals and attachments |\n' : ''}
+## What it proves, and what not
+
+- A record in the signed tree is what was written: no byte of it changed after the checkpoint was signed.
+- Against the owner of the key it proves this only up to the last checkpoint that somebody else has kept, cosigned or
+  timestamped.
+- \`time\` is the claim of the machine that wrote it. A timestamp or cosignature bounds it from above.
+- No log can show what was never written. \`davy evidence completeness\` lists the controls against that: every act is
+  announced before it is done, silence longer than a minute is a gap, changes nobody announced are recorded as drift.
+`;
+}

@@ -1,0 +1,212 @@
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { DavyError } from '../lib/error.ts';
+import { auditorReadme } from './auditor-readme.ts';
+import { readAttachment } from './cas.ts';
+import type { TreeHead } from './checkpoint.ts';
+import type { Disk } from './disk.ts';
+import { ledgerErrors } from './errors.ts';
+import { evidenceFileName, folderOf, isAbout, releaseOf, unknownRelease } from './evidence.ts';
+import { applyFacts, factsOf, keyAt, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
+import { parseVerifierKey, publicKeyPem } from './keys.ts';
+import { layout } from './layout.ts';
+import { nodeDisk } from './node-disk.ts';
+import { leavesFromLog, nodesOfLeaves } from './node-source.ts';
+import { readFolder, type StoredRecord } from './reader.ts';
+import { listSegments } from './replay.ts';
+import { tlogProof } from './tlog-proof.ts';
+import { verifyLedger } from './verify.ts';
+
+/** With more records than this a whole export carries no proof per record: the tree proves them all at once. */
+const MAX_PROOFS = 10_000;
+
+export interface ExportOptions {
+  /** The ledger folder. */
+  dir: string;
+  /** A release, or null for everything. */
+  release: string | null;
+  /** A folder that does not exist yet or is empty. */
+  outDir: string;
+  disk?: Disk;
+}
+
+export interface ExportResult {
+  outDir: string;
+  records: number;
+  files: number;
+  proofs: number;
+  head: TreeHead;
+  /** Records newer than the checkpoint, left out because nothing signed covers them yet. */
+  uncovered: number;
+}
+
+/**
+ * Writes a folder that stands on its own: the files with their descriptions, the records that name them, a proof for
+ * each record, the signed checkpoint, the public key, and a script that checks it all without Davy. Refuses to export a
+ * ledger that does not verify.
+ */
+export async function exportEvidence(options: ExportOptions): Promise<ExportResult> {
+  const disk = options.disk ?? nodeDisk;
+  const dir = resolve(options.dir);
+  const outDir = resolve(options.outDir);
+  await requireEmpty(outDir);
+  const verified = await verifyLedger(dir, { disk });
+  if (!verified.ok) {
+    const bad = verified.firstBad!;
+    throw new DavyError(ledgerErrors.tampered, `Record ${bad.seq} (${bad.file}) ${bad.why}; nothing was exported.`);
+  }
+  const { facts, selected, known } = await select(dir, disk, options.release);
+  if (options.release !== null && selected.length === 0) throw unknownRelease(options.release, known);
+  const checkpoint = await readCheckpoint(disk, dir);
+  const head = openLedgerCheckpoint(checkpoint, facts);
+  const covered = selected.filter(({ record }) => record.seq < head.size);
+  const writer = new ExportWriter(outDir);
+  const verifier = parseVerifierKey(keyAt(facts, head.size));
+  await writer.write('checkpoint', checkpoint);
+  await writer.write('log-key.pem', publicKeyPem(verifier));
+  await writer.write('LEDGER.json', await disk.read(layout.description(dir)));
+  await writer.write('records.jsonl', covered.map(({ line }) => `${line}\n`).join(''));
+  const files = await writeFiles(disk, dir, covered, writer);
+  const proofs = covered.length <= MAX_PROOFS ? await writeProofs(disk, dir, covered, head, checkpoint, writer) : 0;
+  if (options.release === null) await writeLedgerCopy(disk, dir, writer);
+  await writeAnchors(disk, dir, head.size, writer, options.release === null);
+  await writer.write(
+    'README.md',
+    auditorReadme({ release: options.release, head, records: covered.length, files, proofs, facts }),
+  );
+  await writer.write('verify.sh', await readFile(join(import.meta.dirname, 'kit', 'verify.sh')));
+  await chmod(join(outDir, 'verify.sh'), 0o755);
+  await writer.finish();
+  return { outDir, records: covered.length, files, proofs, head, uncovered: selected.length - covered.length };
+}
+
+async function requireEmpty(outDir: string): Promise<void> {
+  const found = await readdir(outDir).catch(() => [] as string[]);
+  if (found.length === 0) return;
+  throw new DavyError(ledgerErrors['export-exists'], `${outDir} is not empty; an export never overwrites anything.`);
+}
+
+async function readCheckpoint(disk: Disk, dir: string): Promise<string> {
+  if (await disk.stat(layout.checkpoint(dir))) return (await disk.read(layout.checkpoint(dir))).toString('utf8');
+  throw new DavyError(
+    ledgerErrors['bad-checkpoint'],
+    'The ledger has no checkpoint yet, so nothing signed can be exported.',
+  );
+}
+
+async function select(
+  dir: string,
+  disk: Disk,
+  release: string | null,
+): Promise<{ facts: LedgerFacts; selected: StoredRecord[]; known: string[] }> {
+  const selected: StoredRecord[] = [];
+  const ids = new Set<string>();
+  const known = new Set<string>();
+  let facts: LedgerFacts | null = null;
+  for await (const stored of readFolder(dir, disk)) {
+    const { record } = stored;
+    if (facts) applyFacts(facts, record);
+    else facts = factsOf(record);
+    const name = releaseOf(record);
+    if (name !== null) known.add(name);
+    if (release !== null && !isAbout(record, release, ids)) continue;
+    ids.add(record.id);
+    selected.push(stored);
+  }
+  return { facts: facts!, selected, known: [...known] };
+}
+
+class ExportWriter {
+  readonly #outDir: string;
+  readonly #sums: string[] = [];
+
+  constructor(outDir: string) {
+    this.#outDir = outDir;
+  }
+
+  async write(path: string, content: string | Uint8Array): Promise<void> {
+    const target = join(this.#outDir, path);
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, content, { flag: 'wx' });
+    this.#sums.push(`${createHash('sha256').update(content).digest('hex')}  ${path}\n`);
+  }
+
+  async finish(): Promise<void> {
+    await writeFile(
+      join(this.#outDir, 'SHA256SUMS'),
+      this.#sums.sort((a, b) => (a.slice(66) < b.slice(66) ? -1 : 1)).join(''),
+    );
+  }
+}
+
+/** A cell of a table: one line, no tab, and nothing that a spreadsheet would take for a formula. */
+function cell(text: string): string {
+  const line = text.replace(/\p{Cc}+/gu, ' ');
+  return /^[=+\-@]/.test(line) ? `'${line}` : line;
+}
+
+async function writeFiles(disk: Disk, dir: string, records: StoredRecord[], writer: ExportWriter): Promise<number> {
+  const taken = new Set<string>();
+  const rows = ['sha256\tseq\ttime\tpath\tdescription\n'];
+  for (const { record } of records) {
+    for (const att of record.att ?? []) {
+      let path = `evidence/${folderOf(record)}/${evidenceFileName(record, att)}`;
+      if (taken.has(path)) path = path.replace(/(\.[^.]+)$/, `-${record.seq}-${taken.size}$1`);
+      taken.add(path);
+      await writer.write(path, await readAttachment(disk, dir, att.sha256));
+      rows.push(
+        `${[att.sha256, record.seq, record.time, path, att.desc].map((value) => cell(String(value))).join('\t')}\n`,
+      );
+    }
+  }
+  await writer.write('DESCRIPTIONS.tsv', rows.join(''));
+  return taken.size;
+}
+
+async function writeProofs(
+  disk: Disk,
+  dir: string,
+  records: StoredRecord[],
+  head: TreeHead,
+  checkpoint: string,
+  writer: ExportWriter,
+): Promise<number> {
+  const node = nodesOfLeaves(await leavesFromLog(disk, dir, head.size));
+  for (const { record } of records) {
+    await writer.write(`proofs/${record.seq}.tlog-proof`, await tlogProof(node, record.seq, head, checkpoint));
+  }
+  return records.length;
+}
+
+/** The whole log and what it refers to, so that the chain and the tree can be rebuilt. */
+async function writeLedgerCopy(disk: Disk, dir: string, writer: ExportWriter): Promise<void> {
+  for (const segment of await listSegments(disk, dir)) {
+    await writer.write(`ledger/log/${segment.name}`, await disk.read(layout.segment(dir, segment.name)));
+  }
+  for (const name of ['SEALS', 'checkpoint', 'LEDGER.json', 'log-key.pem']) {
+    if (await disk.stat(join(dir, name))) await writer.write(`ledger/${name}`, await disk.read(join(dir, name)));
+  }
+  for (const folder of await disk.list(layout.cas(dir))) {
+    for (const sha256 of await disk.list(join(layout.cas(dir), folder))) {
+      if (!/^[0-9a-f]{64}$/.test(sha256)) continue;
+      await writer.write(`ledger/cas/${folder}/${sha256}`, await readAttachment(disk, dir, sha256));
+    }
+  }
+}
+
+/** Cosigned and timestamped checkpoints: all of them, or for a single release the newest that is exported with it. */
+async function writeAnchors(disk: Disk, dir: string, size: number, writer: ExportWriter, all: boolean): Promise<void> {
+  const sizes = (await disk.list(layout.checkpoints(dir)))
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((anchored) => anchored <= size)
+    .sort((a, b) => a - b);
+  for (const anchored of all ? sizes : sizes.slice(-1)) {
+    await writer.write(`checkpoints/${anchored}`, await disk.read(`${layout.checkpoints(dir)}/${anchored}`));
+    for (const kind of ['cosig', 'tsr']) {
+      const path = `${layout.anchors(dir)}/${anchored}.${kind}`;
+      if (await disk.stat(path)) await writer.write(`anchors/${anchored}.${kind}`, await disk.read(path));
+    }
+  }
+}
