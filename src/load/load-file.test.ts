@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { importK6Options } from './k6-options.ts';
+import { parseLoadFile } from './load-file.ts';
+import { checkPlan } from './plan.ts';
+
+test('a load file with a mix, stages and promises', () => {
+  const { plan, sla } = parseLoadFile(`
+targets:
+  - { name: top, url: "http://127.0.0.1:8000/top", weight: 8, expect: { status: 200, includes: items } }
+  - { url: "http://127.0.0.1:8000/discoveries", method: POST, body: "{}", headers: { content-type: application/json } }
+stages: [{ to: 100/s, for: 10s }, { to: 100/s, for: 1m }]
+sla: { p95: 500ms, p99.9: 1s, errors: 0.1% }
+`);
+  checkPlan(plan);
+  expect(plan.targets.map((target) => [target.name, target.weight])).toEqual([
+    ['top', 8],
+    ['target-2', 1],
+  ]);
+  expect(plan.targets[0]!.check).toEqual({ statuses: [200], bodyIncludes: 'items' });
+  expect(plan.model).toEqual({
+    kind: 'open',
+    arrivals: 'poisson',
+    stages: [
+      { fromPerSecond: 0, toPerSecond: 100, durationMs: 10_000 },
+      { fromPerSecond: 100, toPerSecond: 100, durationMs: 60_000 },
+    ],
+  });
+  expect(sla).toEqual({ latency: { p95: 500, p999: 1_000 }, errorShare: 0.001 });
+});
+
+test.each([
+  ['an unknown field', 'targets: [{ url: "http://a/" }]\nrps: 5', 'rps'],
+  ['no rate', 'targets: [{ url: "http://a/" }]', 'either rate'],
+  ['rate and stages', 'targets: [{ url: "http://a/" }]\nrate: 1/s\nstages: [{ to: 1/s, for: 1s }]', 'either rate'],
+  ['a wrong unit', 'targets: [{ url: "http://a/" }]\nrate: 5', 'rate'],
+  ['a wrong rate', 'targets: [{ url: "http://a/" }]\nrate: fast', 'is not a rate'],
+  ['no YAML', 'targets: [', ''],
+  ['an alias bomb', `a: &a [1,1]\n${Array.from({ length: 30 }, (_, i) => `b${i}: [*a,*a]`).join('\n')}`, ''],
+])('%s is a bad plan', (_, text, says) => {
+  expect(() => parseLoadFile(text)).toThrow(
+    expect.objectContaining({ code: 'load/bad-plan', message: expect.stringContaining(says) }),
+  );
+});
+
+const script = `
+import http from 'k6/http';
+export const options = {
+  // arrival rates
+  scenarios: {
+    steady: { executor: 'constant-arrival-rate', rate: 300, timeUnit: '1m', duration: '30s', preAllocatedVUs: 10 },
+    ramp: { executor: 'ramping-arrival-rate', startRate: 5, stages: [{ target: 50, duration: '1m' }, { target: 0, duration: '10s' }] },
+    users: { executor: 'ramping-vus', stages: [{ duration: '1m', target: 20 }] },
+  },
+  thresholds: {
+    http_req_duration: ['p(95)<500', 'p(99)<1000', 'avg<200'],
+    http_req_failed: [{ threshold: 'rate<0.01', abortOnFail: true }],
+    checks: ['rate>0.9'],
+  },
+  noConnectionReuse: true,
+};
+export default function () { http.get('http://test/'); }
+`;
+
+test('k6 options: what maps is taken, what does not is named', () => {
+  const { stages, sla, notes } = importK6Options(script);
+  expect(stages).toEqual([
+    { fromPerSecond: 5, toPerSecond: 5, durationMs: 30_000 },
+    { fromPerSecond: 5, toPerSecond: 50, durationMs: 60_000 },
+    { fromPerSecond: 50, toPerSecond: 0, durationMs: 10_000 },
+  ]);
+  expect(sla).toEqual({ latency: { p95: 500, p99: 1_000 }, errorShare: 0.01 });
+  expect(notes).toHaveLength(4);
+  expect(notes.join('\n')).toMatch(/users: ramping-vus[\s\S]*avg<200[\s\S]*checks|noConnectionReuse/);
+});
+
+test('k6 options as JSON, and a closed model that is refused in words', () => {
+  const { stages, notes } = importK6Options('{"vus": 100, "stages": [{"duration": "4m3s", "target": 100}]}');
+  expect(stages).toEqual([]);
+  expect(notes[0]).toContain('closed model');
+});
+
+test.each(['', 'export const options = { stages: [', '[1]'])('no options in %j', (text) => {
+  expect(() => importK6Options(text)).toThrow(expect.objectContaining({ code: 'load/bad-plan' }));
+});
