@@ -19,12 +19,14 @@ import { comparable, hasControl, toleratedErrorShare, type Weighed, weigh } from
 const SILENT_LOOKS = 3;
 const PLACEBO_UNSTABLE = 20;
 const SPLIT_OK_BELOW = 20;
+/** Evidence left without the strongest instance that confirms the rest, when failures are spread as chance spreads them. */
+const CORROBORATED = 10;
 /** Evidence left without the suspect: at most this, and the others are innocent. */
 const INNOCENT_BELOW = 3;
 /** ln 1000: an instance is named only when chance explains its part less than once in a thousand times. */
 const STANDS_OUT_NATS = 6.9;
-/** ln 20: like the evidence that an absolute limit needs from the comparison with stable before it counts. */
-const CLEARLY_WORSE_NATS = 3;
+/** A broken limit is the canary's own when chance explains its distance from stable less than once in 150 times (ln 150). */
+const CLEARLY_WORSE_NATS = 5;
 /** Below this the evidence is not rising: the counts that explain a rise start afresh. */
 const AT_REST = 1.5;
 
@@ -167,11 +169,12 @@ function instantHarm(s: State, plan: Plan, arms: Arms, dtMs: number, control: bo
 function evidenceHarm(s: State, plan: Plan, weighed: Weighed): Harm | null {
   if (weighed.total < plan.threshold) return null;
   const { weakest } = weighed;
-  if (weakest === null || weakest.total >= plan.threshold) {
+  const suspect = weakest !== null && weakest.total < plan.threshold && standsOut(s, weighed, weakest.group);
+  if (weakest === null || (!suspect && weakest.total >= CORROBORATED)) {
     const named = weighed.metrics.filter((m) => !m.gated && m.weight * m.evidence >= plan.threshold).map((m) => m.name);
     return { verdict: 'rollback', speed: 'statistical', why: { kind: 'evidence', named }, instance: null };
   }
-  if (weakest.total > INNOCENT_BELOW || !standsOut(s, weighed, weakest.group)) {
+  if (!suspect || weakest.total > INNOCENT_BELOW) {
     return { verdict: 'hold', speed: null, why: { kind: 'uncorroborated', without: weakest.total }, instance: null };
   }
   const instance = accuse(s, weakest.group);
@@ -298,7 +301,7 @@ function brokenLimit(
         ? { ratio: compare.errors.ratio, plus: compare.errors.plusShare }
         : { ratio: compare.latency.ratio, plus: 0 };
     const found: Broken = {
-      shared: control && sharedIncident === 'hold' && asStable(chain, limit.share, ratio, plus),
+      shared: control && sharedIncident === 'hold' && asStable(chain, ratio, plus),
       why: {
         kind: 'sustained',
         limit: i === 0 ? 'absolute-errors' : absoluteName(plan.quantiles[i - 1]!),
@@ -314,9 +317,9 @@ function brokenLimit(
   return shared;
 }
 
-/** Stable broke the same limit in the same time, and the canary is not clearly worse: an incident of both. */
-function asStable(chain: Chain, limitShare: number, ratio: number, plus: number): boolean {
-  if (chain.ns <= 0 || chain.xs <= limitShare * chain.ns) return false;
+/** The limit is broken, but the canary is not clearly worse than stable was in the same time. */
+function asStable(chain: Chain, ratio: number, plus: number): boolean {
+  if (chain.ns <= 0) return false;
   return poissonNats(chain.xc, chain.nc * ((ratio * chain.xs) / chain.ns + plus)) < CLEARLY_WORSE_NATS;
 }
 

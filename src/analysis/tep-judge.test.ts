@@ -106,8 +106,8 @@ describe('given a worse canary', () => {
     },
     {
       name: 'a limit is broken for the declared time, whatever the statistics say',
-      canary: [{ requests: 2, errors: 0.02 }],
-      stable: [{ requests: 18, errors: 0.008 }],
+      canary: [{ requests: 60, errors: 0.026 }],
+      stable: [{ requests: 540, errors: 0.008 }],
       dtMs: 30_000,
       within: 10,
       speed: 'sustained',

@@ -1,0 +1,199 @@
+import { createHash } from 'node:crypto';
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type FileLedger, openFileLedger } from '../src/ledger/file-ledger.ts';
+import type { NewEvent } from '../src/ledger/record.ts';
+import { verifyLedger } from '../src/ledger/verify.ts';
+import { systemClock } from '../src/lib/clock.ts';
+
+/**
+ * `npm run bench:ledger [-- --records 1000000 --dir DIR]`: the ledger against the machine's own limits, measured in the
+ * same run, in turns, because disks and neighbours change from minute to minute. Figures are medians of the rounds.
+ */
+const { values } = parseArgs({
+  options: {
+    records: { type: 'string', default: '1000000' },
+    dir: { type: 'string' },
+    rounds: { type: 'string', default: '7' },
+  },
+});
+const RECORDS = Number(values.records);
+const ROUNDS = Number(values.rounds);
+const ROUND_MS = 700;
+const home = mkdtempSync(join(values.dir ?? tmpdir(), 'davy-bench-'));
+
+const median = (numbers: number[]): number => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+const count = (n: number): string => Math.round(n).toLocaleString('en');
+
+function eventOf(i: number): NewEvent {
+  return {
+    type: 'release.look.judged',
+    stream: `release/service-${i % 10_000}-1`,
+    data: { step: 2, weightBp: 2500, canary: [i, 3], stable: [90_210, 12], verdict: 'continue' },
+  };
+}
+
+/** The peer of every append figure: one write and one fdatasync after the other, in one thread, nothing else. */
+function rawRate(bytes: number): number {
+  const fd = openSync(join(home, 'raw'), 'a');
+  const line = Buffer.alloc(bytes, 65);
+  const start = performance.now();
+  let n = 0;
+  while (performance.now() - start < ROUND_MS) {
+    writeSync(fd, line);
+    fdatasyncSync(fd);
+    n += 1;
+  }
+  const rate = (n / (performance.now() - start)) * 1000;
+  closeSync(fd);
+  rmSync(join(home, 'raw'));
+  return rate;
+}
+
+async function appendRate(ledger: FileLedger, callers: number): Promise<number> {
+  let n = 0;
+  const start = performance.now();
+  const caller = async (): Promise<void> => {
+    while (performance.now() - start < ROUND_MS) {
+      await ledger.append([eventOf(n)]);
+      n += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+  return (n / (performance.now() - start)) * 1000;
+}
+
+function streamMBps(): number {
+  const block = Buffer.alloc(1024 * 1024, 7);
+  const digest = createHash('sha256');
+  const start = performance.now();
+  for (let i = 0; i < 512; i++) digest.update(block);
+  digest.digest();
+  return (512 * block.length) / (performance.now() - start) / 1000;
+}
+
+const open = (name: string): Promise<FileLedger> =>
+  openFileLedger({
+    dir: join(home, name),
+    system: 'bench',
+    writerId: 'bench',
+    clock: systemClock,
+    reserveBytes: 65_536,
+  });
+
+async function benchAppend(): Promise<void> {
+  const ledger = await open('append');
+  await appendRate(ledger, 16);
+  const { size } = ledger.head();
+  let bytes = 0;
+  for await (const record of ledger.read(Math.max(1, size - 100))) bytes += JSON.stringify(record).length + 1;
+  const lineBytes = Math.round(bytes / Math.min(100, size - 1));
+  const levels = [1, 16, 128, 1_024];
+  const rates = new Map<number, number[]>(levels.map((callers) => [callers, []]));
+  const ratios = new Map<number, number[]>(levels.map((callers) => [callers, []]));
+  const raws: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const callers of levels) {
+      const before = rawRate(lineBytes);
+      const rate = await appendRate(ledger, callers);
+      const raw = (before + rawRate(lineBytes)) / 2;
+      raws.push(raw);
+      rates.get(callers)!.push(rate);
+      ratios.get(callers)!.push(rate / raw);
+    }
+  }
+  await ledger.close();
+  console.log(`\nappend, ${lineBytes} B lines; raw write + fdatasync: ${count(median(raws))}/s (1 per flush)`);
+  for (const callers of levels) {
+    const ratio = median(ratios.get(callers)!);
+    console.log(
+      `  ${String(callers).padStart(5)} callers  ${count(median(rates.get(callers)!)).padStart(9)}/s   ${ratio.toFixed(2)} of raw   (best round ${Math.max(...ratios.get(callers)!).toFixed(2)})`,
+    );
+  }
+}
+
+async function fill(): Promise<string> {
+  const ledger = await open('long');
+  for (let i = 0; i < RECORDS - 1; ) {
+    const batch: Promise<unknown>[] = [];
+    for (; batch.length < 2_048 && i < RECORDS - 1; i++) batch.push(ledger.append([eventOf(i)]));
+    await Promise.all(batch);
+  }
+  await ledger.close();
+  return join(home, 'long');
+}
+
+/** Rounds of the peer and the thing measured, in turns. */
+async function compare(name: string, bytes: number, work: () => Promise<void>): Promise<void> {
+  const ratios: number[] = [];
+  const seconds: number[] = [];
+  const peers: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const peer = streamMBps();
+    const start = performance.now();
+    await work();
+    const elapsed = (performance.now() - start) / 1000;
+    seconds.push(elapsed);
+    peers.push(peer);
+    ratios.push(bytes / 1e6 / elapsed / peer);
+  }
+  const perSecond = RECORDS / median(seconds);
+  console.log(
+    `  ${name.padEnd(34)} ${count(perSecond).padStart(10)} records/s  ${count(bytes / 1e6 / median(seconds)).padStart(6)} MB/s   ` +
+      `${median(ratios).toFixed(3)} of streaming SHA-256 (${count(median(peers))} MB/s)`,
+  );
+}
+
+async function benchRead(dir: string): Promise<void> {
+  const ledger = await open('long');
+  const { size } = ledger.head();
+  await ledger.close();
+  const { totalBytes } = await verifiedBytes(dir);
+  console.log(`\n${count(size)} records, ${count(totalBytes / 1e6)} MB`);
+  await compare('verify, chain only', totalBytes, async () => {
+    const result = await verifyLedger(dir, { attachments: false });
+    if (!result.ok) throw new Error(JSON.stringify(result.firstBad));
+  });
+  await compare('verify, full', totalBytes, async () => {
+    const result = await verifyLedger(dir);
+    if (!result.ok) throw new Error(JSON.stringify(result.firstBad));
+  });
+  const reader = await open('long');
+  await compare('replay (read and fold)', totalBytes, async () => {
+    const versions = new Map<string, number>();
+    for await (const record of reader.read(0)) versions.set(record.stream, record.sv);
+  });
+  await reader.close();
+  const starts: number[] = [];
+  for (let round = 0; round < 5; round++) {
+    const start = performance.now();
+    const again = await open('long');
+    starts.push(performance.now() - start);
+    await again.close();
+  }
+  console.log(`  start from the snapshot            ${median(starts).toFixed(0)} ms`);
+}
+
+async function verifiedBytes(dir: string): Promise<{ totalBytes: number }> {
+  let totalBytes = 0;
+  await verifyLedger(dir, {
+    onProgress: (progress) => {
+      totalBytes = progress.totalBytes;
+    },
+  });
+  return { totalBytes };
+}
+
+try {
+  console.log(
+    `node ${process.version}, ${process.arch}; in ${home.startsWith(tmpdir()) ? 'the temporary folder' : 'the folder given'}`,
+  );
+  console.log(`SHA-256 streaming: ${count(streamMBps())} MB/s`);
+  await benchAppend();
+  const dir = await fill();
+  await benchRead(dir);
+} finally {
+  rmSync(home, { recursive: true, force: true });
+}
