@@ -10,11 +10,16 @@ const GRACE_MS = 3000;
  * starts from nothing. Call it only when no controller holds the folder's ledger.
  */
 export async function clearLeftovers(dataDir: string, clock: Clock): Promise<void> {
+  await stopLeftovers(dataDir, clock);
+  rmSync(dataDir, { recursive: true, force: true });
+}
+
+/** Ends the processes alone. */
+export async function stopLeftovers(dataDir: string, clock: Clock): Promise<void> {
   const runDir = join(dataDir, 'run');
   const found = [identityIn(join(runDir, 'gateway-process.json'))];
   for (const name of filesIn(join(runDir, 'instances'))) found.push(identityIn(join(runDir, 'instances', name)));
   await Promise.all(found.filter((one) => one !== null).map((one) => terminate(one, { graceMs: GRACE_MS, clock })));
-  rmSync(dataDir, { recursive: true, force: true });
 }
 
 function filesIn(folder: string): string[] {

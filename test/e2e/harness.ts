@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { clearLeftovers } from '../../src/demo/leftovers.ts';
+import { clearLeftovers, stopLeftovers } from '../../src/demo/leftovers.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { findFreePort } from '../../src/lib/process.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
@@ -114,7 +114,7 @@ async function start(folder: string, port: number): Promise<Running> {
     },
   };
   await isUp.catch(async (error) => {
-    await clearLeftovers(dataDir, systemClock);
+    await stopLeftovers(dataDir, systemClock);
     throw error;
   });
   return running;
