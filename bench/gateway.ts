@@ -1,0 +1,315 @@
+/**
+ * `npm run bench:gateway [-- --rounds N] [--long]`: the gateway against HAProxy, nginx and the npm proxies, one run, interleaved, load and
+ * backend on core 0, the proxy on core 1. The primary figure is CPU time per request (schedstat, all threads), paired within
+ * a round and reported as a ratio: wall-clock rates on a shared machine are not comparable, these ratios are.
+ */
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { connectGateway } from '../src/traffic/gateway-driver.ts';
+import { backendConfig, bodies, gatewayTable, haproxyConfig, nginxConfig, ports } from './gateway/config.ts';
+import {
+  cpuMicros,
+  median,
+  needPrograms,
+  quantile,
+  reachable,
+  rssMegabytes,
+  startOn,
+  stolenShare,
+  wrk,
+} from './gateway/machine.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '9' },
+    long: { type: 'boolean', default: false },
+    only: { type: 'string' },
+  },
+});
+const rounds = Number(options.rounds);
+const CERTIFICATES = join(import.meta.dirname, '../src/gateway/testing/certificates');
+
+interface Target {
+  name: string;
+  port: number;
+  process: ChildProcess;
+}
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+const REAL_HEAD = [
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
+  'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8',
+  'Accept-Encoding: gzip, deflate, br, zstd',
+  'Accept-Language: en-GB,en;q=0.9,de;q=0.8',
+  'Cache-Control: no-cache',
+  'Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; consent=all',
+  'Referer: http://bench.example/some/page?with=query',
+  'Sec-Fetch-Dest: document',
+  'Sec-Fetch-Mode: navigate',
+];
+
+async function startAll(dir: string): Promise<{ targets: Map<string, Target>; stop: () => void }> {
+  const processes: ChildProcess[] = [];
+  const targets = new Map<string, Target>();
+  const write = (name: string, text: string): string => {
+    writeFileSync(join(dir, name), text);
+    return join(dir, name);
+  };
+  mkdirSync(join(dir, 'www'));
+  for (const [name, size] of Object.entries(bodies)) writeFileSync(join(dir, 'www', name), Buffer.alloc(size, 97));
+  writeFileSync(
+    join(dir, 'tls.pem'),
+    Buffer.concat([readFileSync(join(CERTIFICATES, 'one.pem')), readFileSync(join(CERTIFICATES, 'one.key'))]),
+  );
+  processes.push(startOn(0, ['nginx', '-c', write('backend.conf', backendConfig(dir))]));
+  await reachable(ports.backend);
+  const start = async (name: string, port: number, argv: string[]): Promise<void> => {
+    const child = startOn(1, argv);
+    processes.push(child);
+    await reachable(port);
+    targets.set(name, { name, port, process: child });
+  };
+  const peer = (name: string, port: number) =>
+    start(name, port, [
+      process.execPath,
+      join(import.meta.dirname, 'gateway/peer.ts'),
+      name,
+      String(port),
+      String(ports.backend),
+    ]);
+  await start('haproxy', ports.haproxy, ['haproxy', '-f', write('haproxy.cfg', haproxyConfig(dir, 'bare'))]);
+  await start('haproxy full', ports.haproxyFull, [
+    'haproxy',
+    '-f',
+    write('haproxy-full.cfg', haproxyConfig(dir, 'full')),
+  ]);
+  await start('haproxy tls', ports.haproxyTls, ['haproxy', '-f', write('haproxy-tls.cfg', haproxyConfig(dir, 'tls'))]);
+  await start('nginx', ports.nginx, ['nginx', '-c', write('nginx.conf', nginxConfig(dir, false))]);
+  await start('nginx full', ports.nginxFull, ['nginx', '-c', write('nginx-full.conf', nginxConfig(dir, true))]);
+  await peer('undici.dispatch', ports.undici);
+  await peer('http.Agent', ports.agent);
+  await peer('http-proxy', ports.httpProxy);
+  await peer('http-proxy-3', ports.httpProxy3);
+  await peer('fast-proxy', ports.fastProxy);
+  const gateway = startOn(1, [process.execPath, join(import.meta.dirname, '../src/gateway/main.ts'), '--run-dir', dir]);
+  processes.push(gateway);
+  while (!existsSync(join(dir, 'gateway.json'))) await new Promise((resolve) => setTimeout(resolve, 25));
+  const client = connectGateway({ runDir: dir });
+  await client.dataPlane.apply(gatewayTable(CERTIFICATES));
+  await client.close();
+  targets.set('gateway', { name: 'gateway', port: ports.gateway, process: gateway });
+  targets.set('gateway tls', { name: 'gateway tls', port: ports.gatewayTls, process: gateway });
+  const stop = (): void => {
+    for (const child of processes.reverse()) child.kill('SIGTERM');
+  };
+  return { targets, stop };
+}
+
+interface Case {
+  title: string;
+  path: string;
+  connections: number;
+  headers?: string[];
+  https?: boolean;
+  /** The first one is ours. Each other one: the least ratio of its cost to ours that the issue asks for. */
+  contenders: [string, number][];
+}
+
+const cases: Case[] = [
+  {
+    title: 'small body, short head',
+    path: '/tiny',
+    connections: 64,
+    contenders: [
+      ['gateway', 1],
+      ['haproxy', 0.8],
+      ['haproxy full', 1],
+      ['nginx', 0],
+      ['nginx full', 0],
+      ['undici.dispatch', 2],
+      ['http.Agent', 0],
+      ['http-proxy', 3],
+      ['http-proxy-3', 3],
+      ['fast-proxy', 3],
+    ],
+  },
+  {
+    title: 'small body, browser head',
+    path: '/tiny',
+    connections: 64,
+    headers: REAL_HEAD,
+    contenders: [
+      ['gateway', 1],
+      ['haproxy', 0.8],
+      ['haproxy full', 1],
+      ['nginx full', 0],
+      ['undici.dispatch', 2],
+      ['fast-proxy', 3],
+    ],
+  },
+  {
+    title: '1 KB body',
+    path: '/k1',
+    connections: 64,
+    contenders: [
+      ['gateway', 1],
+      ['nginx', 0.8],
+      ['haproxy', 0],
+    ],
+  },
+  {
+    title: '64 KB body',
+    path: '/k64',
+    connections: 64,
+    contenders: [
+      ['gateway', 1],
+      ['nginx', 0.8],
+      ['haproxy', 0],
+    ],
+  },
+  {
+    title: '1 MB body',
+    path: '/m1',
+    connections: 16,
+    contenders: [
+      ['gateway', 1],
+      ['nginx', 0.8],
+      ['haproxy', 0],
+    ],
+  },
+  {
+    title: 'TLS, keep-alive',
+    path: '/tiny',
+    connections: 64,
+    https: true,
+    contenders: [
+      ['gateway tls', 1],
+      ['haproxy tls', 0.75],
+    ],
+  },
+];
+
+interface Sample {
+  micros: number;
+  rps: number;
+  errors: number;
+}
+
+function measure(target: Target, one: Case): Sample {
+  const pid = target.process.pid as number;
+  const before = cpuMicros(pid);
+  const load = wrk(`${one.https === true ? 'https' : 'http'}://127.0.0.1:${target.port}${one.path}`, {
+    connections: one.connections,
+    seconds: 1,
+    headers: one.headers ?? [],
+  });
+  return {
+    micros: (cpuMicros(pid) - before) / Math.max(1, load.requests),
+    rps: load.requests / load.seconds,
+    errors: load.errors,
+  };
+}
+
+function runCase(one: Case, targets: Map<string, Target>): void {
+  const samples = new Map<string, Sample[]>(one.contenders.map(([name]) => [name, []]));
+  for (const [name] of one.contenders) measure(targets.get(name) as Target, one);
+  const lost: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const order = round % 2 === 0 ? one.contenders : [...one.contenders].reverse();
+    for (const [name] of order) samples.get(name)?.push(measure(targets.get(name) as Target, one));
+    lost.push(stolenShare());
+  }
+  const [[own = ''] = []] = one.contenders;
+  const mine = samples.get(own) as Sample[];
+  say(`\n${one.title} (${rounds} rounds; core lost to others: median ${(median(lost) * 100).toFixed(0)} %)`);
+  say('target             CPU µs/req   rps      cost ÷ ours (quartiles)   asked');
+  for (const [name, asked] of one.contenders) {
+    const list = samples.get(name) as Sample[];
+    const ratios = list.map((sample, i) => sample.micros / (mine[i] as Sample).micros);
+    const ratio = median(ratios);
+    const verdict =
+      name === own || asked === 0
+        ? ''
+        : `>= ${asked} ${ratio >= asked ? 'met' : `MISSED by ${((1 - ratio / asked) * 100).toFixed(0)} %`}`;
+    const errors = list.reduce((sum, sample) => sum + sample.errors, 0);
+    say(
+      `${name.padEnd(18)} ${median(list.map((s) => s.micros))
+        .toFixed(1)
+        .padStart(
+          9,
+        )} ${(median(list.map((s) => s.rps)) / 1000).toFixed(1).padStart(8)}k   ${ratio.toFixed(2).padStart(6)} (${quantile(ratios, 0.25).toFixed(2)}-${quantile(ratios, 0.75).toFixed(2)})      ${verdict}${errors > 0 ? ` ${errors} ERRORS` : ''}`,
+    );
+  }
+}
+
+interface OpenLoop {
+  done: number;
+  total: number;
+  p50Us: number;
+  p99Us: number;
+}
+
+/** Latency from the scheduled time at 10,000 requests per second, the two in turn. */
+function runOpenLoop(targets: Map<string, Target>): void {
+  const results: Record<string, OpenLoop[]> = { gateway: [], haproxy: [] };
+  for (let round = 0; round < Math.max(3, Math.min(9, rounds)); round++) {
+    for (const name of round % 2 === 0 ? ['gateway', 'haproxy'] : ['haproxy', 'gateway']) {
+      const { port } = targets.get(name) as Target;
+      const argv = [
+        '-c',
+        '0',
+        process.execPath,
+        join(import.meta.dirname, 'gateway/open-loop.ts'),
+        String(port),
+        '10000',
+        '2',
+        '64',
+      ];
+      results[name]?.push(JSON.parse(execFileSync('taskset', argv).toString()) as OpenLoop);
+    }
+  }
+  say('\nopen loop, 10,000 requests per second, from the scheduled time');
+  const of = (name: string, key: 'p50Us' | 'p99Us') => median((results[name] ?? []).map((result) => result[key]));
+  for (const name of ['gateway', 'haproxy'])
+    say(`${name.padEnd(10)} p50 ${of(name, 'p50Us').toFixed(0)} µs   p99 ${of(name, 'p99Us').toFixed(0)} µs`);
+  const slower = of('gateway', 'p50Us') - of('haproxy', 'p50Us');
+  const p99 = of('gateway', 'p99Us') / of('haproxy', 'p99Us');
+  say(
+    `p50 ${slower >= 0 ? '+' : ''}${slower.toFixed(0)} µs (asked: within 10) ${slower <= 10 ? 'met' : 'MISSED'}; p99 × ${p99.toFixed(2)} (asked: at most 1.2) ${p99 <= 1.2 ? 'met' : 'MISSED'}`,
+  );
+}
+
+/** Resident memory and collector time over many requests. */
+async function runLong(targets: Map<string, Target>): Promise<void> {
+  const target = targets.get('gateway') as Target;
+  const pid = target.process.pid as number;
+  let requests = 0;
+  say('\nmemory over ten million requests');
+  while (requests < 10_000_000) {
+    requests += wrk(`http://127.0.0.1:${target.port}/tiny`, { connections: 64, seconds: 10 }).requests;
+    say(`${(requests / 1e6).toFixed(1)} M requests   RSS ${rssMegabytes(pid).toFixed(0)} MB`);
+  }
+}
+
+const dir = mkdtempSync(join(tmpdir(), 'davy-bench-'));
+const missing = needPrograms({ nginx: 'nginx-light', haproxy: 'haproxy', wrk: 'wrk' });
+if (missing.length > 0) {
+  say(`skipped: ${missing.join(', ')} not installed (Debian packages nginx-light, haproxy, wrk)`);
+} else {
+  const { targets, stop } = await startAll(dir);
+  try {
+    for (const one of cases) if (options.only === undefined || one.title.includes(options.only)) runCase(one, targets);
+    if (options.only === undefined || 'open loop'.includes(options.only)) runOpenLoop(targets);
+    if (options.long) await runLong(targets);
+    say(`\ngateway RSS ${rssMegabytes((targets.get('gateway') as Target).process.pid as number).toFixed(0)} MB`);
+  } finally {
+    stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
