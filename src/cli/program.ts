@@ -11,6 +11,7 @@ import { register as evidence } from './evidence.ts';
 import { register as explain } from './explain.ts';
 import { renderError } from './fail.ts';
 import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
+import { register as load } from './load.ts';
 import { register as release } from './release.ts';
 import { register as replay } from './replay.ts';
 import { register as schema } from './schema.ts';
@@ -32,6 +33,7 @@ const VERBS = [
   evidence,
   controller,
   chaos,
+  load,
 ];
 
 /** Runs one command line and answers with the exit code of design: 0, 1 … 6, 130. */

@@ -22,6 +22,13 @@ export function decodeHistogram(text: string): LatencyHistogram {
   return decodeFromCompressedBase64(text, 32);
 }
 
+/** Several runs as one. */
+export function mergeHistograms(encoded: readonly string[]): LatencyHistogram {
+  const all = createLatencyHistogram();
+  for (const text of encoded) all.add(decodeHistogram(text));
+  return all;
+}
+
 export const reportedQuantiles = { p50: 0.5, p75: 0.75, p90: 0.9, p95: 0.95, p99: 0.99, p999: 0.999 } as const;
 export type QuantileName = keyof typeof reportedQuantiles;
 

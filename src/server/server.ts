@@ -12,6 +12,7 @@ import type { ServerContext } from './context.ts';
 import { apiErrors } from './errors.ts';
 import { createKeyGuard } from './key-guard.ts';
 import { chaosRoutes } from './routes/chaos.ts';
+import { evidenceRoutes } from './routes/evidence.ts';
 import { fleetRoutes } from './routes/fleet.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { operationRoutes } from './routes/operations.ts';
@@ -96,6 +97,7 @@ export async function buildServer(
   app.register(fleetRoutes(context));
   app.register(releaseRoutes(context, createKeyGuard()));
   app.register(chaosRoutes(context));
+  app.register(evidenceRoutes(context));
   app.register(ledgerRoutes(context));
   app.register(operationRoutes(context));
   app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -1,0 +1,30 @@
+import { addEvidence } from '../ledger/add-evidence.ts';
+import { actorName, connect } from './api-client.ts';
+import { ledgerDir, type Place } from './evidence-place.ts';
+import type { CliIo } from './io.ts';
+
+export interface ArchivedFile {
+  name: string;
+  type: string;
+  desc: string;
+  content: string;
+  /** `load`, `report`, `verification` … */
+  kind: string;
+}
+
+/** Keeps a result in the ledger: the file beside it, its SHA-256 in a record. */
+export async function archive(
+  io: CliIo,
+  place: Place & { url?: string },
+  file: ArchivedFile,
+): Promise<{ seq: number; sha256: string }> {
+  const { content, kind, ...meta } = file;
+  const { seq, att } = await addEvidence({
+    dir: ledgerDir(io, place),
+    file: { ...meta, bytes: Buffer.from(content), release: null },
+    actorId: actorName(io),
+    clock: io.clock,
+    viaController: (stored, release) => connect(place, io).post('/api/v1/evidence', { att: stored, release, kind }),
+  });
+  return { seq, sha256: att.sha256 };
+}
