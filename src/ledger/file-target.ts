@@ -74,12 +74,19 @@ export class FileTarget implements CommitTarget {
     await onSealed();
   }
 
-  async isFull(): Promise<boolean> {
-    if (!this.#reserveFreed) return false;
+  get isFull(): boolean {
+    return this.#reserveFreed;
+  }
+
+  async retryFull(): Promise<void> {
     const now = this.#o.clock.monoMs();
-    if (now < this.#retryAtMs) return true;
+    if (now < this.#retryAtMs) return;
     this.#retryAtMs = now + RETRY_FULL_MS;
-    return !(await this.makeReserve());
+    await this.makeReserve();
+  }
+
+  get isUnsettled(): boolean {
+    return this.#o.log.hasFull;
   }
 
   /** Takes the reserve, if it is not there; false when the disk has no room for it. */

@@ -17,8 +17,12 @@ export interface CommitTarget {
    * rejection means that nobody knows, and no further batch is given.
    */
   commit(batch: Batch): Promise<void>;
-  /** Whether the disk was full and the reserve is in use; tries to get out of that state first. */
-  isFull(): Promise<boolean>;
+  /** The disk was full and the reserve is in use. */
+  readonly isFull: boolean;
+  /** Tries to get out of that state. */
+  retryFull(): Promise<void>;
+  /** There is housekeeping to do. */
+  readonly isUnsettled: boolean;
   /** Frees the reserve; false when there is none left. */
   freeReserve(): Promise<boolean>;
   /** Housekeeping after the batch was acknowledged. A rejection poisons the ledger; a full disk must not reject. */
@@ -105,13 +109,13 @@ export class GroupCommit {
   }
 
   async #commitNext(): Promise<void> {
-    const full = await this.#target.isFull();
-    const batch = this.#takeBatch(full);
+    if (this.#target.isFull) await this.#target.retryFull();
+    const batch = this.#takeBatch(this.#target.isFull);
     try {
       const committed = batch.taken.length === 0 ? [] : await this.#commit(batch.taken);
       this.#resolve(committed);
-      await this.#resolveRepeats(batch.repeats, committed);
-      await this.#target.settle();
+      if (batch.repeats.length > 0) await this.#resolveRepeats(batch.repeats, committed);
+      if (this.#target.isUnsettled) await this.#target.settle();
     } catch (error) {
       // Nobody waits for ever: rejecting what was resolved already does nothing.
       for (const { pending } of [...batch.taken, ...batch.repeats]) pending.reject(poisonError(error));

@@ -119,9 +119,10 @@ class MemoryTarget implements CommitTarget {
     this.#reserve -= count;
   }
 
-  async isFull(): Promise<boolean> {
-    return false;
-  }
+  readonly isFull = false;
+  readonly isUnsettled = false;
+
+  async retryFull(): Promise<void> {}
 
   async settle(): Promise<void> {}
 

@@ -103,6 +103,10 @@ export class SegmentLog {
     if (!this.#full.some((full) => full.firstSeq === firstSeq)) this.#full.push({ file, firstSeq });
   }
 
+  get hasFull(): boolean {
+    return this.#full.length > 0;
+  }
+
   /**
    * Seals what is full. Runs after the batch was acknowledged: an append must not be cut in two by a crash and a sealed
    * file is never cut, so sealing waits until the whole batch is durable.
@@ -127,18 +131,20 @@ export class SegmentLog {
       );
     }
     const bytes = Buffer.from(`${lines.join('\n')}\n`);
-    await this.#appendOrUndo(bytes);
-    await this.#flush();
-    this.#account(lines, bytes.length);
-  }
-
-  async #flush(): Promise<void> {
+    try {
+      appendAll(this.#file, bytes);
+    } catch (error) {
+      // The part that was taken is not acknowledged; cut it so that the file ends where the chain does.
+      if (isDiskFull(error)) await this.#file.truncate(open.bytes);
+      throw error;
+    }
     try {
       await this.#file.datasync();
     } catch (error) {
       // Never retried: after a failed flush the kernel may drop the pages and report the next flush as good.
       throw new DavyError(ledgerErrors.poisoned, `The flush of the log failed: ${messageOf(error)}.`, { cause: error });
     }
+    this.#account(lines, bytes.length);
   }
 
   async #writeAcross(lines: string[], room: number): Promise<void> {
@@ -174,17 +180,6 @@ export class SegmentLog {
     this.#sealedBytes.length -= filled.length;
     await this.#file.truncate(before.open.bytes);
     await this.#disk.syncDir(layout.log(this.#dir));
-  }
-
-  async #appendOrUndo(bytes: Buffer): Promise<void> {
-    try {
-      appendAll(this.#file, bytes);
-    } catch (error) {
-      if (!isDiskFull(error)) throw error;
-      // The part that was taken is not acknowledged; cut it so that the file ends where the chain does.
-      await this.#file.truncate(this.#open.bytes);
-      throw error;
-    }
   }
 
   #account(lines: string[], bytes: number): void {
