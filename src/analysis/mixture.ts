@@ -15,8 +15,8 @@ export interface Mixture {
 }
 
 /** Evidence of one instance group may grow by this many nats per `CAP_WINDOW_MS`. */
-export const CAP_NATS = 1.25;
-export const CAP_WINDOW_MS = 30_000;
+const CAP_NATS = 1.25;
+const CAP_WINDOW_MS = 30_000;
 
 const MAX_STEP = 500;
 const MAX_MASS = 1e290;

@@ -12,7 +12,7 @@ export interface Pod {
   idleMs: number;
 }
 
-export const MAX_GROUPS = 8;
+const MAX_GROUPS = 8;
 const MAX_PODS = 256;
 const HALF_LIFE_MS = 300_000;
 /** An instance that carried nothing for this long no longer counts as a witness. */

@@ -36,6 +36,7 @@ function firstMissing(s: State, plan: Plan, control: boolean, wanted: number): s
   if (logEvidence(s.safe.errors) < wanted - ROUNDING) return 'proof that errors stay below the margin';
   if (s.edges !== null && s.edges.length === 0) return 'latency counts: the source reports no latency edges';
   if (s.choice === null) return "a picture of stable's latency";
+  if (s.choice.gates.length === 0) return 'latency edges that reach above the median of stable';
   for (let i = 0; i < s.choice.gates.length; i++) {
     const edge = s.edges![s.choice.gates[i]!]!;
     if (logEvidence(s.safe.latency[i]!) < wanted - ROUNDING) return `proof that not more requests take over ${edge} ms`;

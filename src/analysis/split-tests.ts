@@ -14,7 +14,7 @@ function stepShare(m: Mixture, from: number, nc: number, ns: number, q: number, 
 }
 
 /** Tolerated distance of the real share from the weight: a tenth of it, at least 0.2 and at most 5 points. */
-export function splitTolerance(weight: number): number {
+function splitTolerance(weight: number): number {
   return Math.min(0.05, Math.max(0.002, 0.1 * Math.min(weight, 1 - weight)));
 }
 

@@ -171,7 +171,7 @@ function loadTest(s: State, forecast: number, arms: Arms): void {
 }
 
 /** What an error share may be when stable has no traffic: a quarter above the upper bound of stable's last day. */
-export function aloneErrorShare(s: State): number {
+function aloneErrorShare(s: State): number {
   const upper = upperErrorShare(s.baseline);
   return upper === null ? 1 : Math.min(1, 1.25 * upper);
 }
@@ -188,13 +188,25 @@ function aloneEdgeShares(s: State): number[] {
 export function aloneMargins(s: State, plan: Plan): { errors: number | null; latency: (number | null)[] } {
   const { promote } = plan.policy;
   const { limits } = stepOf(plan, s.step);
-  const upper = upperErrorShare(s.baseline);
-  const errors = upper === null ? limits.errorShare : promote.errors.ratio * upper + promote.errors.plusShare;
+  const errors = aloneErrorMargin(s, promote.errors, limits.errorShare);
   const latency = (s.choice?.gates ?? []).map((edge) => {
     const bound = upperBound(s.baseline.over[edge]!, s.baseline.n);
-    return bound === null ? null : Math.min(1, promote.latency.ratio * bound + promote.latency.plusShare);
+    const margin = bound === null ? 1 : promote.latency.ratio * bound + promote.latency.plusShare;
+    return margin >= 1 ? null : margin;
   });
   return { errors, latency };
+}
+
+/**
+ * Stable's last day with the promotion margin. Where stable was hardly seen its upper bound is no margin worth the name:
+ * the step's limit caps it, but not below what stable itself did; without a limit more than half is no claim at all.
+ */
+function aloneErrorMargin(s: State, margin: { ratio: number; plusShare: number }, limit: number | null): number | null {
+  const upper = upperErrorShare(s.baseline);
+  if (upper === null) return limit;
+  const wide = margin.ratio * upper + margin.plusShare;
+  if (limit === null) return wide > 0.5 ? null : wide;
+  return Math.min(wide, Math.max(limit, margin.ratio * (s.baseline.x / s.baseline.n) + margin.plusShare));
 }
 
 function safeTests(s: State, plan: Plan, arms: Arms, control: boolean, phi: number): void {

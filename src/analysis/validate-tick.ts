@@ -1,9 +1,9 @@
 import type { InstanceTick, Tick } from '../metrics/tick.ts';
 
 /** More than this is refused: the judge's work and state are bounded. */
-export const MAX_EDGES = 200;
-export const MAX_INSTANCES = 2_000;
-export const MAX_COUNT = 1e12;
+const MAX_EDGES = 200;
+const MAX_INSTANCES = 2_000;
+const MAX_COUNT = 1e12;
 
 /** What earlier ticks fixed: time only rises, and edges stay as they were for the whole release. */
 export interface TickMemory {

@@ -8,7 +8,7 @@ import { edgePhi } from './step.ts';
 import type { MetricValue } from './weigh.ts';
 
 /** A share in per cent with three significant digits: `5.1 %`, `0.012 %`, `0 %`. */
-export function percent(share: number): string {
+function percent(share: number): string {
   const value = share * 100;
   if (value === 0) return '0 %';
   if (value >= 10) return `${Number(value.toFixed(1))} %`;
@@ -16,13 +16,13 @@ export function percent(share: number): string {
 }
 
 /** Evidence with two digits: `2.3e4`, `130`, `0.6`. */
-export function nicely(evidence: number): string {
+function nicely(evidence: number): string {
   if (evidence >= 1000) return evidence.toExponential(1).replace('e+', 'e');
   return String(Number(evidence.toPrecision(2)));
 }
 
 /** A length of time in its largest whole unit but one: `90 s`, `5 min`, `2.5 h`. */
-export function lasting(ms: number): string {
+function lasting(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 120_000) return `${Number((ms / 1000).toFixed(1))} s`;
   if (ms < 7_200_000) return `${Number((ms / 60_000).toFixed(1))} min`;

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { Judgement } from '../analysis/judge.ts';
 import { parseCsv } from '../analysis/replay/csv.ts';
 import { parseJsonLines } from '../analysis/replay/jsonl.ts';
 import { parsePrometheus } from '../analysis/replay/prometheus.ts';
@@ -9,15 +10,18 @@ import { DavyError, messageOf } from '../lib/error.ts';
 import { parseShare } from '../lib/units.ts';
 import type { Tick } from '../metrics/tick.ts';
 import { loadSpec } from '../spec/load.ts';
-import type { PolicySpec } from '../spec/model.ts';
+import type { PolicySpec, ServiceSpec } from '../spec/model.ts';
 import { cliErrors } from './errors.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { type LedgerReplay, replayLedger } from './replay-ledger.ts';
 import { canaryOf, serviceOf } from './service-choice.ts';
 
 interface Options {
   service?: string;
-  ticks: string;
+  ticks?: string;
+  data?: string;
+  release?: string;
   canary?: string;
   weight?: string;
   output: string;
@@ -29,30 +33,41 @@ const MAX_FILE_BYTES = 512 * 1024 * 1024;
 export function register(program: Command, io: CliIo): void {
   const command = program
     .command('replay')
-    .description('judge recorded ticks: JSON lines, CSV, or the answer of a Prometheus range query')
+    .description('judge recorded traffic again: from the ledger, or from JSON lines, CSV or Prometheus')
     .argument('<file>', 'the davy.yaml whose policy judges')
-    .requiredOption('--ticks <file>', 'recorded ticks: .jsonl, .csv, or .json from Prometheus')
+    .option('--release <id>', 'a recorded release (default without --ticks: the last one of the service)')
+    .option('--data <dir>', 'the data folder of `davy up` (default: .davy beside the spec)')
+    .option('--ticks <file>', 'recorded ticks instead: .jsonl, .csv, or .json from a Prometheus range query')
     .option('--service <name>', 'the service (needed when the file declares several)')
     .option('--canary <version>', 'the version that was released (needed when the ticks hold several)')
     .option('--weight <share>', "the canary's weight, e.g. 10%; default: the policy's first step");
   outputOption(command).action(async (file: string, options: Options) => {
     const { spec } = await loadSpec(resolve(io.cwd, file));
     const service = serviceOf(spec, options.service);
-    const recorded = spec.policies[service.policy]!;
-    const ticks = await readTicks(resolve(io.cwd, options.ticks), recorded);
-    const canary = canaryOf(service, options.canary, versionsIn(ticks));
-    const { stepIndex, weightBp } = stepFor(recorded, options.weight);
-    const lookMs = Math.max(
-      recorded.lookMs,
-      typicalStepMs(
-        ticks.map((tick) => tick.t),
-        recorded.lookMs,
-      ),
-    );
-    const setup = { policy: { ...recorded, lookMs }, stable: service.stable, canary };
-    const result = replayTicks(setup, looksOf(ticks, stepIndex, weightBp));
-    if (result !== null) print(io, options.output, result);
+    if (options.ticks === undefined) {
+      const data = options.data ?? join(dirname(resolve(io.cwd, file)), '.davy');
+      const found = await replayLedger(join(resolve(io.cwd, data), 'ledger'), service.name, options.release);
+      printRecorded(io, options.output, found);
+    } else
+      print(io, options.output, await replayFile(io, service, spec.policies[service.policy]!, options.ticks, options));
   });
+}
+
+async function replayFile(
+  io: CliIo,
+  service: ServiceSpec,
+  policy: PolicySpec,
+  file: string,
+  options: Options,
+): Promise<ReplayResult> {
+  const ticks = await readTicks(resolve(io.cwd, file), policy);
+  const canary = canaryOf(service, options.canary, versionsIn(ticks));
+  const { stepIndex, weightBp } = stepFor(policy, options.weight);
+  const times = ticks.map((tick) => tick.t);
+  const lookMs = Math.max(policy.lookMs, typicalStepMs(times, policy.lookMs));
+  const setup = { policy: { ...policy, lookMs }, stable: service.stable, canary };
+  // The readers refuse a file without ticks, so there is a last look.
+  return replayTicks(setup, looksOf(ticks, stepIndex, weightBp))!;
 }
 
 async function readTicks(path: string, policy: PolicySpec): Promise<Tick[]> {
@@ -92,26 +107,56 @@ function stepFor(policy: PolicySpec, weight: string | undefined): { stepIndex: n
   return { stepIndex: Math.max(0, found), weightBp };
 }
 
-function print(io: CliIo, format: string, { judgement, at, canaryRequests, failedRequests }: ReplayResult): void {
+/** The parts that both kinds of replay answer with. */
+type Answer = Pick<ReplayResult, 'at' | 'canaryRequests' | 'failedRequests'> & { judgement: Judgement };
+
+function documentOf({ judgement, at, canaryRequests, failedRequests }: Answer): Record<string, unknown> {
   const { verdict, speed, reason, evidence, promote } = judgement;
   const metrics = Object.fromEntries(evidence.metrics.map((metric) => [metric.name, metric.evidence]));
-  if (format === 'json') {
-    printJson(io, {
-      verdict,
-      at,
-      speed,
-      reason,
-      evidence: { total: evidence.total, threshold: evidence.threshold, metrics },
-      promote: { passed: promote.passed, harmBound: promote.harmBoundShare },
-      canaryRequests,
-      failedRequests,
-    });
-    return;
-  }
+  return {
+    verdict,
+    at,
+    speed,
+    reason,
+    evidence: { total: evidence.total, threshold: evidence.threshold, metrics },
+    promote: { passed: promote.passed, harmBound: promote.harmBoundShare },
+    canaryRequests,
+    failedRequests,
+  };
+}
+
+function linesOf({ judgement, at, canaryRequests, failedRequests }: Answer): string[] {
+  const { verdict, speed, reason, evidence } = judgement;
   const lines = [`${verdict}${speed === null ? '' : ` (${speed})`} at t=${at ?? '-'} s`, reason, ''];
   for (const metric of evidence.metrics) {
     lines.push(`  ${metric.name.padEnd(18)} ${metric.evidence.toPrecision(3).padStart(10)}  ${metric.says}`);
   }
   lines.push(`  canary: ${canaryRequests} requests, ${failedRequests} failed`);
+  return lines;
+}
+
+function print(io: CliIo, format: string, found: ReplayResult): void {
+  if (format === 'json') printJson(io, documentOf(found));
+  else io.out(`${linesOf(found).join('\n')}\n`);
+}
+
+/** A recorded release: the last verdict, and whether every recorded decision came out alike. */
+function printRecorded(io: CliIo, format: string, found: LedgerReplay): void {
+  const { release, judgement, compared, looks } = found;
+  if (judgement === null) throw new DavyError(cliErrors.usage, `${release} has no recorded looks.`);
+  const reproduced = compared.every((one) => one.same);
+  if (!reproduced) io.exitCode = 3;
+  if (format === 'json') {
+    printJson(io, { ...documentOf({ ...found, judgement }), release, looks, reproduced, decisions: compared });
+    return;
+  }
+  const lines = [`${release}, ${looks} looks`, ...linesOf({ ...found, judgement }), ''];
+  for (const { what, at, recorded, replayed, same } of compared) {
+    const now = same ? 'the same now' : `now ${replayed.verdict}, evidence ${replayed.total.toPrecision(10)}`;
+    lines.push(
+      `  ${what} at t=${at ?? '-'} s: ${recorded.verdict}, evidence ${recorded.total.toPrecision(10)}; ${now}`,
+    );
+  }
+  lines.push(reproduced ? '  reproduced: every recorded decision' : '  NOT reproduced');
   io.out(`${lines.join('\n')}\n`);
 }

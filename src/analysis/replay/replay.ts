@@ -18,10 +18,9 @@ const FINAL: ReadonlySet<string> = new Set(['rollback', 'advance', 'pod-fault', 
 
 /**
  * The judge over recorded looks, exactly as it ran: same state, same order of sums, same verdicts. Ends at the first
- * verdict that would have changed the release, or, with `toEnd`, judges every look (a recorded release carries on after
- * an advance). Null without looks.
+ * verdict that would have changed the release. Null without looks.
  */
-export function replayTicks(setup: JudgeSetup, looks: Iterable<Look>, toEnd = false): ReplayResult | null {
+export function replayTicks(setup: JudgeSetup, looks: Iterable<Look>): ReplayResult | null {
   let state = judge.start(setup);
   let result: ReplayResult | null = null;
   let canaryRequests = 0;
@@ -36,7 +35,7 @@ export function replayTicks(setup: JudgeSetup, looks: Iterable<Look>, toEnd = fa
     failedRequests += own.errors;
     at = look.tick?.t ?? at;
     result = { judgement: next.judgement, at, looks: ++count, canaryRequests, failedRequests };
-    if (!toEnd && FINAL.has(next.judgement.verdict)) return result;
+    if (FINAL.has(next.judgement.verdict)) return result;
   }
   return result;
 }

@@ -39,7 +39,7 @@ const MIDDLE_FOR_MS = 3_600_000;
 const MIDDLE_MS = 10_000;
 
 /** Evidence adds up alike over long and short looks, so quiet hours take long ones and the time after the onset short ones. */
-export function lookLengthMs(policy: PolicySpec, onsetMs: number | null, atMs: number): number {
+function lookLengthMs(policy: PolicySpec, onsetMs: number | null, atMs: number): number {
   const total = policy.steps.reduce((sum, step) => sum + step.holdMs, 0);
   const coarse = Math.max(policy.lookMs, Math.min(COARSE_MS, total / LOOKS_PER_RELEASE));
   if (onsetMs === null) return coarse;
