@@ -9,6 +9,7 @@ import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
+import { DavyError } from './lib/error.ts';
 import type { Log } from './lib/log.ts';
 import { seededRandom } from './lib/seeded-random.ts';
 import { connectGatewayMetrics } from './metrics/gateway-source.ts';
@@ -16,6 +17,7 @@ import { type Controller, createController } from './release/controller.ts';
 import { activeRelease, isActive } from './release/state.ts';
 import { startServer } from './server/server.ts';
 import type { Spec } from './spec/model.ts';
+import { placeInSpec } from './spec/place.ts';
 import { connectGateway } from './traffic/gateway-driver.ts';
 import { type GatewayProcess, superviseGateway } from './traffic/gateway-process.ts';
 import { VERSION } from './version.ts';
@@ -132,7 +134,9 @@ export async function openApp(options: AppOptions): Promise<App> {
     await controller.start();
     closers.push(() => controller.stop());
     await workloads.start();
-    await controller.settled(FIRST_TABLE_WITHIN_MS);
+    await controller.settled(FIRST_TABLE_WITHIN_MS).catch(async (error: unknown) => {
+      throw await placed(error, spec);
+    });
     await chaos.start();
     closers.push(() => chaos.stop());
 
@@ -173,6 +177,15 @@ function trafficShare(controller: Controller, spec: Spec, service: string): Reco
     ...(stable === undefined ? {} : { [stable]: 1 - canaryShare }),
     ...(release ? { [release.version]: canaryShare } : {}),
   };
+}
+
+/** A port that the gateway could not open stands in the spec: the error should say where. */
+async function placed(error: unknown, spec: Spec): Promise<unknown> {
+  if (!(error instanceof DavyError) || error.code !== 'traffic/port-in-use') return error;
+  const ports = error.message.match(/\d+/g)?.map(Number) ?? [];
+  const service = Object.values(spec.services).find((one) => ports.includes(one.listenPort));
+  const position = service && (await placeInSpec(spec.source.file, ['services', service.name, 'listen']));
+  return position ? new DavyError(error.kind, error.message, { position, next: error.next, cause: error }) : error;
 }
 
 /** Last opened, first closed. One part that cannot close does not keep the others open. */

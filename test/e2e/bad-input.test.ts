@@ -27,6 +27,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
     other.close();
     expect(failure).toContain('traffic/port-in-use');
     expect(failure).toContain(String(port));
+    expect(failure).toMatch(/at .*davy\.yaml:5:13/);
     expect(failure).toContain('next:');
   });
 
