@@ -87,5 +87,6 @@ function isCount(value: unknown): value is number {
 }
 
 function show(value: unknown): string {
+  if (value === undefined) return 'missing';
   return typeof value === 'string' ? JSON.stringify(value.slice(0, 60)) : String(value);
 }
