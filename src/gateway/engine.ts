@@ -11,21 +11,13 @@ import type { RoutingTable, ServiceRoute } from '../traffic/model.ts';
 import { tableProblem } from '../traffic/table-check.ts';
 import type { GatewayContext } from './context.ts';
 import { Wheel } from './net/wheel.ts';
+import { TableRefused } from './plane.ts';
 import { Listener } from './proxy/listener.ts';
 import { randomShare } from './random.ts';
 import { Route } from './route/route.ts';
-import { ServiceState } from './route/service-state.ts';
+import { type LimitPart, ServiceState } from './route/service-state.ts';
+import { countersOf, type ServiceReport } from './stats/report.ts';
 import { readTls, type TlsSettings } from './tls/front.ts';
-
-/** Why a table was not taken; the old one stays in force. */
-export class TableRefused extends Error {
-  readonly code: 'invalid-table' | 'stale-generation' | 'generation-conflict' | 'port-in-use' | 'draining';
-
-  constructor(code: TableRefused['code'], message: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 export class Engine {
   readonly bootId = randomUUID();
@@ -39,6 +31,14 @@ export class Engine {
   private tableText = '';
   private applying: Promise<void> = Promise.resolve();
   draining = false;
+  /** Several processes listen on the same ports. */
+  private readonly sharedPorts: boolean;
+  private readonly limitPart: LimitPart | undefined;
+
+  constructor(options: { sharedPorts?: boolean; limitPart?: LimitPart } = {}) {
+    this.sharedPorts = options.sharedPorts ?? false;
+    this.limitPart = options.limitPart;
+  }
 
   /** Puts a table in force, whole or not at all. Calls are taken one after the other. */
   apply(table: RoutingTable): Promise<void> {
@@ -85,7 +85,7 @@ export class Engine {
       if (this.listeners.has(address)) continue;
       const listener = new Listener(config, this.context);
       try {
-        await listener.listen();
+        await listener.listen(this.sharedPorts);
       } catch (error) {
         for (const other of opened.values()) other.destroy();
         const code = (error as NodeJS.ErrnoException).code ?? 'error';
@@ -101,7 +101,7 @@ export class Engine {
     const nowMs = performance.now();
     const addresses = new Set(table.services.map(addressOf));
     for (const config of table.services) {
-      const state = this.states.get(config.service) ?? new ServiceState(config);
+      const state = this.states.get(config.service) ?? new ServiceState(config, this.limitPart);
       this.states.set(config.service, state);
       const route = new Route(config, state, nowMs, this.context.wheel);
       state.adopt(config, route.endpoints, nowMs);
@@ -158,14 +158,24 @@ export class Engine {
     return { bootId: this.bootId, term: this.term, generation: this.generation, services };
   }
 
+  /** Gives this process its part of every service's limits. */
+  setShares(shares: Record<string, number>): void {
+    const nowMs = performance.now();
+    for (const [service, share] of Object.entries(shares)) this.states.get(service)?.setShare(share, nowMs);
+  }
+
+  /** Requests that asked each service's limiter for a token so far. */
+  demand(): Record<string, number> {
+    return Object.fromEntries([...this.states].map(([service, state]) => [service, state.bucket?.asked ?? 0]));
+  }
+
+  reports(): ServiceReport[] {
+    const nowMs = performance.now();
+    return [...this.states.values()].map((state) => state.report(nowMs));
+  }
+
   counters(): CounterSnapshot {
-    const services = [...this.states.values()].map((state) => ({
-      service: state.service,
-      edgesMs: [...state.edgesMs],
-      instances: [...state.allStats()].map((stats) => stats.counters(state.edgesMs)),
-      own: { ...state.own },
-    }));
-    return { bootId: this.bootId, atMs: Date.now(), monoMs: performance.now(), services };
+    return countersOf(this.bootId, Date.now(), performance.now(), this.reports());
   }
 
   /** Ends at once: every connection is cut. */

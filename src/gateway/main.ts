@@ -1,5 +1,5 @@
 /**
- * The gateway process: `node src/gateway/main.ts --run-dir DIR`. It writes `DIR/gateway.json` with its admin address and
+ * The gateway process: `node src/gateway/main.ts --run-dir DIR [--gateways N]`. It writes `DIR/gateway.json` with its admin address and
  * token, serves nothing until a table is put, outlives the controller, and ends by SIGTERM, SIGINT or `POST /drain`
  * after it has answered what is in progress. It keeps no table on disk: the ledger is the truth.
  */
@@ -9,22 +9,41 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../lib/error.ts';
 import { startAdmin } from './admin/server.ts';
-import { Engine } from './engine.ts';
+import { Hub } from './workers/hub.ts';
+import { singlePlane } from './workers/single.ts';
+import { runWorker } from './workers/worker.ts';
+
+const MAX_GATEWAYS = 64;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { 'run-dir': { type: 'string' } } });
+  const { values } = parseArgs({
+    options: {
+      'run-dir': { type: 'string' },
+      gateways: { type: 'string' },
+      worker: { type: 'string' },
+      successor: { type: 'boolean', default: false },
+    },
+  });
+  // A worker of `--gateways N`: its argument is N.
+  if (values.worker !== undefined) {
+    runWorker({ share: 1 / Number(values.worker), full: !values.successor });
+    return;
+  }
   const runDir = values['run-dir'];
   if (runDir === undefined) throw new Error('--run-dir DIR is required.');
-  const engine = new Engine();
+  const count = Number(values.gateways ?? 1);
+  if (!Number.isInteger(count) || count < 1 || count > MAX_GATEWAYS)
+    throw new Error(`--gateways must be 1 to ${MAX_GATEWAYS}.`);
+  const plane = count === 1 ? singlePlane() : new Hub(import.meta.filename, count);
   const token = randomBytes(32).toString('base64url');
-  const admin = await startAdmin(engine, token, () => void stop());
+  const admin = await startAdmin(plane, token, () => void stop());
   const file = join(runDir, 'gateway.json');
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const startedAtMs = Date.now();
   publish(file, {
     pid: process.pid,
     startedAtMs,
-    bootId: engine.bootId,
+    bootId: plane.bootId,
     adminHost: admin.host,
     adminPort: admin.port,
     token,
@@ -34,9 +53,9 @@ async function main(): Promise<void> {
   async function stop(): Promise<void> {
     if (stopping) return;
     stopping = true;
-    await engine.drain();
+    await plane.drain();
     admin.close();
-    unpublish(file, engine.bootId);
+    unpublish(file, plane.bootId);
     process.exit(0);
   }
   process.on('SIGTERM', () => void stop());

@@ -1,107 +1,123 @@
-import type { Engine } from '../engine.ts';
-import type { ServiceState } from '../route/service-state.ts';
 import { FLAGS } from '../stats/flags.ts';
-import type { InstanceStats } from '../stats/instance-stats.ts';
+import type { ProcessReport } from '../stats/process-stats.ts';
+import type { InstanceReport, ServiceReport } from '../stats/report.ts';
 
 /**
  * The counters in Prometheus' text format under Istio's names and labels, so that queries, dashboards and alerts written
  * for a mesh work here. Label values come from the table and from fixed lists: their number is bounded.
  */
-export function renderExposition(engine: Engine): string {
-  const requests: string[] = [];
-  const durations: string[] = [];
-  const own: string[] = [];
-  const inFlight: string[] = [];
-  for (const state of engine.states.values()) {
-    for (const stats of state.allStats()) {
-      if (stats.outcome.requests === 0) continue;
-      renderRequests(state, stats, requests);
-      renderDurations(state, stats, durations);
-    }
-    renderOwn(state, requests, own);
-    for (const endpoint of state.allEndpoints()) {
-      const labels = `service="${quote(state.service)}",instance="${quote(endpoint.id)}"`;
-      inFlight.push(`davy_gateway_requests_in_flight{${labels}} ${endpoint.inFlight}`);
-      inFlight.push(`davy_gateway_upstream_connections{${labels}} ${endpoint.open}`);
-    }
+export function renderExposition(reports: readonly ServiceReport[], processes: readonly ProcessReport[]): string {
+  const families = new Map<string, { type: string; help: string; lines: string[] }>();
+  const add = (name: string, type: string, help: string, line: string): void => {
+    const family = families.get(name) ?? { type, help, lines: [] };
+    families.set(name, family);
+    family.lines.push(line);
+  };
+  for (const report of reports) {
+    for (const instance of report.instances)
+      if (instance.outcome.requests > 0) renderInstance(report.service, instance, add);
+    renderOwn(report, add);
+    renderEndpoints(report, add);
   }
-  return [
-    ...block('istio_requests_total', 'counter', 'Requests by answer, as the client got it.', requests),
-    ...block(
-      'istio_request_duration_milliseconds',
-      'histogram',
-      'Time from the whole request to the whole answer.',
-      durations,
-    ),
-    ...block('davy_gateway_own_answers_total', 'counter', 'Answers the gateway made itself, by cause.', own),
-    ...block(
-      'davy_gateway_requests_in_flight',
-      'gauge',
-      'Requests in progress.',
-      inFlight.filter((_, i) => i % 2 === 0),
-    ),
-    ...block(
-      'davy_gateway_upstream_connections',
-      'gauge',
-      'Open connections, idle ones included.',
-      inFlight.filter((_, i) => i % 2 === 1),
-    ),
-    '',
-  ].join('\n');
+  for (const one of processes) renderProcess(one, add);
+  const blocks = [...families].map(
+    ([name, { type, help, lines }]) => `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('\n')}\n`,
+  );
+  return blocks.join('');
 }
 
-function block(name: string, type: string, help: string, lines: string[]): string[] {
-  return lines.length === 0 ? [] : [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines];
-}
+type Add = (name: string, type: string, help: string, line: string) => void;
 
 function labelsOf(service: string, version: string, instance: string, cohort: string): string {
   const name = quote(service);
+  const revision = quote(version);
   return (
     `reporter="destination",source_workload="unknown",source_app="unknown",destination_service="${name}",` +
     `destination_service_name="${name}",destination_service_namespace="default",destination_app="${name}",` +
-    `destination_workload="${name}-${quote(version)}",destination_version="${quote(version)}",` +
-    `destination_canonical_service="${name}",destination_canonical_revision="${quote(version)}",` +
+    `destination_workload="${name}-${revision}",destination_version="${revision}",` +
+    `destination_canonical_service="${name}",destination_canonical_revision="${revision}",` +
     `destination_instance="${quote(instance)}",davy_cohort="${cohort}",request_protocol="http",connection_security_policy="none"`
   );
 }
 
-function renderRequests(state: ServiceState, stats: InstanceStats, lines: string[]): void {
-  const labels = labelsOf(state.service, stats.version, stats.instance, stats.cohort);
-  for (const [key, count] of stats.codes) {
-    const code = Math.floor(key / FLAGS.length);
-    lines.push(
-      `istio_requests_total{${labels},response_code="${code}",response_flags="${FLAGS[key % FLAGS.length]}"} ${count}`,
-    );
-  }
+function renderRequests(labels: string, code: string | number, flag: number, count: number, add: Add): void {
+  const line = `istio_requests_total{${labels},response_code="${code}",response_flags="${FLAGS[flag]}"} ${count}`;
+  add('istio_requests_total', 'counter', 'Requests by answer, as the client got it (0: none).', line);
 }
 
-function renderDurations(state: ServiceState, stats: InstanceStats, lines: string[]): void {
-  const labels = labelsOf(state.service, stats.version, stats.instance, stats.cohort);
+function renderInstance(
+  service: string,
+  { version, instance, cohort, outcome, codes }: InstanceReport,
+  add: Add,
+): void {
+  const labels = labelsOf(service, version, instance, cohort);
+  for (const [key, count] of codes)
+    renderRequests(labels, Math.floor(key / FLAGS.length), key % FLAGS.length, count, add);
   const name = 'istio_request_duration_milliseconds';
+  const line = (text: string) => add(name, 'histogram', 'Time from the whole request to the whole answer.', text);
   let below = 0;
-  stats.outcome.edges.forEach((edge, i) => {
-    below += stats.outcome.bins[i]!;
-    lines.push(`${name}_bucket{${labels},le="${edge}"} ${below}`);
+  outcome.edges.forEach((edge, i) => {
+    below += outcome.bins[i] ?? 0;
+    line(`${name}_bucket{${labels},le="${edge}"} ${below}`);
   });
-  lines.push(`${name}_bucket{${labels},le="+Inf"} ${stats.outcome.requests}`);
-  lines.push(
-    `${name}_sum{${labels}} ${stats.outcome.durationMsSum}`,
-    `${name}_count{${labels}} ${stats.outcome.requests}`,
-  );
+  line(`${name}_bucket{${labels},le="+Inf"} ${outcome.requests}`);
+  line(`${name}_sum{${labels}} ${outcome.durationMsSum}`);
+  line(`${name}_count{${labels}} ${outcome.requests}`);
 }
 
 /** The gateway's own answers have no version: Istio reports such requests with an unknown destination workload. */
-function renderOwn(state: ServiceState, requests: string[], own: string[]): void {
-  const labels = labelsOf(state.service, 'unknown', 'unknown', 'none');
-  for (const [key, count] of state.ownCodes) {
-    const [code, flag] = key.split(' ');
-    requests.push(
-      `istio_requests_total{${labels},response_code="${code}",response_flags="${FLAGS[Number(flag)]}"} ${count}`,
+function renderOwn({ service, own, ownCodes, extras }: ServiceReport, add: Add): void {
+  const labels = labelsOf(service, 'unknown', 'unknown', 'none');
+  for (const [key, count] of ownCodes) {
+    const [code = '0', flag = '0'] = key.split(' ');
+    renderRequests(labels, code, Number(flag), count, add);
+  }
+  for (const [cause, count] of Object.entries(own)) {
+    const line = `davy_gateway_own_answers_total{service="${quote(service)}",cause="${cause}"} ${count}`;
+    add('davy_gateway_own_answers_total', 'counter', 'Answers the gateway made itself, by cause.', line);
+  }
+  for (const [name, count] of Object.entries(extras)) {
+    const metric = `davy_gateway_${name}`;
+    add(
+      metric,
+      name.endsWith('_total') ? 'counter' : 'gauge',
+      'See the gateway guide.',
+      `${metric}{service="${quote(service)}"} ${count}`,
     );
   }
-  for (const [cause, count] of Object.entries(state.own)) {
-    own.push(`davy_gateway_own_answers_total{service="${quote(state.service)}",cause="${cause}"} ${count}`);
+}
+
+function renderEndpoints({ service, endpoints }: ServiceReport, add: Add): void {
+  for (const { instance, inFlight, connections, ejected, healthy } of endpoints) {
+    const labels = `{service="${quote(service)}",instance="${quote(instance)}"}`;
+    const gauge = (name: string, help: string, value: number) =>
+      add(`davy_gateway_${name}`, 'gauge', help, `davy_gateway_${name}${labels} ${value}`);
+    gauge('requests_in_flight', 'Requests in progress.', inFlight);
+    gauge('upstream_connections', 'Open connections, idle ones included.', connections);
+    gauge('instance_ejected', '1 while the instance is out after failures in a row.', ejected);
+    gauge('instance_healthy', '0 while active checks fail.', healthy);
   }
+}
+
+function renderProcess(one: ProcessReport, add: Add): void {
+  const labels = `{pid="${one.pid}"}`;
+  const line = (name: string, type: string, help: string, value: number) =>
+    add(`davy_gateway_${name}`, type, help, `davy_gateway_${name}${labels} ${value}`);
+  line('resident_memory_bytes', 'gauge', 'Resident memory of the process.', one.residentBytes);
+  line('cpu_seconds_total', 'counter', 'CPU time of the process.', one.cpuSeconds);
+  line('gc_seconds_total', 'counter', 'Time spent by the garbage collector.', one.gcSeconds);
+  line(
+    'event_loop_lag_max_seconds',
+    'gauge',
+    'Longest delay of the event loop since the last scrape.',
+    one.loopLagMaxSeconds,
+  );
+  line(
+    'event_loop_lag_p99_seconds',
+    'gauge',
+    '99th percentile of the delay of the event loop since the last scrape.',
+    one.loopLagP99Seconds,
+  );
 }
 
 function quote(text: string): string {

@@ -3,9 +3,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
-import { type Engine, TableRefused } from '../engine.ts';
 import { limits } from '../limits.ts';
-import { renderExposition } from './exposition.ts';
+import { type Plane, TableRefused } from '../plane.ts';
 
 export interface AdminServer {
   host: string;
@@ -24,8 +23,8 @@ type Handler = (body: string) => Promise<Answer> | Answer;
 /**
  * The admin address: loopback only, every call with the token. `onDrain` is called when a caller asks the gateway to end.
  */
-export async function startAdmin(engine: Engine, token: string, onDrain: () => void): Promise<AdminServer> {
-  const handlers = handlersOf(engine, onDrain);
+export async function startAdmin(plane: Plane, token: string, onDrain: () => void): Promise<AdminServer> {
+  const handlers = handlersOf(plane, onDrain);
   const expected = digest(`Bearer ${token}`);
   const server = http.createServer(
     { requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
@@ -54,16 +53,16 @@ async function serve(request: http.IncomingMessage, handlers: Map<string, Handle
   return handler(body);
 }
 
-function handlersOf(engine: Engine, onDrain: () => void): Map<string, Handler> {
+function handlersOf(plane: Plane, onDrain: () => void): Map<string, Handler> {
   return new Map<string, Handler>([
-    ['PUT /table', (body) => putTable(engine, body)],
-    ['POST /leases', (body) => postLeases(engine, body)],
-    ['PUT /faults', (body) => putFaults(engine, body)],
-    ['POST /faults/clear', (body) => clearFaults(engine, body)],
-    ['GET /faults', () => ({ status: 200, body: { faults: engine.faultReports() } })],
-    ['GET /state', () => ({ status: 200, body: engine.state() })],
-    ['GET /counters', () => ({ status: 200, body: engine.counters() })],
-    ['GET /metrics', () => ({ status: 200, body: renderExposition(engine), text: true })],
+    ['PUT /table', (body) => putTable(plane, body)],
+    ['POST /leases', (body) => postLeases(plane, body)],
+    ['PUT /faults', (body) => putFaults(plane, body)],
+    ['POST /faults/clear', (body) => clearFaults(plane, body)],
+    ['GET /faults', async () => ({ status: 200, body: { faults: await plane.faultReports() } })],
+    ['GET /state', async () => ({ status: 200, body: await plane.state() })],
+    ['GET /counters', async () => ({ status: 200, body: await plane.counters() })],
+    ['GET /metrics', async () => ({ status: 200, body: await plane.exposition(), text: true })],
     [
       'POST /drain',
       () => {
@@ -82,15 +81,15 @@ const STATUS_OF: Record<TableRefused['code'], number> = {
   draining: 503,
 };
 
-async function putTable(engine: Engine, body: string): Promise<Answer> {
+async function putTable(plane: Plane, body: string): Promise<Answer> {
   try {
-    await engine.apply(JSON.parse(body) as RoutingTable);
-    return { status: 200, body: engine.state() };
+    await plane.apply(JSON.parse(body) as RoutingTable);
+    return { status: 200, body: await plane.state() };
   } catch (error) {
     if (error instanceof TableRefused) {
       return {
         status: STATUS_OF[error.code],
-        body: { code: error.code, message: error.message, state: engine.state() },
+        body: { code: error.code, message: error.message, state: await plane.state() },
       };
     }
     if (error instanceof SyntaxError)
@@ -108,29 +107,29 @@ function parseObject(body: string): Record<string, unknown> {
   }
 }
 
-function putFaults(engine: Engine, body: string): Answer {
+async function putFaults(plane: Plane, body: string): Promise<Answer> {
   const { rules } = parseObject(body);
-  const problem = Array.isArray(rules) ? engine.inject(rules as FaultRule[]) : 'rules must be a list';
+  const problem = Array.isArray(rules) ? await plane.inject(rules as FaultRule[]) : 'rules must be a list';
   if (problem !== null)
     return { status: 400, body: { code: 'invalid-fault', message: `The fault was refused: ${problem}.` } };
-  return { status: 200, body: { faults: engine.faultReports() } };
+  return { status: 200, body: { faults: await plane.faultReports() } };
 }
 
-function clearFaults(engine: Engine, body: string): Answer {
+async function clearFaults(plane: Plane, body: string): Promise<Answer> {
   const { ids, all } = parseObject(body);
   if (all !== true && !Array.isArray(ids)) {
     return { status: 400, body: { code: 'invalid-fault', message: 'Give ids, or all: true.' } };
   }
-  engine.clearFaults(all === true ? 'all' : (ids as string[]));
-  return { status: 200, body: { faults: engine.faultReports() } };
+  await plane.clearFaults(all === true ? 'all' : (ids as string[]));
+  return { status: 200, body: { faults: await plane.faultReports() } };
 }
 
-function postLeases(engine: Engine, body: string): Answer {
+async function postLeases(plane: Plane, body: string): Promise<Answer> {
   const { ids } = parseObject(body);
   if (!Array.isArray(ids) || ids.length > 1_000 || ids.some((id) => typeof id !== 'string')) {
     return { status: 400, body: { code: 'invalid-request', message: 'ids must be a list of at most 1000 lease ids.' } };
   }
-  return { status: 200, body: { lost: engine.renew(ids as string[]) } };
+  return { status: 200, body: { lost: await plane.renew(ids as string[]) } };
 }
 
 function readBody(request: http.IncomingMessage): Promise<string | null> {

@@ -49,11 +49,11 @@ export class Listener {
     });
   }
 
-  /** Rejects with the system's error when the port cannot be had. */
-  listen(): Promise<void> {
+  /** `sharedPort`: other processes listen there too, and the kernel spreads connections (SO_REUSEPORT). Rejects with the system's error when the port cannot be had. */
+  listen(sharedPort: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
-      this.server.listen({ host: this.host, port: this.port, backlog: 1024 }, () => {
+      this.server.listen({ host: this.host, port: this.port, backlog: 1024, reusePort: sharedPort }, () => {
         this.server.off('error', reject);
         this.server.on('error', () => {});
         resolve();

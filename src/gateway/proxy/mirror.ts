@@ -16,12 +16,11 @@ export class Mirror {
   private readonly arm: Arm;
   private readonly wheel: Wheel;
   private active = 0;
-  sent = 0;
-  /** Copies not made because too many were in progress, or no instance was fit. */
-  skipped = 0;
-  failed = 0;
+  /** `skipped`: copies not made because too many were in progress, or no instance was fit. */
+  private readonly counts: { sent: number; skipped: number; failed: number };
 
-  constructor(config: MirrorRoute, arm: Arm, wheel: Wheel) {
+  constructor(config: MirrorRoute, arm: Arm, wheel: Wheel, counts: Mirror['counts']) {
+    this.counts = counts;
     this.config = config;
     this.arm = arm;
     this.wheel = wheel;
@@ -32,16 +31,16 @@ export class Mirror {
     if (randomShare() >= this.config.share) return;
     const endpoint = this.active < this.config.maxConcurrent ? this.arm.pick(nowMs, []) : null;
     if (endpoint === null) {
-      this.skipped++;
+      this.counts.skipped++;
       return;
     }
     this.active++;
-    this.sent++;
+    this.counts.sent++;
     // The shadow is told apart by its Host (Envoy: `-shadow`).
     const text = head.toString('latin1').replace(HOST_LINE, '\r\nHost: $1-shadow');
     new MirrorJob(endpoint, Buffer.from(text, 'latin1'), headOnly, this.wheel, nowMs, (failed) => {
       this.active--;
-      if (failed) this.failed++;
+      if (failed) this.counts.failed++;
     });
   }
 

@@ -67,7 +67,12 @@ export class Route {
     const endpoints = target.instances.map(
       (address) => new Endpoint(address, target.version, this.state.unseenStats(address.id)),
     );
-    return new Mirror(mirror, new Arm(target.version, endpoints, { zone: null, slowStartMs: 0 }), wheel);
+    return new Mirror(
+      mirror,
+      new Arm(target.version, endpoints, { zone: null, slowStartMs: 0 }),
+      wheel,
+      this.state.mirrored,
+    );
   }
 
   /** An expired lease stays expired until a table is applied: a late renewal must not surprise anybody. */

@@ -4,6 +4,7 @@ import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
 import { random32 } from '../random.ts';
 import { InstanceStats } from '../stats/instance-stats.ts';
 import { mergedEdges } from '../stats/outcome.ts';
+import type { ServiceReport } from '../stats/report.ts';
 import { Breaker } from './breaker.ts';
 import { Endpoint } from './endpoint.ts';
 import { HealthChecker } from './health-check.ts';
@@ -13,6 +14,14 @@ import { TokenBucket } from './token-bucket.ts';
 
 /** Counters of instances that left the table are kept for this many instances, so that totals do not shrink at once. */
 const KEPT_STATS = 2_048;
+
+/** One process's part of the limits; `full`: its buckets begin full (a successor of a dead process begins empty). */
+export interface LimitPart {
+  share: number;
+  full: boolean;
+}
+
+const WHOLE: LimitPart = { share: 1, full: true };
 
 /** What a service keeps while its routes come and go: counts, limits, outlier states, the split's phase. */
 export class ServiceState {
@@ -27,6 +36,10 @@ export class ServiceState {
   readonly breaker = new Breaker();
   /** Requests that the limiter would have refused in shadow mode. */
   shadowLimited = 0;
+  readonly mirrored = { sent: 0, skipped: 0, failed: 0 };
+  /** This process's part of the service's limits, when several processes share its port. */
+  private share: number;
+  private readonly fullBuckets: boolean;
   /** Tries that wait for a new connection. */
   pending = 0;
   private readonly checkers = new Map<Endpoint, HealthChecker>();
@@ -36,7 +49,9 @@ export class ServiceState {
   private readonly stats = new Map<string, InstanceStats>();
   private endpoints = new Map<string, Endpoint>();
 
-  constructor(route: ServiceRoute) {
+  constructor(route: ServiceRoute, limits: LimitPart = WHOLE) {
+    this.share = limits.share;
+    this.fullBuckets = limits.full;
     this.service = route.service;
     this.edgesMs = route.edgesMs;
     this.histogramEdges = mergedEdges(route.edgesMs);
@@ -88,10 +103,15 @@ export class ServiceState {
   private adoptLimit(route: ServiceRoute, nowMs: number): void {
     const limit = route.rateLimit;
     if (limit === null) this.bucket = null;
-    else if (this.bucket === null) this.bucket = new TokenBucket(limit.perSecond, limit.burst, nowMs);
-    else if (this.bucket.perSecond !== limit.perSecond || this.bucket.burst !== limit.burst) {
-      this.bucket = this.bucket.resized(limit.perSecond, limit.burst);
-    }
+    else if (this.bucket === null) {
+      this.bucket = new TokenBucket(limit.perSecond, limit.burst, nowMs, this.share, this.fullBuckets);
+    } else this.bucket.resize(limit.perSecond, limit.burst, this.share, nowMs);
+  }
+
+  /** 0..1. The shares of all processes add up to 1. */
+  setShare(share: number, nowMs: number): void {
+    this.share = share;
+    if (this.bucket !== null) this.bucket.resize(this.bucket.perSecond, this.bucket.burst, share, nowMs);
   }
 
   /** The endpoint of an address: the one in use when id, version and address are the same, else a new one. */
@@ -132,12 +152,29 @@ export class ServiceState {
     }
   }
 
-  allStats(): Iterable<InstanceStats> {
-    return this.stats.values();
-  }
-
   allEndpoints(): Iterable<Endpoint> {
     return this.endpoints.values();
+  }
+
+  report(nowMs: number): ServiceReport {
+    const { service, edgesMs, own, ownCodes } = this;
+    const endpoints = [...this.endpoints.values()].map((endpoint) => ({
+      instance: endpoint.id,
+      inFlight: endpoint.inFlight,
+      connections: endpoint.open,
+      ejected: endpoint.outlier.ejectedUntilMs > nowMs ? 1 : 0,
+      healthy: endpoint.healthy ? 1 : 0,
+    }));
+    const extras = {
+      shadow_limited_total: this.shadowLimited,
+      mirrored_total: this.mirrored.sent,
+      mirror_skipped_total: this.mirrored.skipped,
+      mirror_failed_total: this.mirrored.failed,
+      active_retries: this.budget.activeRetries,
+      active_requests: this.budget.activeRequests,
+    };
+    const instances = [...this.stats.values()].map((stats) => stats.report());
+    return { service, edgesMs: [...edgesMs], own: { ...own }, ownCodes: [...ownCodes], extras, instances, endpoints };
   }
 
   retire(): void {

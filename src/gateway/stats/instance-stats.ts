@@ -1,6 +1,7 @@
-import type { Cohort, InstanceCounters } from '../../metrics/source.ts';
+import type { Cohort } from '../../metrics/source.ts';
 import { FLAGS } from './flags.ts';
 import { type Outcome, OutcomeTally } from './outcome.ts';
+import type { InstanceReport } from './report.ts';
 
 /** Everything counted about one instance in one cohort. */
 export class InstanceStats {
@@ -33,13 +34,15 @@ export class InstanceStats {
     this.firstTry.rebin(edgesMs);
   }
 
-  counters(edgesMs: readonly number[]): InstanceCounters {
+  report(): InstanceReport {
+    const { instance, version, cohort } = this;
     return {
-      instance: this.instance,
-      version: this.version,
-      cohort: this.cohort,
-      outcome: this.outcome.counts(edgesMs),
-      firstTry: this.firstTry.counts(edgesMs),
+      instance,
+      version,
+      cohort,
+      outcome: this.outcome.data(),
+      firstTry: this.firstTry.data(),
+      codes: [...this.codes],
     };
   }
 }

@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ABORTED, mergedEdges, OutcomeTally, RESET, TIMEOUT } from './outcome.ts';
+import { countersOf, mergeReports, type ServiceReport } from './report.ts';
+
+/** The counts as the port shows them. */
+function counted(tally: OutcomeTally, edgesMs: number[]) {
+  const data = tally.data();
+  const instance = { instance: 'i', version: 'v', cohort: 'weight' as const, outcome: data, firstTry: data, codes: [] };
+  const own = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
+  const report = { service: 's', edgesMs, own, ownCodes: [], extras: {}, instances: [instance], endpoints: [] };
+  return countersOf('b', 0, 0, [report]).services[0]!.instances[0]!.outcome;
+}
 
 describe('tallies', () => {
   it('count each class once and every duration over its edges', () => {
@@ -16,7 +26,7 @@ describe('tallies', () => {
         (events) => {
           const tally = new OutcomeTally(mergedEdges(edges));
           for (const [outcome, ms] of events) tally.add(outcome, ms);
-          const counts = tally.counts(edges);
+          const counts = counted(tally, edges);
           const { requests, status2xx, status3xx, status4xx, status5xx, timeouts, resets, aborted } = counts;
           expect(requests).toBe(events.length);
           expect(status2xx + status3xx + status4xx + status5xx + timeouts + resets + (aborted ?? 0)).toBe(requests);
@@ -30,9 +40,49 @@ describe('tallies', () => {
     const tally = new OutcomeTally(mergedEdges([200]));
     for (const ms of [1, 150, 300, 900]) tally.add(200, ms);
     tally.rebin(mergedEdges([300]));
-    const before = tally.counts([300]).over[0]!;
+    const before = counted(tally, [300]).over[0]!;
     for (const ms of [299, 301, 800]) tally.add(200, ms);
-    expect(tally.counts([300]).over[0]! - before).toBe(2);
-    expect(tally.counts([300]).requests).toBe(7);
+    expect(counted(tally, [300]).over[0]! - before).toBe(2);
+    expect(counted(tally, [300]).requests).toBe(7);
+  });
+});
+
+describe('reports of several processes', () => {
+  it('add up to one', () => {
+    const make = (requests: number): ServiceReport => {
+      const tally = new OutcomeTally(mergedEdges([200]));
+      for (let i = 0; i < requests; i++) tally.add(i % 2 === 0 ? 200 : 500, i);
+      const own = { limiter: 1, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
+      const instance = {
+        instance: 'i',
+        version: 'v',
+        cohort: 'weight' as const,
+        outcome: tally.data(),
+        firstTry: tally.data(),
+        codes: [[14 * 200, requests]] as [number, number][],
+      };
+      const endpoints = [{ instance: 'i', inFlight: 1, connections: 2, ejected: 0, healthy: 1 }];
+      return {
+        service: 's',
+        edgesMs: [200],
+        own,
+        ownCodes: [['429 6', 1]],
+        extras: { x_total: 2 },
+        instances: [instance],
+        endpoints,
+      };
+    };
+    const [merged] = mergeReports([[make(300)], [make(400)]]);
+    const counters = countersOf('b', 0, 0, [merged!]).services[0]!;
+    expect(counters.instances[0]!.outcome).toMatchObject({
+      requests: 700,
+      status2xx: 350,
+      status5xx: 350,
+      over: [99 + 199],
+    });
+    expect(counters.own.limiter).toBe(2);
+    expect(merged).toMatchObject({ ownCodes: [['429 6', 2]], extras: { x_total: 4 } });
+    expect(merged!.instances[0]!.codes).toEqual([[2800, 700]]);
+    expect(merged!.endpoints).toEqual([{ instance: 'i', inFlight: 2, connections: 4, ejected: 0, healthy: 1 }]);
   });
 });

@@ -1,4 +1,4 @@
-import type { OutcomeCounts } from '../../metrics/source.ts';
+import type { TallyData } from './report.ts';
 
 /** How a request, or one try of it, ended as far as the version is concerned. */
 export const TIMEOUT = -1;
@@ -81,27 +81,9 @@ export class OutcomeTally {
     }
   }
 
-  counts(edgesMs: readonly number[]): OutcomeCounts {
-    return {
-      requests: this.requests,
-      status2xx: this.classes[2]! + this.classes[1]!,
-      status3xx: this.classes[3]!,
-      status4xx: this.classes[4]!,
-      status5xx: this.classes[5]!,
-      timeouts: this.timeouts,
-      resets: this.resets,
-      aborted: this.aborted,
-      over: this.over(edgesMs),
-      durationMsSum: this.durationMsSum,
-    };
-  }
-
-  /** Requests slower than each of the given edges, which are among `edges`. */
-  private over(edgesMs: readonly number[]): number[] {
-    return edgesMs.map((edge) => {
-      let slower = 0;
-      for (let i = this.binOf(edge) + 1; i < this.bins.length; i++) slower += this.bins[i]!;
-      return slower;
-    });
+  data(): TallyData {
+    const { durationMsSum, requests, timeouts, resets, aborted } = this;
+    const lists = { edges: [...this.edges], bins: [...this.bins], classes: [...this.classes] };
+    return { ...lists, durationMsSum, requests, timeouts, resets, aborted };
   }
 }

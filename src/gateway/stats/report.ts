@@ -1,0 +1,141 @@
+/** What one process counted, as plain data: it crosses process borders, is added up, and is rendered. */
+import type { Cohort, CounterSnapshot, InstanceCounters, OutcomeCounts, OwnAnswers } from '../../metrics/source.ts';
+
+export interface TallyData {
+  edges: number[];
+  /** `bins[i]`: durations in (edges[i-1], edges[i]]; the last one is beyond every edge. */
+  bins: number[];
+  durationMsSum: number;
+  requests: number;
+  timeouts: number;
+  resets: number;
+  aborted: number;
+  /** By hundreds of the status. */
+  classes: number[];
+}
+
+export interface InstanceReport {
+  instance: string;
+  version: string;
+  cohort: Cohort;
+  outcome: TallyData;
+  firstTry: TallyData;
+  /** `[status * FLAGS.length + flag, count]`. */
+  codes: [number, number][];
+}
+
+export interface ServiceReport {
+  service: string;
+  edgesMs: number[];
+  own: OwnAnswers;
+  /** Own answers: `["status flag", count]`. */
+  ownCodes: [string, number][];
+  /** Further counters and gauges of the service, by metric name without prefix. */
+  extras: Record<string, number>;
+  instances: InstanceReport[];
+  endpoints: { instance: string; inFlight: number; connections: number; ejected: number; healthy: number }[];
+}
+
+/** The counters of the MetricsSource port. */
+export function countersOf(
+  bootId: string,
+  nowMs: number,
+  monoMs: number,
+  reports: readonly ServiceReport[],
+): CounterSnapshot {
+  const services = reports.map(({ service, edgesMs, own, instances }) => ({
+    service,
+    edgesMs,
+    own,
+    instances: instances.map(({ instance, version, cohort, outcome, firstTry }): InstanceCounters => {
+      return { instance, version, cohort, outcome: countsOf(outcome, edgesMs), firstTry: countsOf(firstTry, edgesMs) };
+    }),
+  }));
+  return { bootId, atMs: nowMs, monoMs, services };
+}
+
+function countsOf(tally: TallyData, edgesMs: readonly number[]): OutcomeCounts {
+  const { classes, requests, timeouts, resets, aborted, durationMsSum } = tally;
+  return {
+    requests,
+    status2xx: (classes[2] ?? 0) + (classes[1] ?? 0),
+    status3xx: classes[3] ?? 0,
+    status4xx: classes[4] ?? 0,
+    status5xx: classes[5] ?? 0,
+    timeouts,
+    resets,
+    aborted,
+    over: edgesMs.map((edge) => slowerThan(tally, edge)),
+    durationMsSum,
+  };
+}
+
+/** Requests slower than an edge, which is one of the tally's. */
+function slowerThan({ edges, bins }: TallyData, edge: number): number {
+  let slower = 0;
+  for (let i = edges.indexOf(edge) + 1; i < bins.length; i++) slower += bins[i] ?? 0;
+  return slower;
+}
+
+/** Adds up what several processes counted. Gauges add up too: each process has its own connections. */
+export function mergeReports(lists: readonly (readonly ServiceReport[])[]): ServiceReport[] {
+  const merged = new Map<string, ServiceReport>();
+  for (const report of lists.flat()) {
+    const into = merged.get(report.service);
+    if (into === undefined) merged.set(report.service, structuredClone(report));
+    else addReport(into, report);
+  }
+  return [...merged.values()];
+}
+
+function addReport(into: ServiceReport, from: ServiceReport): void {
+  addTo(into.own as unknown as Record<string, number>, from.own as unknown as Record<string, number>);
+  addTo(into.extras, from.extras);
+  into.ownCodes = addPairs(into.ownCodes, from.ownCodes);
+  for (const instance of from.instances) {
+    const same = into.instances.find(
+      (one) => one.instance === instance.instance && one.version === instance.version && one.cohort === instance.cohort,
+    );
+    if (same === undefined) {
+      into.instances.push(structuredClone(instance));
+      continue;
+    }
+    addTally(same.outcome, instance.outcome);
+    addTally(same.firstTry, instance.firstTry);
+    same.codes = addPairs(same.codes, instance.codes);
+  }
+  for (const endpoint of from.endpoints) {
+    const same = into.endpoints.find(({ instance }) => instance === endpoint.instance);
+    if (same === undefined) into.endpoints.push({ ...endpoint });
+    else {
+      same.inFlight += endpoint.inFlight;
+      same.connections += endpoint.connections;
+      same.ejected = Math.max(same.ejected, endpoint.ejected);
+      same.healthy = Math.min(same.healthy, endpoint.healthy);
+    }
+  }
+}
+
+function addTally(into: TallyData, from: TallyData): void {
+  for (const key of ['durationMsSum', 'requests', 'timeouts', 'resets', 'aborted'] as const) into[key] += from[key];
+  from.classes.forEach((count, i) => {
+    into.classes[i] = (into.classes[i] ?? 0) + count;
+  });
+  from.bins.forEach((count, i) => {
+    // Edges differ only while a new table reaches one process after the other.
+    const upper = from.edges[i] ?? Number.POSITIVE_INFINITY;
+    const at = into.edges.findIndex((edge) => edge >= upper);
+    const bin = at < 0 ? into.bins.length - 1 : at;
+    into.bins[bin] = (into.bins[bin] ?? 0) + count;
+  });
+}
+
+function addTo(into: Record<string, number>, from: Record<string, number>): void {
+  for (const [key, count] of Object.entries(from)) into[key] = (into[key] ?? 0) + count;
+}
+
+function addPairs<K>(left: [K, number][], right: [K, number][]): [K, number][] {
+  const sums = new Map(left);
+  for (const [key, count] of right) sums.set(key, (sums.get(key) ?? 0) + count);
+  return [...sums];
+}

@@ -1,0 +1,107 @@
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  answering,
+  connectRaw,
+  freePort,
+  get,
+  type RouteParts,
+  startUpstream,
+  statusOf,
+  type TestUpstream,
+  tableOf,
+} from '../testing/harness.ts';
+import { Hub } from './hub.ts';
+
+const MAIN = join(import.meta.dirname, '../main.ts');
+let hub: Hub;
+let upstream: TestUpstream;
+let port: number;
+
+async function start(count: number, route: RouteParts['route'] = {}): Promise<void> {
+  upstream = await startUpstream(answering());
+  port = await freePort();
+  hub = new Hub(MAIN, count);
+  await hub.apply(tableOf(port, 1, { stable: [upstream], route }));
+}
+
+afterEach(async () => {
+  await hub.drain();
+  await upstream.close();
+});
+
+async function exchange(): Promise<string> {
+  const client = connectRaw(port);
+  client.send(get());
+  return client.closed();
+}
+
+async function many(count: number, width: number): Promise<number[]> {
+  const statuses: number[] = [];
+  const drive = async () => {
+    while (statuses.length < count) statuses.push(statusOf(await exchange()));
+  };
+  await Promise.all(Array.from({ length: width }, drive));
+  return statuses;
+}
+
+const total = async () =>
+  (await hub.counters()).services[0]!.instances.reduce((sum, { outcome }) => sum + outcome.requests, 0);
+
+describe('several processes as one gateway', () => {
+  it('share the port, add up their counts, and expose one truth', async () => {
+    await start(2);
+    const statuses = await many(300, 20);
+    expect(statuses.every((status) => status === 200)).toBe(true);
+    expect(await total()).toBe(statuses.length);
+    const text = await hub.exposition();
+    expect(text.match(/davy_gateway_resident_memory_bytes\{/g)).toHaveLength(2);
+    expect(Number(/istio_requests_total\{[^}]*response_code="200"[^}]*\} (\d+)/.exec(text)?.[1])).toBe(statuses.length);
+    expect(await hub.state()).toMatchObject({ generation: 1, services: [{ service: 'svc' }] });
+  });
+
+  it('refuse older tables as one, and replace a dead worker without failing requests on the others', async () => {
+    await start(2);
+    await expect(hub.apply(tableOf(port, 0, { stable: [upstream] }))).rejects.toMatchObject({
+      code: 'stale-generation',
+    });
+    await many(50, 5);
+    await total();
+    const [victim] = hub.pids();
+    process.kill(victim as number, 'SIGKILL');
+    while (hub.pids().includes(victim)) await new Promise((resolve) => setTimeout(resolve, 5));
+    // Only the survivor is left, or a successor that has the table.
+    expect((await many(100, 5)).every((status) => status === 200)).toBe(true);
+    while (hub.pids().length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect((await many(100, 10)).every((status) => status === 200)).toBe(true);
+    expect(await total()).toBeGreaterThanOrEqual(250);
+  });
+
+  it('keep one limit between them', async () => {
+    await start(2, { rateLimit: { perSecond: 0.001, burst: 40 } });
+    const statuses = await many(200, 10);
+    const admitted = statuses.filter((status) => status === 200).length;
+    expect(admitted).toBeLessThanOrEqual(40);
+    expect(admitted).toBeGreaterThan(20);
+    expect((await hub.counters()).services[0]!.own.limiter).toBe(statuses.length - admitted);
+  });
+
+  it('put faults in force everywhere', async () => {
+    await start(2);
+    expect(
+      await hub.inject([
+        {
+          id: 'x',
+          action: { kind: 'abort', status: 500 },
+          ttlMs: 60_000,
+          scope: { service: 'svc', version: null, instances: null, zone: null, share: 1 },
+        },
+      ]),
+    ).toBeNull();
+    const statuses = await many(40, 8);
+    expect(new Set(statuses)).toEqual(new Set([500]));
+    expect((await hub.faultReports())[0]!.injected).toBe(statuses.length);
+    await hub.clearFaults('all');
+    expect(new Set(await many(20, 4))).toEqual(new Set([200]));
+  });
+});

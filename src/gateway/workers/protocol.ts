@@ -1,0 +1,38 @@
+import type { DataPlaneState } from '../../traffic/dataplane.ts';
+import type { FaultReport, FaultRule } from '../../traffic/faults.ts';
+import type { RoutingTable } from '../../traffic/model.ts';
+import type { TableRefused } from '../plane.ts';
+import type { ProcessReport } from '../stats/process-stats.ts';
+import type { ServiceReport } from '../stats/report.ts';
+
+/** What the parent asks of a worker. */
+export interface WorkerCalls {
+  apply(table: RoutingTable): Promise<void>;
+  renew(ids: string[]): Promise<string[]>;
+  inject(rules: FaultRule[]): Promise<string | null>;
+  clearFaults(ids: string[] | 'all'): Promise<void>;
+  faultReports(): Promise<FaultReport[]>;
+  state(): Promise<DataPlaneState>;
+  report(): Promise<WorkerReport>;
+  setShares(shares: Record<string, number>): Promise<void>;
+  drain(): Promise<void>;
+}
+
+export interface WorkerReport {
+  services: ServiceReport[];
+  process: ProcessReport;
+  /** Requests that asked each service's limiter so far. */
+  demand: Record<string, number>;
+}
+
+export interface CallMessage {
+  id: number;
+  call: keyof WorkerCalls;
+  argument: unknown;
+}
+
+export interface AnswerMessage {
+  id: number;
+  value?: unknown;
+  error?: { code: TableRefused['code'] | null; message: string };
+}

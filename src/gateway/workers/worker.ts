@@ -1,0 +1,35 @@
+import { messageOf } from '../../lib/error.ts';
+import { Engine } from '../engine.ts';
+import { TableRefused } from '../plane.ts';
+import type { LimitPart } from '../route/service-state.ts';
+import { watchProcess } from '../stats/process-stats.ts';
+import type { AnswerMessage, CallMessage, WorkerCalls } from './protocol.ts';
+
+/** Runs one worker: an engine that obeys its parent. When the parent dies it answers what is in progress and ends. */
+export function runWorker(limitPart: LimitPart): void {
+  const engine = new Engine({ sharedPorts: true, limitPart });
+  const processReport = watchProcess();
+  const calls: { [K in keyof WorkerCalls]: (argument: Parameters<WorkerCalls[K]>[0]) => Promise<unknown> } = {
+    apply: (table) => engine.apply(table as Parameters<WorkerCalls['apply']>[0]),
+    renew: async (ids) => engine.renew(ids as string[]),
+    inject: async (rules) => engine.inject(rules as Parameters<WorkerCalls['inject']>[0]),
+    clearFaults: async (ids) => engine.clearFaults(ids as string[] | 'all'),
+    faultReports: async () => engine.faultReports(),
+    state: async () => engine.state(),
+    report: async () => ({ services: engine.reports(), process: processReport(), demand: engine.demand() }),
+    setShares: async (shares) => engine.setShares(shares as Record<string, number>),
+    drain: () => engine.drain(),
+  };
+  process.on('message', (message: CallMessage) => {
+    const send = (answer: Omit<AnswerMessage, 'id'>) => process.send?.({ id: message.id, ...answer });
+    const act = calls[message.call] as (argument: unknown) => Promise<unknown>;
+    act(message.argument).then(
+      (value) => send({ value }),
+      (error: unknown) =>
+        send({ error: { code: error instanceof TableRefused ? error.code : null, message: messageOf(error) } }),
+    );
+  });
+  process.on('disconnect', () => void engine.drain().then(() => process.exit(0)));
+  // The terminal's signals are the parent's business: it drains its workers in order.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+}
