@@ -10,6 +10,7 @@ const bin = (name) => join(root, 'node_modules/.bin', name);
 const report = join(mkdtempSync(join(tmpdir(), 'davy-test-')), 'vitest.json');
 
 const checks = [
+  ['lock file', 'node', 'scripts/complete-lock.mjs'],
   ['types', 'tsc', '--noEmit'],
   ...(existsSync(join(root, 'web/tsconfig.json')) ? [['types of the page', 'tsc', '--noEmit', '-p', 'web']] : []),
   ['lint', 'biome', 'check', '--error-on-warnings', '.'],
