@@ -7,6 +7,8 @@ import { printable, type Style } from './style.ts';
 
 const BAR_CELLS = 40;
 const TREND_CELLS = 40;
+const REASON_LINES = 3;
+const REASON_CHARS = 76;
 /** The trend's full height when everything is well: 1 % errors. */
 const TREND_FLOOR = 0.01;
 
@@ -29,9 +31,22 @@ export function renderDemo(view: ReleaseView, live: LoadLive | null, history: De
     `  errors ${view.from}  ${trend(history.stable, TREND_CELLS, TREND_FLOOR)} ${rateText(history.stable)}`,
     `  latency    ${latencyText(live)}`,
     `  verdict    ${verdictText(view, style)}`,
-    style.dim(`  ${printable(view.judgement?.reason ?? view.endReason ?? 'waiting for the first look')}`),
+    ...wrap(printable(view.judgement?.reason ?? view.endReason ?? 'waiting for the first look')).map((line) =>
+      style.dim(`  ${line}`),
+    ),
     '',
   ];
+}
+
+/** Always the same number of lines, so that the frame does not jump. */
+function wrap(text: string): string[] {
+  const lines = Array.from({ length: REASON_LINES }, () => '');
+  let at = 0;
+  for (const word of text.split(' ')) {
+    if (`${lines[at]} ${word}`.length > REASON_CHARS && at < REASON_LINES - 1) at += 1;
+    lines[at] = lines[at] === '' ? word : `${lines[at]} ${word}`;
+  }
+  return lines;
 }
 
 function stepText(view: ReleaseView): string {

@@ -101,12 +101,15 @@ async function tell(app: App, load: Load, spec: Spec, options: DemoOptions, io: 
 /** Error rates between two looks, from the growing counts of the current step. */
 function createHistory() {
   let seen = { key: '', canary: 0, canaryErrors: 0, stable: 0, stableErrors: 0 };
+  let release = '';
   const history = { canary: [] as number[], stable: [] as number[] };
   return {
     ...history,
     add(view: ReleaseView): void {
       const step = view.counts.at(-1);
       if (!step) return;
+      if (view.id !== release) for (const line of [history.canary, history.stable]) line.length = 0;
+      release = view.id;
       const key = `${view.id}/${view.counts.length}`;
       const before = seen.key === key ? seen : { canary: 0, canaryErrors: 0, stable: 0, stableErrors: 0 };
       const canary = step.canaryRequests - before.canary;
@@ -151,7 +154,9 @@ function summary(outcome: DemoOutcome, problems: string[], io: CliIo): string {
 
 async function serveOn(app: App, io: CliIo): Promise<void> {
   io.say(`Still serving on ${app.url} until Ctrl-C.\n  token ${app.token}\n`);
-  io.say('  try: npx davy status   ·   npx davy explain service-b-2   ·   npx davy evidence verify\n');
+  const where = app.url.endsWith(`:${DEFAULT_PORT}`) ? '' : ` --port ${new URL(app.url).port}`;
+  const verbs = ['status', 'explain service-b-2', 'evidence verify'].map((verb) => `npx davy ${verb}${where}`);
+  io.say(`  try: ${verbs.join('   ·   ')}\n`);
   await new Promise<void>((resolve) => {
     if (io.signal.aborted) resolve();
     io.signal.addEventListener('abort', () => resolve(), { once: true });
