@@ -80,6 +80,24 @@ export function parseRecord(line: Buffer): LedgerRecord | null {
   }
 }
 
+/** What a detached check expects the segment before to have ended with. */
+export interface ChainBegin {
+  prev: string;
+  /** Records done of the append that continues, and their number; 0, 0 when none does. */
+  tx: [done: number, count: number];
+  term: number;
+  time: string;
+  /** First version seen of every stream. */
+  versions: Map<string, number>;
+}
+
+export interface ChainEnd {
+  tip: string;
+  tx: [done: number, count: number];
+  term: number;
+  time: string;
+}
+
 /**
  * Walks the lines of a ledger in order and holds the first that breaks the chain. The same walk serves start-up,
  * recovery and `verify`, so what one accepts no other refuses.
@@ -92,6 +110,9 @@ export class ChainCheck {
   #txCount = 0;
   #term = 0;
   #previousTime = '';
+  /** Set while the first record is awaited of a check that begins in the middle of the log. */
+  #detached = false;
+  #begin: ChainBegin | null = null;
   /** Seq of records that claim an earlier time than the one before (at most the first 100). */
   readonly clockSteps: number[] = [];
 
@@ -100,14 +121,27 @@ export class ChainCheck {
     this.frontier = frontier;
   }
 
+  /**
+   * A check of one segment on its own, for several at a time. What only the segment before can say is taken from the
+   * first record and handed out as `begin`; the caller joins the segments.
+   */
+  static detachedAt(firstSeq: number): ChainCheck {
+    const check = new ChainCheck({ ...emptyState(ZERO_HASH), size: firstSeq });
+    check.#detached = true;
+    return check;
+  }
+
+  get begin(): ChainBegin | null {
+    return this.#begin;
+  }
+
+  get end(): ChainEnd {
+    return { tip: this.state.tip, tx: [this.#txDone, this.#txCount], term: this.#term, time: this.#previousTime };
+  }
+
   /** Number of records at the end that belong to an append whose rest is missing. */
   get incomplete(): number {
     return this.#txDone;
-  }
-
-  /** Writer term of the last record. */
-  get term(): number {
-    return this.#term;
   }
 
   /**
@@ -148,6 +182,7 @@ export class ChainCheck {
     }
     const shape = shapeProblem(record);
     if (shape) return bad(shape);
+    if (this.#detached) this.#attach(record);
     if (record.prev !== this.state.tip) {
       return seq === 0
         ? bad('is the first record but names one before it', 0, true)
@@ -161,6 +196,15 @@ export class ChainCheck {
     return record;
   }
 
+  #attach(record: LedgerRecord): void {
+    const { prev, tx, term, time } = record;
+    this.#detached = false;
+    this.#begin = { prev, tx: [tx[0] - 1, tx[0] === 1 ? 0 : tx[1]], term, time, versions: new Map() };
+    this.state.tip = prev;
+    this.#txDone = tx[0] - 1;
+    this.#txCount = tx[1];
+  }
+
   #wrongHead(bytes: Buffer, start: number, end: number): ChainProblem {
     const seq = this.state.size;
     const record = parseRecord(bytes.subarray(start, end));
@@ -169,7 +213,9 @@ export class ChainCheck {
   }
 
   #placeProblem(record: LedgerRecord): string | null {
-    const expectedSv = (this.state.streams.get(record.stream) ?? -1) + 1;
+    const lastSv = this.state.streams.get(record.stream);
+    if (lastSv === undefined && this.#begin) this.#begin.versions.set(record.stream, record.sv);
+    const expectedSv = lastSv === undefined && this.#begin ? record.sv : (lastSv ?? -1) + 1;
     if (record.sv !== expectedSv) return `has stream version ${record.sv}, expected ${expectedSv}`;
     if (record.term < this.#term) return `was written in term ${record.term}, after term ${this.#term}`;
     const [i, n] = record.tx;

@@ -63,6 +63,36 @@ export class Frontier {
     this.#size += 1;
   }
 
+  /** Appends a perfect subtree of 2^level leaves, saved by `toJson`; the size must be a multiple of that. */
+  appendSubtree(level: number, root: BinaryHash): void {
+    if (this.#size % 2 ** level !== 0) throw new RangeError('a subtree must start at a multiple of its size');
+    const levels = this.#levels;
+    while (levels.length <= level) levels.push(null);
+    let carry = root;
+    let at = level;
+    for (let left = levels[at]; left; left = levels[at]) {
+      carry = nodeHash(left, carry);
+      levels[at] = null;
+      at += 1;
+    }
+    levels[at] = carry;
+    this.#size += 2 ** level;
+  }
+
+  /** Appends what another tree holds that is smaller than every subtree of this one. */
+  appendTail(size: number, levels: readonly string[]): void {
+    const joined = this.#size + size;
+    for (let level = levels.length - 1; level >= 0; level--) {
+      const hex = levels[level];
+      if (hex) this.appendSubtree(level, toBinary(hex));
+    }
+    if (this.#size !== joined) throw new RangeError('the subtrees do not have the size stated');
+  }
+
+  clone(): Frontier {
+    return Frontier.fromJson(this.#size, this.toJson());
+  }
+
   rootHex(): string {
     let root: BinaryHash | null = null;
     for (const left of this.#levels) {

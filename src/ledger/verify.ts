@@ -3,18 +3,23 @@ import { DavyError, messageOf } from '../lib/error.ts';
 import { attachmentProblem } from './cas.ts';
 import { ChainCheck } from './chain-check.ts';
 import { parseTreeHead } from './checkpoint.ts';
+import { ZERO_HASH } from './codec.ts';
 import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
 import { applyFacts, factsOf, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
-import { layout, segmentFirstSeq, segmentName } from './layout.ts';
+import { joinSegments } from './join-segments.ts';
+import { layout, SEGMENT_RECORDS, segmentFirstSeq, segmentName } from './layout.ts';
 import { locateAlteration } from './locate.ts';
 import { nodeDisk } from './node-disk.ts';
 import { parseNote } from './note.ts';
 import type { LedgerRecord } from './record.ts';
-import { listSegments, replay } from './replay.ts';
+import { listSegments, replay, type SegmentFile } from './replay.ts';
 import { readSeals } from './seals.ts';
+import type { SegmentTask } from './segment-check.ts';
 import { fileSha256 } from './segment-log.ts';
+import { checkSegments } from './segment-pool.ts';
 import { readTerms } from './terms.ts';
+import { EMPTY_ROOT_HEX } from './tree.ts';
 
 /** The first thing that is not what was written. */
 export interface BadRecord {
@@ -54,6 +59,8 @@ export interface VerifyOptions {
   from?: string;
   /** The C2SP verifier key that the caller knows the ledger by; without it the key in record 0 is believed. */
   vkey?: string;
+  /** From this length on the segments are checked on all cores; default 16 MB. */
+  parallelFromBytes?: number;
   onProgress?: (progress: { bytes: number; totalBytes: number; records: number }) => void;
 }
 
@@ -77,11 +84,24 @@ export async function verifyLedger(dir: string, options: VerifyOptions = {}): Pr
   return verification.run();
 }
 
+/** What the walk found intact. */
+interface Found {
+  size: number;
+  root: string;
+  tip: string;
+  clockSteps: number[];
+}
+
+/** Below this a thread costs more than it saves. */
+const PARALLEL_FROM_BYTES = 16_000_000;
+
 class Verification {
   readonly #disk: Disk;
   readonly #dir: string;
   readonly #options: VerifyOptions;
-  readonly #check = new ChainCheck();
+  #found: Found = { size: 0, root: EMPTY_ROOT_HEX, tip: ZERO_HASH, clockSteps: [] };
+  /** SHA-256 of segments that were hashed on the way. */
+  readonly #hashes = new Map<string, string>();
   readonly #bad: BadRecord[] = [];
   readonly #warnings: VerifyWarning[] = [];
   #facts: LedgerFacts | null = null;
@@ -104,7 +124,7 @@ class Verification {
     await this.#checkSeals();
     await this.#checkEndMark();
     await this.#checkAttachments();
-    for (const seq of this.#check.clockSteps) {
+    for (const seq of this.#found.clockSteps) {
       const says = `Record ${seq} claims an earlier time than record ${seq - 1}.`;
       this.#warnings.push({ code: ledgerErrors['clock-stepped-back'].code, seq, says });
     }
@@ -113,8 +133,8 @@ class Verification {
     return {
       ok: this.#bad.length === 0,
       origin: this.#facts?.origin ?? '',
-      size: this.#check.state.size,
-      root: this.#check.frontier.rootHex(),
+      size: this.#found.size,
+      root: this.#found.root,
       firstBad: this.#bad[0] ?? null,
       checkpointSize: held.at(-1)?.size ?? null,
       unfinishedBytes: this.#unfinishedBytes,
@@ -153,16 +173,59 @@ class Verification {
     }
     await this.#reportStrangers();
     const totalBytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+    const isLong = totalBytes >= (this.#options.parallelFromBytes ?? PARALLEL_FROM_BYTES) && this.#disk === nodeDisk;
+    if (isLong && (await this.#walkSideBySide(segments, totalBytes))) return;
+    await this.#walkInOrder(segments, totalBytes);
+  }
+
+  /** Segment by segment on all cores. False when anything does not fit: the walk in order then names it. */
+  async #walkSideBySide(segments: SegmentFile[], totalBytes: number): Promise<boolean> {
+    const progress = { bytes: 0, totalBytes, records: 0 };
+    const tasks = segments.map((segment, i): SegmentTask => {
+      const next = segments[i + 1]?.firstSeq ?? Number.MAX_SAFE_INTEGER;
+      const sizes = this.#known.map(({ size }) => size).filter((size) => size > segment.firstSeq && size <= next);
+      return { path: layout.segment(this.#dir, segment.name), firstSeq: segment.firstSeq, bytes: segment.bytes, sizes };
+    });
+    const reports = await checkSegments(tasks, (bytes, records) => {
+      progress.bytes += bytes;
+      progress.records += records;
+      this.#options.onProgress?.({ ...progress });
+    });
+    const first = reports[0]?.descriptions[0];
+    const joined = first?.seq === 0 ? joinSegments(reports, factsOf(first).segmentRecords) : null;
+    if (!joined) return false;
+    for (const [i, report] of reports.entries()) {
+      this.#hashes.set(segments[i]!.name, report.sha256);
+      for (const record of report.descriptions) this.#onDescription(record);
+      for (const [sha256, seq] of report.attachments) this.#onAttachment(sha256, seq);
+    }
+    for (const known of this.#known) {
+      const root = known.size === 0 ? EMPTY_ROOT_HEX : joined.roots.get(known.size);
+      if (root !== undefined) known.holds = known.root === root;
+    }
+    this.#unfinishedBytes = joined.trailingBytes;
+    this.#found = { ...joined, root: joined.frontier.rootHex() };
+    return true;
+  }
+
+  async #walkInOrder(segments: SegmentFile[], totalBytes: number): Promise<void> {
     let bytes = 0;
-    this.#compare();
-    const result = await replay(this.#disk, this.#dir, this.#check, {
-      segmentRecords: 65_536,
-      onRecord: (record) => this.#onRecord(record),
+    const check = new ChainCheck();
+    this.#compare(check);
+    const result = await replay(this.#disk, this.#dir, check, {
+      segmentRecords: SEGMENT_RECORDS,
+      onRecord: (record) => {
+        this.#onDescription(record);
+        if (record.att) for (const { sha256 } of record.att) this.#onAttachment(sha256, record.seq);
+        if (this.#known[this.#compared]?.size === check.state.size) this.#compare(check);
+      },
       onChunk: (length) => {
         bytes += length;
-        this.#options.onProgress?.({ bytes, totalBytes, records: this.#check.state.size });
+        this.#options.onProgress?.({ bytes, totalBytes, records: check.state.size });
       },
     });
+    const { size, tip } = check.state;
+    this.#found = { size, tip, root: check.frontier.rootHex(), clockSteps: check.clockSteps };
     for (const segment of segments) {
       if (!this.#facts || segment.firstSeq % this.#facts.segmentRecords === 0) continue;
       this.#bad.push({ seq: segment.firstSeq, file: `log/${segment.name}`, why: 'begins where no segment begins' });
@@ -179,16 +242,17 @@ class Verification {
     return `log/${this.#facts ? segmentName(Math.floor(seq / this.#facts.segmentRecords) * this.#facts.segmentRecords) : fallback}`;
   }
 
-  #onRecord(record: LedgerRecord): void {
+  #onAttachment(sha256: string, seq: number): void {
+    if (!this.#attachments.has(sha256)) this.#attachments.set(sha256, seq);
+  }
+
+  #onDescription(record: LedgerRecord): void {
     try {
       if (record.seq === 0) this.#facts = this.#expectKey(factsOf(record));
       else if (this.#facts) applyFacts(this.#facts, record);
     } catch (error) {
       this.#bad.push({ seq: record.seq, file: this.#fileOf(record.seq, segmentName(0)), why: messageOf(error) });
     }
-    for (const { sha256 } of record.att ?? [])
-      if (!this.#attachments.has(sha256)) this.#attachments.set(sha256, record.seq);
-    if (this.#known[this.#compared]?.size === this.#check.state.size) this.#compare();
   }
 
   #expectKey(facts: LedgerFacts): LedgerFacts {
@@ -197,8 +261,7 @@ class Verification {
     throw new DavyError(ledgerErrors['bad-key'], 'Record 0 names another key than the one expected.');
   }
 
-  #compare(): void {
-    const { state, frontier } = this.#check;
+  #compare({ state, frontier }: ChainCheck): void {
     for (
       let known = this.#known[this.#compared];
       known && known.size === state.size;
@@ -219,7 +282,7 @@ class Verification {
   }
 
   async #problemOf(known: KnownRoot, agreed: number): Promise<BadRecord | null> {
-    const { size } = this.#check.state;
+    const { size } = this.#found;
     if (this.#facts) {
       try {
         openLedgerCheckpoint(known.note, this.#facts);
@@ -255,7 +318,7 @@ class Verification {
       const seq = segmentFirstSeq(name)!;
       const path = layout.segment(this.#dir, name);
       if (!(await this.#disk.stat(path))) this.#bad.push({ seq, file: `log/${name}`, why: 'is sealed but missing' });
-      else if ((await fileSha256(this.#disk, path)) !== sha256) {
+      else if ((this.#hashes.get(name) ?? (await fileSha256(this.#disk, path))) !== sha256) {
         this.#bad.push({ seq, file: `log/${name}`, why: 'does not have the SHA-256 that SEALS states' });
       }
     }
@@ -272,7 +335,7 @@ class Verification {
   /** A clean end says what the log's last record was; it is unsigned, so it only helps where no checkpoint does. */
   async #checkEndMark(): Promise<void> {
     const { end } = await readTerms(this.#disk, this.#dir);
-    const { size, tip } = this.#check.state;
+    const { size, tip } = this.#found;
     if (!end || this.#bad.length > 0) return;
     if (end.size > size) {
       const why = `is missing: the writer of term ${end.term} closed the ledger at ${end.size} records`;

@@ -1,0 +1,59 @@
+import type { SegmentReport } from './segment-check.ts';
+import { Frontier } from './tree.ts';
+
+export interface Joined {
+  size: number;
+  frontier: Frontier;
+  /** Roots (hex) at the sizes that were asked for. */
+  roots: Map<number, string>;
+  tip: string;
+  trailingBytes: number;
+  clockSteps: number[];
+}
+
+/**
+ * Puts the reports of neighbouring segments together: each must begin where the one before ended. Null when something
+ * does not fit; where exactly only a walk through the whole log can tell.
+ */
+export function joinSegments(reports: readonly SegmentReport[], segmentRecords: number): Joined | null {
+  const frontier = new Frontier();
+  const roots = new Map<number, string>();
+  const versions = new Map<string, number>();
+  const clockSteps: number[] = [];
+  let before: SegmentReport | null = null;
+  for (const [i, report] of reports.entries()) {
+    const isLast = i === reports.length - 1;
+    if (report.failed || report.firstSeq !== frontier.size) return null;
+    if (!isLast && (report.records !== segmentRecords || report.trailingBytes !== 0)) return null;
+    if (before && !fits(before, report)) return null;
+    if (!versionsFit(versions, report)) return null;
+    for (const { size, levels } of report.levelsAt) {
+      const at = frontier.clone();
+      at.appendTail(size - report.firstSeq, levels);
+      roots.set(size, at.rootHex());
+    }
+    if (before && report.begin && report.begin.time < before.end.time) clockSteps.push(report.firstSeq);
+    clockSteps.push(...report.clockSteps);
+    frontier.appendTail(report.records, report.levels);
+    before = report;
+  }
+  if (!before) return null;
+  const { end, trailingBytes } = before;
+  return { size: frontier.size, frontier, roots, tip: end.tip, trailingBytes, clockSteps };
+}
+
+function fits(before: SegmentReport, report: SegmentReport): boolean {
+  const { begin } = report;
+  if (!begin) return report.records === 0;
+  const { end } = before;
+  const sameAppend = begin.tx[0] === end.tx[0] && (end.tx[0] === 0 || begin.tx[1] === end.tx[1]);
+  return begin.prev === end.tip && sameAppend && begin.term >= end.term;
+}
+
+function versionsFit(versions: Map<string, number>, report: SegmentReport): boolean {
+  for (const [stream, first] of report.begin?.versions ?? []) {
+    if (first !== (versions.get(stream) ?? -1) + 1) return false;
+  }
+  for (const [stream, last] of report.versions) versions.set(stream, last);
+  return true;
+}

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import { ChainCheck, type ChainEnd } from './chain-check.ts';
+import type { Disk } from './disk.ts';
+import { KEY_ROTATED, OPENED } from './facts.ts';
+import { lineChunks } from './lines.ts';
+import type { LedgerRecord } from './record.ts';
+
+export interface SegmentTask {
+  path: string;
+  firstSeq: number;
+  bytes: number;
+  /** Sizes of the whole log, inside this segment, at which the tree is wanted. */
+  sizes: number[];
+}
+
+/** What one segment says by itself; plain data, so that it can come from another thread. */
+export interface SegmentReport {
+  firstSeq: number;
+  records: number;
+  /** The walk met something wrong; only a walk through the whole log can name it exactly. */
+  failed: boolean;
+  /** Bytes after the last complete line. */
+  trailingBytes: number;
+  begin: { prev: string; tx: [number, number]; term: number; time: string; versions: [string, number][] } | null;
+  end: ChainEnd;
+  /** Last version of every stream. */
+  versions: [string, number][];
+  /** Subtrees of the segment, lowest level first. */
+  levels: string[];
+  levelsAt: { size: number; levels: string[] }[];
+  /** First record that names each attachment. */
+  attachments: [sha256: string, seq: number][];
+  /** Records that describe the ledger itself. */
+  descriptions: LedgerRecord[];
+  clockSteps: number[];
+  sha256: string;
+}
+
+/** Checks one segment on its own: form, chain, places, tree, file hash. */
+export async function checkSegment(
+  disk: Disk,
+  task: SegmentTask,
+  onBytes: (bytes: number, records: number) => void = () => undefined,
+): Promise<SegmentReport> {
+  const check = task.firstSeq === 0 ? new ChainCheck() : ChainCheck.detachedAt(task.firstSeq);
+  const digest = createHash('sha256');
+  const attachments = new Map<string, number>();
+  const descriptions: LedgerRecord[] = [];
+  const levelsAt: SegmentReport['levelsAt'] = [];
+  const wanted = new Set(task.sizes);
+  let failed = false;
+  let bytesRead = 0;
+  for await (const { bytes } of lineChunks(disk, task.path)) {
+    digest.update(bytes);
+    const before = check.state.size;
+    const found = check.acceptLines(bytes, (record) => {
+      if (record.att)
+        for (const { sha256 } of record.att) if (!attachments.has(sha256)) attachments.set(sha256, record.seq);
+      if (record.type === OPENED || record.type === KEY_ROTATED) descriptions.push(record);
+      if (wanted.has(record.seq + 1)) levelsAt.push({ size: record.seq + 1, levels: check.frontier.toJson() });
+    });
+    bytesRead += bytes.length;
+    onBytes(bytes.length, check.state.size - before);
+    if (!found) continue;
+    failed = true;
+    break;
+  }
+  const { begin } = check;
+  return {
+    firstSeq: task.firstSeq,
+    records: check.state.size - task.firstSeq,
+    failed,
+    trailingBytes: task.bytes - bytesRead,
+    begin: begin && { ...begin, versions: [...begin.versions] },
+    end: check.end,
+    versions: [...check.state.streams],
+    levels: check.frontier.toJson(),
+    levelsAt,
+    attachments: [...attachments],
+    descriptions,
+    clockSteps: check.clockSteps,
+    sha256: digest.digest('hex'),
+  };
+}
