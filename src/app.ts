@@ -7,7 +7,7 @@ import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { askOnce } from './chaos/http-probe.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
 import { verifyLedger } from './ledger/verify.ts';
-import { systemClock } from './lib/clock.ts';
+import { sleep, systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
 import { DavyError } from './lib/error.ts';
 import type { Log } from './lib/log.ts';
@@ -24,6 +24,8 @@ import { VERSION } from './version.ts';
 import { openWorkloads } from './workloads/supervisor.ts';
 import type { Workloads } from './workloads/workloads.ts';
 
+/** Adopting takes milliseconds; a version that starts slowly does not hold up the decisions about the others. */
+const ADOPT_WITHIN_MS = 2_000;
 /** A gateway that does not take the first table in this time will not take it at all. */
 const FIRST_TABLE_WITHIN_MS = 15_000;
 
@@ -131,9 +133,13 @@ export async function openApp(options: AppOptions): Promise<App> {
 
     const tellProblems = problemTeller(workloads, say);
     closers.push(async () => tellProblems());
+    // The first table must know what still runs from before: without it the gateway would be told that nothing does.
+    const tried = workloads.start();
+    tried.catch(() => {});
+    await Promise.race([tried, sleep(clock, ADOPT_WITHIN_MS)]);
     await controller.start();
     closers.push(() => controller.stop());
-    await workloads.start();
+    await tried;
     await controller.settled(FIRST_TABLE_WITHIN_MS).catch(async (error: unknown) => {
       throw await placed(error, spec);
     });

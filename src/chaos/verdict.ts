@@ -141,7 +141,7 @@ function injectionProblem({ fault }: ExperimentSpec, { report }: RunEvidence): s
 }
 
 function meanAdded(report: FaultReport): number | null {
-  return report.injected === 0 || report.addedMsSum === 0 ? null : report.addedMsSum / report.injected;
+  return report.delayed === 0 ? null : report.addedMsSum / report.delayed;
 }
 
 /** How the untouched slice got worse, in words; null when it stayed as it was. */

@@ -1,4 +1,5 @@
 import { addEvidence } from '../ledger/add-evidence.ts';
+import { findEndpoint } from '../lib/endpoint.ts';
 import { actorName, connect } from './api-client.ts';
 import { ledgerDir, type Place } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
@@ -19,8 +20,10 @@ export async function archive(
   file: ArchivedFile,
 ): Promise<{ seq: number; sha256: string }> {
   const { content, kind, ...meta } = file;
+  // The ledger of the Davy that was spoken to, not one that happens to lie in this folder.
+  const data = place.data ?? findEndpoint(place.port, io.env)?.dataDir;
   const { seq, att } = await addEvidence({
-    dir: ledgerDir(io, place),
+    dir: ledgerDir(io, data === undefined ? place : { ...place, data }),
     file: { ...meta, bytes: Buffer.from(content), release: null },
     actorId: actorName(io),
     clock: io.clock,

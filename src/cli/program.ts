@@ -18,6 +18,7 @@ import { register as schema } from './schema.ts';
 import { register as simulate } from './simulate.ts';
 import { register as status } from './status.ts';
 import { register as up } from './up.ts';
+import { register as verify } from './verify.ts';
 
 const VERBS = [
   check,
@@ -34,6 +35,7 @@ const VERBS = [
   controller,
   chaos,
   load,
+  verify,
 ];
 
 /** Runs one command line and answers with the exit code of design: 0, 1 … 6, 130. */

@@ -31,7 +31,7 @@ test('repeating a rule prolongs it and keeps its counts', () => {
   expect(book.hit(target, 1_899)).not.toBeNull();
   expect(book.hit(target, 1_900)).toBeNull();
   expect(book.reports(1_900)).toEqual([
-    { id: 'x-1', expiresInMs: 0, matched: 2, injected: 2, addedMsSum: 101, addedMsMax: 101 },
+    { id: 'x-1', expiresInMs: 0, matched: 2, injected: 2, delayed: 1, addedMsSum: 101, addedMsMax: 101 },
   ]);
 });
 

@@ -9,6 +9,7 @@ interface Entry {
   endsMs: number;
   matched: number;
   injected: number;
+  delayed: number;
   addedMsSum: number;
   addedMsMax: number;
 }
@@ -54,6 +55,7 @@ export class FaultBook {
         endsMs: 0,
         matched: 0,
         injected: 0,
+        delayed: 0,
         addedMsSum: 0,
         addedMsMax: 0,
       };
@@ -87,10 +89,10 @@ export class FaultBook {
 
   reports(nowMs: number): FaultReport[] {
     this.#forget(nowMs);
-    return [...this.#entries.values()].map(({ rule, endsMs, matched, injected, addedMsSum, addedMsMax }) => ({
+    return [...this.#entries.values()].map(({ rule, endsMs, matched, injected, delayed, addedMsSum, addedMsMax }) => ({
       id: rule.id,
       expiresInMs: Math.max(0, endsMs - nowMs),
-      ...{ matched, injected, addedMsSum, addedMsMax },
+      ...{ matched, injected, delayed, addedMsSum, addedMsMax },
     }));
   }
 
@@ -100,6 +102,7 @@ export class FaultBook {
 }
 
 function note(entry: Entry, ms: number): void {
+  entry.delayed++;
   entry.addedMsSum += ms;
   entry.addedMsMax = Math.max(entry.addedMsMax, ms);
 }

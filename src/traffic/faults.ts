@@ -42,7 +42,8 @@ export interface FaultReport {
   /** Requests in scope, and those that were hit. */
   matched: number;
   injected: number;
-  /** Delay that was really added to delayed requests, by the data plane's monotonic clock. */
+  /** Requests whose delay is over, and what was really added to them, by the data plane's monotonic clock. */
+  delayed: number;
   addedMsSum: number;
   addedMsMax: number;
 }

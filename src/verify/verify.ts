@@ -1,0 +1,75 @@
+import { messageOf } from '../lib/error.ts';
+import { badCanary, headerRoute, silence, split } from './release-scenarios.ts';
+import { chaosRevert, killAndRestart, limiter, retryAndBreaker } from './resilience-scenarios.ts';
+import type { Finding, ScenarioResult, ScenarioVerdict, VerifyContext } from './scenario.ts';
+
+const scenarios = [split, headerRoute, badCanary, silence, limiter, retryAndBreaker, chaosRevert, killAndRestart];
+
+export interface Verification {
+  system: string;
+  startedAtMs: number;
+  seconds: number;
+  verdict: ScenarioVerdict;
+  scenarios: ScenarioResult[];
+}
+
+/** The eight scenarios, one after the other: one that fails does not keep the others from being tried. */
+export async function verifySystem(context: VerifyContext): Promise<Verification> {
+  const { clock, say } = context;
+  const startedAtMs = clock.nowMs();
+  const startMs = clock.monoMs();
+  const results: ScenarioResult[] = [];
+  for (const [index, scenario] of scenarios.entries()) {
+    say(`${index + 1}/${scenarios.length} ${scenario.name} …`);
+    const beganMs = clock.monoMs();
+    const found = await scenario
+      .run(context)
+      .catch((error): Finding => ({ verdict: 'ERROR', says: messageOf(error), measured: {} }));
+    const result = { name: scenario.name, ...found, seconds: (clock.monoMs() - beganMs) / 1000 };
+    results.push(result);
+    say(`    ${result.verdict}: ${result.says}`);
+  }
+  const seconds = (clock.monoMs() - startMs) / 1000;
+  return { system: context.spec.system, startedAtMs, seconds, verdict: overall(results), scenarios: results };
+}
+
+/** PASS only when all passed; otherwise the gravest. */
+export function overall(results: readonly Pick<ScenarioResult, 'verdict'>[]): ScenarioVerdict {
+  for (const verdict of ['ERROR', 'FAIL', 'INCONCLUSIVE'] as const) {
+    if (results.some((result) => result.verdict === verdict)) return verdict;
+  }
+  return results.length === 0 ? 'INCONCLUSIVE' : 'PASS';
+}
+
+export function verificationMarkdown(verification: Verification): string {
+  const { system, startedAtMs, seconds, verdict, scenarios: results } = verification;
+  const rows = results.map(
+    (one, i) => `| ${i + 1} | ${one.name} | ${one.verdict} | ${cell(one.says)} | ${one.seconds.toFixed(1)} |`,
+  );
+  const measured = results.flatMap((one) => [
+    `- **${one.name}**: ${
+      Object.entries(one.measured)
+        .map(([name, value]) => `${name} ${value}`)
+        .join(', ') || 'nothing measured'
+    }`,
+  ]);
+  return [
+    `# Verification of ${system}`,
+    '',
+    `${verdict} · ${new Date(startedAtMs).toISOString()} · ${seconds.toFixed(0)} s`,
+    '',
+    '| | scenario | verdict | what was seen | seconds |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+    '## Measured',
+    '',
+    ...measured.map(cell),
+    '',
+  ].join('\n');
+}
+
+/** Text from services must not break a table. */
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}
