@@ -37,7 +37,11 @@ function firstMissing(s: State, plan: Plan, control: boolean, wanted: number): s
   if (s.edges !== null && s.edges.length === 0) return 'latency counts: the source reports no latency edges';
   if (s.choice === null) return "a picture of stable's latency";
   if (s.choice.gates.length === 0) return 'latency edges that reach above the median of stable';
+  const margins = control ? null : aloneMargins(s, plan).latency;
+  // A margin that anything keeps to proves nothing; the other gates must.
+  if (margins?.every((margin) => margin === null)) return "enough of stable's latency to compare with";
   for (let i = 0; i < s.choice.gates.length; i++) {
+    if (margins !== null && margins[i] === null) continue;
     const edge = s.edges![s.choice.gates[i]!]!;
     if (logEvidence(s.safe.latency[i]!) < wanted - ROUNDING) return `proof that not more requests take over ${edge} ms`;
   }
@@ -60,7 +64,7 @@ function neededRequests(s: State, plan: Plan, control: boolean): number | null {
     const edge = s.choice.gates[i]!;
     const share = control ? (stable.over[edge]! + 0.5) / (stable.n + 1) : (canary.over[edge]! + 0.5) / (canary.n + 1);
     const extra = margins === null ? latency.plusShare : margins.latency[i]!;
-    if (extra === null) return null;
+    if (extra === null) continue;
     const logs = s.safe.latency[i]!;
     const times = control ? latency.ratio : 0;
     const need = requestsNeeded(logs, wanted, times, extra, share, share, perStable, edgePhi(s, edge));

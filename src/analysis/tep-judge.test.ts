@@ -37,6 +37,14 @@ describe('given a canary as good as stable', () => {
     expect(drive.last!.heldMs).toBe(600_000);
   });
 
+  it('finishes the watch where stable was seen too briefly for its slower half to be a margin', () => {
+    const promote = { ...policyOf().promote, latency: { ratio: 2, plusShare: 0.2 } };
+    const drive = new Drive(policyOf({ promote }));
+    drive.until(three(good(20)), three(good(180)), 20);
+    drive.enter(2);
+    expect(drive.until(three(good(300)), [], 2000).verdict).toBe('advance');
+  });
+
   it('says how much traffic is missing while the proof is not there', () => {
     const drive = new Drive();
     const found = drive.until([good(1)], [good(9)], 300);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
 import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
+import { expectReplaysToMatch } from './replays.ts';
 
 /** Five services are released at the same time; each canary behaves in another way. */
 describe('what the judge does to real traffic', { timeout: 60_000 }, () => {
@@ -70,6 +71,10 @@ describe('what the judge does to real traffic', { timeout: 60_000 }, () => {
     const isHeld = (fleet: FleetDoc): boolean => releaseIn(fleet, 'idle-1')?.held?.verdict === 'inconclusive';
     const release = releaseIn(await davy.until('idle is held', isHeld, 30_000), 'idle-1');
     expect(release).toMatchObject({ phase: 'progressing', step: 0, verdict: 'INCONCLUSIVE' });
+  });
+
+  it('recorded looks from which the judge reaches every verdict again, with the same evidence', async () => {
+    expect(await expectReplaysToMatch(davy)).toBeGreaterThanOrEqual(8);
   });
 
   it('kept a ledger that verifies', async () => {
