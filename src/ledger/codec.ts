@@ -3,6 +3,7 @@ import { DavyError } from '../lib/error.ts';
 import { ledgerErrors } from './errors.ts';
 import { copyJsonObject } from './json.ts';
 import type { Actor, Attachment, JsonObject, LedgerRecord, NewEvent } from './record.ts';
+import type { Scrubber } from './scrub.ts';
 
 export const ZERO_HASH = '0'.repeat(64);
 
@@ -55,11 +56,11 @@ function checkText(value: unknown, what: string, maxLength: number, pattern?: Re
   return value;
 }
 
-function checkActor(actor: Actor): Actor {
+function checkActor(actor: Actor, scrubber: Scrubber): Actor {
   if (actor.kind !== 'person' && actor.kind !== 'controller' && actor.kind !== 'schedule') {
     return refuse('actor.kind must be person, controller or schedule.');
   }
-  return { kind: actor.kind, id: checkText(actor.id, 'actor.id', 200) };
+  return { kind: actor.kind, id: scrubber.text(checkText(actor.id, 'actor.id', 200)) };
 }
 
 /** Refuses what could leave its folder or deceive a reader when the name is used for a file. */
@@ -74,7 +75,7 @@ export function checkAttachmentName(name: unknown): string {
   return text;
 }
 
-function checkAttachment(att: Attachment): Attachment {
+function checkAttachment(att: Attachment, scrubber: Scrubber): Attachment {
   if (typeof att.sha256 !== 'string' || !SHA256_HEX.test(att.sha256))
     return refuse('att.sha256 must be 64 hex digits.');
   if (!Number.isSafeInteger(att.size) || att.size < 0) return refuse('att.size must be a count of bytes.');
@@ -83,18 +84,18 @@ function checkAttachment(att: Attachment): Attachment {
     size: att.size,
     type: checkText(att.type, 'att.type', 100),
     name: checkAttachmentName(att.name),
-    desc: checkText(att.desc, 'att.desc', 1_000),
+    desc: scrubber.text(checkText(att.desc, 'att.desc', 1_000)),
   };
 }
 
 /** Throws `ledger/bad-event` with the field and the reason. */
-export function prepareEvent(event: NewEvent): PreparedEvent {
+export function prepareEvent(event: NewEvent, scrubber: Scrubber): PreparedEvent {
   const type = checkText(event.type, 'type', 100, TYPE);
   const stream = checkText(event.stream, 'stream', 200, STREAM);
-  const actor = event.actor ? checkActor(event.actor) : CONTROLLER;
+  const actor = event.actor ? checkActor(event.actor, scrubber) : CONTROLLER;
   const cause = event.cause === undefined ? undefined : checkText(event.cause, 'cause', 100);
-  const data = copyJsonObject(event.data, 'data');
-  const att = event.att?.length ? event.att.map(checkAttachment) : undefined;
+  const data = copyJsonObject(event.data, 'data', scrubber);
+  const att = event.att?.length ? event.att.map((one) => checkAttachment(one, scrubber)) : undefined;
   const sd = event.sd?.length ? event.sd.map((digest) => checkText(digest, 'sd', 100)) : undefined;
   const actorJson = actor === CONTROLLER ? CONTROLLER_JSON : JSON.stringify(actor);
   let bodyJson = `"data":${JSON.stringify(data)}`;

@@ -187,6 +187,12 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 3,
     http: 409,
   },
+  erased: {
+    means: 'The personal value behind a commitment was erased, or was never kept here.',
+    next: 'Look for the `privacy.erased` record; what was erased cannot be brought back.',
+    exit: 2,
+    http: 410,
+  },
   'unknown-format': {
     means: 'The ledger has a format version or setting that this program does not know.',
     next: 'Use the Davy version that wrote it, or a newer one.',

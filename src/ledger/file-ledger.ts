@@ -26,6 +26,7 @@ import type { AppendOptions, Ledger, LedgerHead } from './ledger.ts';
 import { nodeDisk } from './node-disk.ts';
 import { type OpenedLog, openLog, type Recovery } from './open-log.ts';
 import type { Attachment, LedgerRecord, NewEvent } from './record.ts';
+import { Scrubber } from './scrub.ts';
 import { fileSha256, SegmentLog } from './segment-log.ts';
 import { checkAppend, Sequencer } from './sequencer.ts';
 import { saveSnapshot } from './snapshot.ts';
@@ -54,6 +55,8 @@ export interface FileLedgerOptions {
   parent?: ParentLedger;
   /** C2SP tlog-policy text, stated in record 0 of a new ledger. */
   witnessPolicy?: string;
+  /** Values that must never be recorded (tokens, passwords), taken out of every event. At least 8 characters each. */
+  secrets?: readonly string[];
   /** Told about trouble that does not stop the ledger: disk full, a checkpoint that could not be published. */
   onNotice?: (message: string) => void;
 }
@@ -196,6 +199,7 @@ class OpenFileLedger implements FileLedger {
   readonly #target: FileTarget;
   readonly #commits: GroupCommit;
   readonly #listeners = new Set<(records: readonly LedgerRecord[]) => void>();
+  readonly #scrubber: Scrubber;
   readonly #notice: (message: string) => void;
   #durable: LedgerHead;
   #publishing: Promise<unknown> = Promise.resolve();
@@ -208,6 +212,7 @@ class OpenFileLedger implements FileLedger {
     this.#p = parts;
     this.dir = dir;
     this.recovery = opened.recovery;
+    this.#scrubber = new Scrubber(options.secrets);
     this.#notice = options.onNotice ?? (() => undefined);
     const nowMs = (): number => options.clock.nowMs();
     const newId = options.newId ?? createUuidV7(nowMs);
@@ -255,7 +260,7 @@ class OpenFileLedger implements FileLedger {
   append(events: NewEvent[], options: AppendOptions = {}): Promise<LedgerRecord[]> {
     try {
       checkAppend(events.length, options.idempotencyKey);
-      const prepared = events.map(prepareEvent);
+      const prepared = events.map((event) => prepareEvent(event, this.#scrubber));
       for (const { att } of prepared) if (att) this.#requireStored(att);
       const request = { events: prepared, expected: options.expected, key: options.idempotencyKey };
       return this.#commits.submit(request, options.reserve ?? false);

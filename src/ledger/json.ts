@@ -1,6 +1,7 @@
 import { DavyError } from '../lib/error.ts';
 import { ledgerErrors } from './errors.ts';
 import type { Json, JsonObject } from './record.ts';
+import { REMOVED, type Scrubber } from './scrub.ts';
 
 const MAX_DEPTH = 32;
 
@@ -8,10 +9,12 @@ function refuse(path: string, why: string): never {
   throw new DavyError(ledgerErrors['bad-event'], `${path} ${why}.`);
 }
 
-function copyValue(value: unknown, path: string, depth: number): Json {
+function copyValue(value: unknown, path: string, depth: number, scrubber: Scrubber): Json {
   switch (typeof value) {
     case 'string':
-      return value.isWellFormed() ? value : refuse(path, 'holds half of a surrogate pair, which is not text');
+      return value.isWellFormed()
+        ? scrubber.text(value)
+        : refuse(path, 'holds half of a surrogate pair, which is not text');
     case 'boolean':
       return value;
     case 'number':
@@ -29,29 +32,33 @@ function copyValue(value: unknown, path: string, depth: number): Json {
   if (depth >= MAX_DEPTH) return refuse(path, `is nested deeper than ${MAX_DEPTH}`);
   if (Array.isArray(value)) {
     const list: Json[] = new Array(value.length);
-    for (let i = 0; i < value.length; i++) list[i] = copyValue(value[i], `${path}[${i}]`, depth + 1);
+    for (let i = 0; i < value.length; i++) list[i] = copyValue(value[i], `${path}[${i}]`, depth + 1, scrubber);
     return list;
   }
-  return copyFields(value, path, depth);
+  return copyFields(value, path, depth, scrubber);
 }
 
-function copyFields(value: object, path: string, depth: number): JsonObject {
+function copyFields(value: object, path: string, depth: number, scrubber: Scrubber): JsonObject {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return refuse(path, 'is not a plain object');
   const out: JsonObject = {};
   for (const name of Object.keys(value)) {
     if (name === '__proto__') return refuse(path, 'has a field __proto__');
     if (!name.isWellFormed()) return refuse(path, 'has a field name that is not text');
-    out[name] = copyValue((value as Record<string, unknown>)[name], `${path}.${name}`, depth + 1);
+    const field = (value as Record<string, unknown>)[name];
+    out[name] =
+      typeof field === 'string' && scrubber.isSecretField(name)
+        ? REMOVED
+        : copyValue(field, `${path}.${name}`, depth + 1, scrubber);
   }
   return out;
 }
 
 /**
  * A deep copy that is certain to survive JSON (I-JSON, RFC 7493): what is written, what is returned and what a replay
- * reads are then equal, whatever the caller does to its objects afterwards. Throws `ledger/bad-event` with the path.
+ * reads are then equal, whatever the caller does to its objects afterwards. Secrets are taken out on the way. Throws `ledger/bad-event` with the path.
  */
-export function copyJsonObject(value: unknown, path: string): JsonObject {
+export function copyJsonObject(value: unknown, path: string, scrubber: Scrubber): JsonObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return refuse(path, 'is not an object');
-  return copyFields(value, path, 0);
+  return copyFields(value, path, 0, scrubber);
 }

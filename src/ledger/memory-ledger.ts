@@ -7,6 +7,7 @@ import { type Batch, type CommitTarget, diskFullError, GroupCommit } from './gro
 import { createUuidV7 } from './ids.ts';
 import type { AppendOptions, Ledger, LedgerHead } from './ledger.ts';
 import type { LedgerRecord, NewEvent } from './record.ts';
+import { Scrubber } from './scrub.ts';
 import { applyRecord, checkAppend, emptyState, forgetOldKeys, Sequencer } from './sequencer.ts';
 
 /** What a write of the memory ledger does. After `failed` and `failed-but-done` the ledger is poisoned, as on disk. */
@@ -52,6 +53,7 @@ export async function openMemoryLedger(options: MemoryLedgerOptions): Promise<Le
     nowMs,
   });
   const target = new MemoryTarget(store, store.term, options);
+  const scrubber = new Scrubber();
   const listeners = new Set<(records: readonly LedgerRecord[]) => void>();
   let durable = sequencer.head();
   const commits = new GroupCommit(sequencer, target, (records) => {
@@ -63,7 +65,10 @@ export async function openMemoryLedger(options: MemoryLedgerOptions): Promise<Le
       try {
         const { expected, idempotencyKey: key, reserve } = appendOptions;
         checkAppend(events.length, key);
-        return commits.submit({ events: events.map(prepareEvent), expected, key }, reserve ?? false);
+        return commits.submit(
+          { events: events.map((event) => prepareEvent(event, scrubber)), expected, key },
+          reserve ?? false,
+        );
       } catch (error) {
         return Promise.reject(error);
       }
