@@ -25,12 +25,6 @@ export const cliErrors = defineErrors('cli', {
     exit: 4,
     http: 504,
   },
-  'file-exists': {
-    means: 'A file would be overwritten.',
-    next: 'Choose another name or remove the file first.',
-    exit: 2,
-    http: 409,
-  },
   'controller-crashed': {
     means: 'The controller process ended again and again right after its start.',
     next: 'Read the last lines of log/controller.log in the data folder.',

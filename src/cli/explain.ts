@@ -22,7 +22,7 @@ export function register(program: Command, io: CliIo): void {
   );
 }
 
-export function renderExplanation(explanation: Explanation, color: boolean): string {
+function renderExplanation(explanation: Explanation, color: boolean): string {
   const style = styleFor(color);
   const lines = [style.bold(printable(explanation.sentence)), ''];
   lines.push(columns(explanation.facts.map(([label, value]) => [style.dim(label), printable(value)])));

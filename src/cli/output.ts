@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { CliIo } from './io.ts';
 
 /** Every JSON document that a command prints carries this version; it changes when a field changes its meaning. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 export function outputOption(command: Command): Command {
   return command.addOption(

@@ -47,7 +47,7 @@ async function watch(read: () => Promise<FleetDoc>, output: string, io: CliIo): 
   screen.end();
 }
 
-export function renderFleet(fleet: FleetDoc, style: Style): string {
+function renderFleet(fleet: FleetDoc, style: Style): string {
   const lines = [
     `${style.bold(printable(fleet.system))}   ledger ${fleet.ledger.size} records   routing ${fleet.traffic.generation}`,
   ];

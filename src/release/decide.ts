@@ -8,7 +8,7 @@ import { judgeSetup } from './evolve.ts';
 import { activeRelease, type FleetState, isActive, type ReleaseState } from './state.ts';
 
 /** The longest reason a person may give. */
-export const MAX_REASON_CHARS = 500;
+const MAX_REASON_CHARS = 500;
 
 export interface RequestCommand {
   service: ServiceSpec;

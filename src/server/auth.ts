@@ -49,7 +49,7 @@ export function actorOf(request: FastifyRequest): Actor {
 }
 
 /** Compares digests, so that neither content nor length of the secret shows in the time taken. */
-export function sameSecret(a: string, b: string): boolean {
+function sameSecret(a: string, b: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));
 }

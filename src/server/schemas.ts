@@ -15,7 +15,7 @@ const metricEvidence = z.object({
   says: z.string(),
 });
 
-export const judgementSchema = z.object({
+const judgementSchema = z.object({
   verdict: z.enum(['rollback', 'advance', 'continue', 'hold', 'pod-fault', 'inconclusive']),
   speed: z.enum(['instant', 'statistical', 'sustained', 'no-data']).nullable(),
   reason: z.string(),
@@ -112,7 +112,7 @@ export const errorSchema = z.object({
   }),
 });
 
-export const reasonSchema = z.string().min(1).max(500).describe('Why; written to the ledger.');
+const reasonSchema = z.string().min(1).max(500).describe('Why; written to the ledger.');
 
 export const requestSchema = z
   .object({

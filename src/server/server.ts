@@ -17,6 +17,7 @@ import { fleetRoutes } from './routes/fleet.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { releaseRoutes } from './routes/releases.ts';
+import { errorSchema } from './schemas.ts';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const MIN_CHOSEN_TOKEN_CHARS = 32;
@@ -58,7 +59,7 @@ export async function startServer(context: ServerContext, options: ListenOptions
 }
 
 /** The server without a listening socket. */
-export async function buildServer(
+async function buildServer(
   context: ServerContext,
   options: { token: string; loopback: boolean; version: string },
 ): Promise<FastifyInstance> {
@@ -70,6 +71,9 @@ export async function buildServer(
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.addHook('onRequest', async (request) => authorise(request, options));
+  app.addHook('onRoute', ({ schema }) => {
+    if (schema) schema.response = { '4xx': errorSchema, '5xx': errorSchema, ...(schema.response as object) };
+  });
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store');
   });

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
 import { freePorts, QUICK_POLICY, type Running, readPid, specOf, up } from './harness.ts';
+import { expectReplaysToMatch } from './replays.ts';
 
 const LOAD_PER_SECOND = 200;
 /** Long enough that every process can be killed while the release is in flight. */
@@ -21,6 +22,8 @@ describe('processes die, releases go on', { timeout: 90_000 }, () => {
   });
   afterEach(async () => {
     await load.stop().catch(() => {});
+    // Whatever was killed, what was recorded gives the recorded decisions.
+    await expectReplaysToMatch(davy);
     await davy.end();
   });
 

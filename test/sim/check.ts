@@ -9,7 +9,7 @@ import type { SimPlan } from './plan.ts';
 import type { World } from './world.ts';
 
 /** A broken invariant; the name says which one. */
-export class Violation extends Error {}
+class Violation extends Error {}
 
 /** Time between a decision and its effect that no fault excuses. */
 const APPLY_BOUND_MS = 3000;

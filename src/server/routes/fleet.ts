@@ -17,7 +17,7 @@ export function fleetRoutes(context: ServerContext): FastifyPluginAsyncZod {
   };
 }
 
-export function fleetDoc({ spec, controller, workloads, ledger, clock }: ServerContext): FleetDoc {
+function fleetDoc({ spec, controller, workloads, ledger, clock }: ServerContext): FleetDoc {
   const fleet = controller.fleet();
   const observed = controller.observed();
   const instances = workloads.list();
