@@ -4,7 +4,7 @@
  * a round and reported as a ratio: wall-clock rates on a shared machine are not comparable, these ratios are.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -62,6 +62,8 @@ async function startAll(dir: string): Promise<{ targets: Map<string, Target>; st
     return join(dir, name);
   };
   mkdirSync(join(dir, 'www'));
+  // nginx's worker reads the files as another user.
+  chmodSync(dir, 0o755);
   for (const [name, size] of Object.entries(bodies)) writeFileSync(join(dir, 'www', name), Buffer.alloc(size, 97));
   writeFileSync(
     join(dir, 'tls.pem'),

@@ -168,8 +168,15 @@ const KEEP_ALIVE = ascii('keep-alive');
 const UPGRADE = ascii('upgrade');
 const CONTINUE = ascii('100-continue');
 
+/** What forwarding may add to a head. */
+const SLACK_FIELDS = 16;
+const SLACK_BYTES = 4096;
+
 /** A parsed head: offsets into the buffer that was parsed. One object serves a whole process; read it before the next parse. */
 export class Head {
+  /** Bounds of this head. What the gateway itself wrote may be a little larger than what it takes from outside. */
+  readonly maxFields: number;
+  readonly maxBytes: number;
   /** Index after the empty line. */
   end = 0;
   start = 0;
@@ -187,11 +194,11 @@ export class Head {
   fieldsStart = 0;
   count = 0;
   /** Per field line: id, line start, name end, value start, value end (trimmed). The line ends where the next begins. */
-  readonly id = new Uint8Array(limits.headerCount);
-  readonly lineStart = new Int32Array(limits.headerCount + 1);
-  readonly nameEnd = new Int32Array(limits.headerCount);
-  readonly valueStart = new Int32Array(limits.headerCount);
-  readonly valueEnd = new Int32Array(limits.headerCount);
+  readonly id = new Uint8Array(limits.headerCount + SLACK_FIELDS);
+  readonly lineStart = new Int32Array(limits.headerCount + SLACK_FIELDS + 1);
+  readonly nameEnd = new Int32Array(limits.headerCount + SLACK_FIELDS);
+  readonly valueStart = new Int32Array(limits.headerCount + SLACK_FIELDS);
+  readonly valueEnd = new Int32Array(limits.headerCount + SLACK_FIELDS);
   /** -1: absent. */
   contentLength = -1;
   chunked = false;
@@ -221,6 +228,11 @@ export class Head {
   authorityEnd = 0;
   pathStart = 0;
 
+  constructor(options: { written?: boolean } = {}) {
+    this.maxFields = limits.headerCount + (options.written ? SLACK_FIELDS : 0);
+    this.maxBytes = limits.headBytes + (options.written ? SLACK_BYTES : 0);
+  }
+
   reset(start: number): void {
     this.start = start;
     this.count = 0;
@@ -248,7 +260,7 @@ export function parseRequestHead(head: Head, buf: Uint8Array, start: number, end
   }
   head.reset(at);
   const line = parseRequestLine(head, buf, at, end);
-  if (line !== DONE) return line === MORE && end - at > limits.headBytes ? refuse(head, faults.headTooLong) : line;
+  if (line !== DONE) return line === MORE && end - at > head.maxBytes ? refuse(head, faults.headTooLong) : line;
   const fields = parseFields(head, buf, head.fieldsStart, end);
   if (fields !== DONE) return fields;
   return checkRequest(head, buf);
@@ -414,7 +426,7 @@ export function parseResponseHead(head: Head, buf: Uint8Array, start: number, en
 function parseFields(head: Head, buf: Uint8Array, start: number, end: number): ParseResult {
   let at = start;
   // A request line's own length counts too: the bound holds for the whole head.
-  const bound = Math.min(end, head.start + limits.headBytes);
+  const bound = Math.min(end, head.start + head.maxBytes);
   for (;;) {
     if (at >= bound) return endOfInput(head, end);
     if (buf[at] === CR) {
@@ -424,7 +436,7 @@ function parseFields(head: Head, buf: Uint8Array, start: number, end: number): P
       head.end = at + 2;
       return DONE;
     }
-    if (head.count === limits.headerCount) return refuse(head, faults.tooManyHeaders);
+    if (head.count === head.maxFields) return refuse(head, faults.tooManyHeaders);
     const lineStart = at;
     while (at < bound && (CLASS[buf[at]!]! & TCHAR) !== 0) at++;
     if (at >= bound) return endOfInput(head, end);
@@ -447,7 +459,7 @@ function parseFields(head: Head, buf: Uint8Array, start: number, end: number): P
 }
 
 function endOfInput(head: Head, end: number): ParseResult {
-  return end - head.start >= limits.headBytes ? refuse(head, faults.headTooLong) : MORE;
+  return end - head.start >= head.maxBytes ? refuse(head, faults.headTooLong) : MORE;
 }
 
 function nameFault(octet: number, atLineStart: boolean): Fault {

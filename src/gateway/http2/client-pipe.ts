@@ -14,7 +14,7 @@ export class ClientPipe extends Duplex {
   readonly remoteAddress: string | undefined;
   private readonly stream: http2.ServerHttp2Stream;
   private readonly headOnly: boolean;
-  private readonly head = new Head();
+  private readonly head = new Head({ written: true });
   private readonly body = new BodyReader();
   private pending = Buffer.alloc(0);
   private headDone = false;

@@ -35,7 +35,7 @@ function sessionTo(host: string, port: number): http2.ClientHttp2Session {
 export class UpstreamPipe extends Duplex {
   private readonly session: http2.ClientHttp2Session;
   private stream: http2.ClientHttp2Stream | null = null;
-  private readonly head = new Head();
+  private readonly head = new Head({ written: true });
   private readonly body = new BodyReader();
   private pending = Buffer.alloc(0);
   private chunked = false;

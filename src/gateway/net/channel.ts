@@ -26,10 +26,22 @@ export interface ChannelOwner {
 const shared = Buffer.allocUnsafeSlow(READ_BYTES);
 const spare: Buffer[] = [];
 /** Where outgoing messages are put together. Replaced when the kernel did not take all of it at once. */
-let scratchBuffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+let scratchBuffer: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
 export function scratch(): Buffer {
   return scratchBuffer;
+}
+
+/** Scratch buffers that the kernel has not taken whole yet, with the socket that sends them. */
+const lent: { buffer: Buffer; socket: net.Socket }[] = [];
+
+/** The scratch buffer stays with `socket` until it is sent; one that is free again, or a new one, takes its place. */
+function exchangeScratch(socket: net.Socket): void {
+  const at = lent.findIndex((one) => !one.socket.destroyed && one.socket.writableLength === 0);
+  const free = at < 0 ? undefined : lent.splice(at, 1)[0];
+  if (lent.length >= SPARE_BUFFERS) lent.shift();
+  lent.push({ buffer: scratchBuffer, socket });
+  scratchBuffer = free?.buffer ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 }
 
 let canRewrap = true;
@@ -164,9 +176,12 @@ export class Channel {
    * The scratch buffer is exchanged when it is still being sent.
    */
   writeScratch(start: number, end: number): boolean {
-    const more = this.socket.write(scratchBuffer.subarray(start, end));
+    const octets = scratchBuffer.subarray(start, end);
+    // A TLS write is never over when the call returns: only its own octets are worth keeping for it.
+    if (!this.ownsReads) return this.socket.write(Buffer.from(octets)) || this.socket.writableLength === 0;
+    const more = this.socket.write(octets);
     if (this.socket.writableLength === 0) return true;
-    scratchBuffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+    exchangeScratch(this.socket);
     return more;
   }
 
