@@ -33,7 +33,7 @@ function textOf(file: string): string {
   }
 }
 
-export function has(program: string): boolean {
+function has(program: string): boolean {
   return spawnSync('sh', ['-c', 'command -v "$0"', program]).status === 0;
 }
 

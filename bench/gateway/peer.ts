@@ -64,7 +64,7 @@ function fromPackage(): Handler {
     const { proxy } = require('fast-proxy')({ base: target, undici: { connections: 128, pipelining: 1 } });
     return (request, response) => proxy(request, response, request.url, {});
   }
-  const module = require(name);
+  const module = name === 'http-proxy' ? require('http-proxy') : require('http-proxy-3');
   const proxy =
     (module.default ?? module).createProxyServer?.({ target, agent }) ?? module.createProxyServer({ target, agent });
   proxy.on('error', () => {});

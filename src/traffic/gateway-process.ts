@@ -24,6 +24,8 @@ export interface GatewayProcessOptions {
   logDir: string;
   clock: Clock;
   log: Log;
+  /** Processes that share the ports; 1 if absent. */
+  gateways?: number;
 }
 
 /** The gateway's own process: it outlives the controller, is adopted by the next one, and comes back when it dies. */
@@ -90,7 +92,7 @@ async function launch(options: GatewayProcessOptions, recordFile: string): Promi
   const { runDir, logDir, clock } = options;
   const logFile = join(logDir, 'gateway.log');
   rmSync(join(runDir, 'gateway.json'), { force: true });
-  const argv = [process.execPath, ENTRY, '--run-dir', runDir];
+  const argv = [process.execPath, ENTRY, '--run-dir', runDir, '--gateways', String(options.gateways ?? 1)];
   const started = await startProcess({ argv, cwd: runDir, env: process.env, logFile });
   writeFileAtomic(recordFile, JSON.stringify(started.identity));
   const deadlineMs = clock.monoMs() + READY_WITHIN_MS;

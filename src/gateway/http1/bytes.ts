@@ -59,17 +59,6 @@ export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint
   return at;
 }
 
-/** Writes a non-negative integer in decimal. Returns the new end. */
-export function writeDecimal(value: number, to: Uint8Array, at: number): number {
-  let digits = 1;
-  for (let bound = 10; value >= bound; bound *= 10) digits++;
-  for (let i = at + digits - 1; i >= at; i--) {
-    to[i] = 48 + (value % 10);
-    value = Math.floor(value / 10);
-  }
-  return at + digits;
-}
-
 /** Eight hex digits at most, without leading zeros. Returns the new end. */
 export function writeHex(value: number, to: Uint8Array, at: number): number {
   let digits = 1;

@@ -193,9 +193,6 @@ export interface ResponseFraming {
   extra: Buffer | null;
 }
 
-/** Upper bound of what `writeResponseHead` adds, without `extra`. */
-export const RESPONSE_HEAD_EXTRA = 512;
-
 export function writeResponseHead(
   head: Head,
   buf: Uint8Array,

@@ -352,7 +352,7 @@ function matchScheme(buf: Uint8Array, start: number, end: number): number {
 }
 
 /** uri-host [":" port], without userinfo (RFC 9110 section 4.2.4 forbids it). */
-export function isAuthority(buf: Uint8Array, start: number, end: number, portRequired: boolean): boolean {
+function isAuthority(buf: Uint8Array, start: number, end: number, portRequired: boolean): boolean {
   if (start === end) return false;
   let at = start;
   if (buf[at] === 91) {

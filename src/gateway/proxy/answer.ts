@@ -30,7 +30,7 @@ const REASONS: Record<number, string> = {
   505: 'HTTP Version Not Supported',
 };
 
-export function reasonOf(status: number): string {
+function reasonOf(status: number): string {
   return REASONS[status] ?? 'Status';
 }
 

@@ -18,6 +18,7 @@ import type { Arm, Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
 import { ABORTED, isFailure, type Outcome, RESET, TIMEOUT } from '../stats/outcome.ts';
+import { writeAccessLine } from './access-log.ts';
 import type { Cause } from './answer.ts';
 import type { ClientConnection } from './client.ts';
 import { limitAnswer, rateLimitFields } from './rate-limit.ts';
@@ -154,6 +155,7 @@ export class Exchange implements UpstreamUser, BodySink {
       head.method === M.get || head.method === M.head || head.method === M.options || head.idempotencyKey;
     this.endpoint = this.upstream = null;
     this.tried = NO_ENDPOINTS;
+    this.outLength = 0;
     this.tries = this.interim = this.status = this.delayedMs = 0;
     this.fault = this.throttle = this.setCookie = null;
     this.pending = false;
@@ -811,6 +813,7 @@ export class Exchange implements UpstreamUser, BodySink {
     const key = `${status} ${flag}`;
     const codes = this.route.state.ownCodes;
     codes.set(key, (codes.get(key) ?? 0) + 1);
+    this.logAccess(null, status, flag, performance.now());
   }
 
   private limited(head: Head): number {
@@ -864,11 +867,28 @@ export class Exchange implements UpstreamUser, BodySink {
     const endpoint = this.lastEndpoint;
     if (endpoint === null) return;
     this.statsOf(endpoint).finish(outcome, status, flag, nowMs - this.startedMs);
+    this.logAccess(endpoint, status, flag, nowMs);
     const exposure = this.route.state.exposure;
     if (exposure !== null && this.isExposed() && isFailure(outcome)) {
       exposure.failures++;
       exposure.firstFailureAtMs ??= Date.now();
     }
+  }
+
+  private logAccess(endpoint: Endpoint | null, status: number, flag: number, nowMs: number): void {
+    const share = this.route.config.accessLogShare ?? 0;
+    if (share === 0 || randomShare() >= share) return;
+    writeAccessLine({
+      service: this.route.config.service,
+      version: endpoint?.version ?? null,
+      instance: endpoint?.id ?? null,
+      cohort: this.byHeader ? 'header' : 'weight',
+      head: this.outLength > 0 ? this.out.subarray(0, this.headLength) : null,
+      status,
+      flag,
+      durationMs: nowMs - this.startedMs,
+      tries: this.tries,
+    });
   }
 
   /** Gives back what the exchange held. */

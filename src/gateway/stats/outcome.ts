@@ -16,7 +16,7 @@ export function isFailure(outcome: Outcome): boolean {
 /**
  * Istio's `istio_request_duration_milliseconds` edges; a route's own edges are merged into them.
  */
-export const ISTIO_EDGES_MS = [
+const ISTIO_EDGES_MS = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,
 ];

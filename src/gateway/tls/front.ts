@@ -40,7 +40,7 @@ function fingerprintOf(route: TlsRoute): string {
 }
 
 /** RFC 6066 server names; a wildcard covers one label. */
-export function contextFor(settings: TlsSettings, name: string): tls.SecureContext {
+function contextFor(settings: TlsSettings, name: string): tls.SecureContext {
   const lower = name.toLowerCase();
   const wildcard = `*.${lower.slice(lower.indexOf('.') + 1)}`;
   const { contexts } = settings;
