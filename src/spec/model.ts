@@ -3,6 +3,7 @@
  * (1 % = 100), `Share` a fraction 0..1. Every default is filled in; every name refers to something that exists.
  */
 
+import type { AnchorSpec } from './anchors.ts';
 import type { ChaosSpec } from './chaos-model.ts';
 
 /** Integer basis points of traffic, 0..10000. */
@@ -14,6 +15,8 @@ export interface Spec {
   policies: Record<string, PolicySpec>;
   /** Rehearsals of failure; absent when none are declared. */
   chaos?: ChaosSpec;
+  /** Who outside keeps the ledger's checkpoints; absent when nobody does. */
+  anchors?: AnchorSpec;
   /** The file the spec came from and the SHA-256 (hex) of its bytes. */
   source: { file: string; sha256: string };
 }

@@ -1,4 +1,5 @@
 import { parseDurationMs, parsePoints, parseRatePerSecond, parseShare } from '../lib/units.ts';
+import { type AnchorSpec, anchorDefaults } from './anchors.ts';
 import { splitCommand } from './argv.ts';
 import { specDefaults } from './defaults.ts';
 import type { Locator } from './locator.ts';
@@ -23,7 +24,20 @@ export function normalise(raw: RawSpec, source: Spec['source'], written: Locator
     services: mapValues(raw.services, (service, name) => normaliseService(name, service, raw.defaults, written)),
     policies: mapValues(raw.policies, (policy, name) => normalisePolicy(name, policy)),
     ...(raw.chaos ? { chaos: normaliseChaos(raw.chaos) } : {}),
+    ...(raw.witnesses?.length || raw.timestamps ? { anchors: normaliseAnchors(raw) } : {}),
     source,
+  };
+}
+
+function normaliseAnchors({ witnesses, timestamps }: RawSpec): AnchorSpec {
+  return {
+    witnesses: (witnesses ?? []).map(({ url, key }) => ({ url, vkey: key })),
+    timestamps: timestamps
+      ? {
+          url: timestamps.authority,
+          everyMs: known(parseDurationMs(timestamps.every ?? anchorDefaults.timestampEvery)),
+        }
+      : null,
   };
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { field } from '../fields.ts';
+import { timestamps, witnesses } from './anchors.ts';
 import { chaos } from './chaos.ts';
 import { label } from './names.ts';
 import { policy } from './policy.ts';
@@ -45,6 +46,18 @@ export const specSchema = z.strictObject({
   chaos: field(chaos, {
     description: 'Rehearsals of failure: what may be tried, how far it may go, and when.',
     example: { limits: { instances: '50%' }, experiments: {} },
+  }).optional(),
+  witnesses: field(witnesses, {
+    description: 'Parties outside that cosign the checkpoints of the ledger and refuse a rewritten history.',
+    example: [
+      { url: 'http://127.0.0.1:7090', key: 'audit.example/davy+1b2c3d4e+BAcDOtx8tqTEbVKRDRfL9ZjBCZJqHXRTIvPgMVWCtNJt' },
+    ],
+    default: [],
+  }).optional(),
+  timestamps: field(timestamps, {
+    description:
+      'Timestamps (RFC 3161) on checkpoints: proof that the records existed before a time that Davy does not set.',
+    example: { authority: 'http://127.0.0.1:3180/' },
   }).optional(),
 });
 
