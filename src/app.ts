@@ -6,6 +6,7 @@ import { judge } from './analysis/tep-judge.ts';
 import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { askOnce } from './chaos/http-probe.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
+import { keepLedger } from './ledger/keeping.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { sleep, systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
@@ -77,6 +78,9 @@ export async function openApp(options: AppOptions): Promise<App> {
     });
     closers.push(() => ledger.close());
     if (ledger.recovery) say(`ledger: repaired after an unclean stop; ${ledger.head().size} records`);
+    const onNotice = (message: string): void => log.warn({}, message);
+    const keeping = keepLedger({ ledger, clock, witnesses: [], timestamps: null, ...spec.anchors, onNotice });
+    closers.push(() => keeping.stop());
 
     // Closed in reverse: the gateway finishes its requests before the instances that answer them go away.
     const workloads = openWorkloads({
