@@ -70,12 +70,14 @@ function renderVerified(result: VerifyResult, color: boolean): string {
   } else {
     lines.push(`${style.good('ok')}: ${result.size} records of ${result.origin} are what was written`);
   }
-  lines.push(`root ${result.root}`);
-  lines.push(
-    result.checkpointSize === null
-      ? 'no signed checkpoint covers it: only the chain was checked'
-      : `signed up to ${result.checkpointSize} records`,
-  );
+  if (result.ok) {
+    lines.push(`root ${result.root}`);
+    lines.push(
+      result.checkpointSize === null
+        ? 'no signed checkpoint covers it: only the chain was checked'
+        : `signed up to ${result.checkpointSize} records`,
+    );
+  }
   if (result.unfinishedBytes > 0) lines.push(`${result.unfinishedBytes} bytes of an unfinished record at the end`);
   for (const warning of result.warnings) lines.push(`${style.warn('note')}: ${warning.says}`);
   return `${lines.join('\n')}\n`;

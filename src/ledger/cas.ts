@@ -7,7 +7,7 @@ import { layout } from './layout.ts';
 import type { Attachment } from './record.ts';
 
 /** Attachments are evidence, not backups. */
-export const MAX_ATTACHMENT_BYTES = 256 * 1024 * 1024;
+const MAX_ATTACHMENT_BYTES = 256 * 1024 * 1024;
 
 export function casPath(dir: string, sha256: string): string {
   return `${layout.cas(dir)}/${sha256.slice(0, 2)}/${sha256}`;
@@ -79,7 +79,7 @@ async function writeContent(disk: Disk, path: string, bytes: Uint8Array): Promis
   await disk.rename(temporary, path);
 }
 
-export function strangeEntry(path: string, kind: string): DavyError {
+function strangeEntry(path: string, kind: string): DavyError {
   return new DavyError(ledgerErrors['strange-entry'], `${path} is a ${kind}, not a file; it could show anything.`);
 }
 

@@ -12,7 +12,7 @@ export interface TreeHead {
 }
 
 /** C2SP tlog-checkpoint: origin, size, base64 root; no extension lines. */
-export function checkpointText(head: TreeHead): string {
+function checkpointText(head: TreeHead): string {
   return `${head.origin}\n${head.size}\n${Buffer.from(head.root, 'hex').toString('base64')}\n`;
 }
 

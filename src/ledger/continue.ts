@@ -12,7 +12,7 @@ import { readFirstRecord } from './open-log.ts';
 import type { Actor } from './record.ts';
 import { replay } from './replay.ts';
 
-export const CONTINUED = 'ledger.continued';
+const CONTINUED = 'ledger.continued';
 
 export interface ContinueOptions extends FileLedgerOptions {
   acceptLoss: boolean;

@@ -2,8 +2,8 @@ import { DavyError } from '../lib/error.ts';
 import { ledgerErrors } from './errors.ts';
 import type { Actor, Attachment, LedgerRecord, NewEvent } from './record.ts';
 
-export const EVIDENCE_ADDED = 'evidence.added';
-export const EVIDENCE_COLLECTED = 'evidence.collected';
+const EVIDENCE_ADDED = 'evidence.added';
+const EVIDENCE_COLLECTED = 'evidence.collected';
 
 /** The event for a file that a person added, or for what Davy collected by itself. */
 export function evidenceEvent(

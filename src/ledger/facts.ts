@@ -6,8 +6,8 @@ import { type NoteSigner, parseVerifierKey, verifierKeyText } from './keys.ts';
 import { isSignedBy, parseNote } from './note.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
 
-export const FORMAT_VERSION = 1;
-export const TILE_HEIGHT = 8;
+const FORMAT_VERSION = 1;
+const TILE_HEIGHT = 8;
 
 export const OPENED = 'ledger.opened';
 export const KEY_ROTATED = 'ledger.key-rotated';

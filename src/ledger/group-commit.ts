@@ -50,7 +50,7 @@ interface Repeat {
 
 const MAX_QUEUED_APPENDS = 65_536;
 /** One write; also the most that a crash can tear off the end of the log (recovery refuses to cut more). */
-export const MAX_BATCH_RECORDS = 8_192;
+const MAX_BATCH_RECORDS = 8_192;
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** A record is at most 64 KiB and an append at most 1,024 records, so one append may exceed a batch by this. */
 const MAX_BATCH_CHARS = MAX_BATCH_BYTES / 4;

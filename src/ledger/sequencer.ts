@@ -13,7 +13,7 @@ import type { LedgerHead } from './ledger.ts';
 import type { LedgerRecord } from './record.ts';
 
 /** A key is remembered while its record is among the last this many, so that memory stays bounded. */
-export const KEY_WINDOW = 65_536;
+const KEY_WINDOW = 65_536;
 
 /** First record and number of records of an append that carried an idempotency key. */
 export type KeyRange = [seq: number, count: number];

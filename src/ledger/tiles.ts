@@ -100,7 +100,7 @@ export class TileWriter {
 }
 
 /** Number of complete nodes at a tile level (level 8 × `tileLevel` of the tree). */
-export function nodesAt(size: number, tileLevel: number): number {
+function nodesAt(size: number, tileLevel: number): number {
   return Math.floor(size / TILE_WIDTH ** tileLevel);
 }
 

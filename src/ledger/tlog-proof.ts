@@ -9,7 +9,7 @@ import { type BinaryHash, toBinary, toHex } from './tree.ts';
 const HEADER = 'c2sp.org/tlog-proof@v1';
 const MAX_PROOF_HASHES = 63;
 
-export function hashToBase64(hash: BinaryHash): string {
+function hashToBase64(hash: BinaryHash): string {
   return Buffer.from(hash, 'latin1').toString('base64');
 }
 

@@ -7,7 +7,7 @@ import type { Ledger } from './ledger.ts';
 import { nodeDisk } from './node-disk.ts';
 import type { Actor } from './record.ts';
 
-export const ERASED = 'privacy.erased';
+const ERASED = 'privacy.erased';
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 const IV_BYTES = 12;

@@ -274,7 +274,10 @@ class Verification {
 
   async #judgeKnownRoots(): Promise<void> {
     let agreed = 0;
+    const isBroken = this.#bad.some(({ file }) => file.startsWith('log/'));
     for (const known of this.#known) {
+      // Beyond a broken link nothing can be said, not even which key was valid there.
+      if (isBroken && known.size > this.#found.size) continue;
       const problem = await this.#problemOf(known, agreed);
       if (problem) this.#bad.push(problem);
       else agreed = known.size;
@@ -319,6 +322,7 @@ class Verification {
       const path = layout.segment(this.#dir, name);
       if (!(await this.#disk.stat(path))) this.#bad.push({ seq, file: `log/${name}`, why: 'is sealed but missing' });
       else if ((this.#hashes.get(name) ?? (await fileSha256(this.#disk, path))) !== sha256) {
+        if (this.#namesRecordIn(seq)) continue;
         this.#bad.push({ seq, file: `log/${name}`, why: 'does not have the SHA-256 that SEALS states' });
       }
     }
@@ -330,6 +334,12 @@ class Verification {
       const why = await attachmentProblem(this.#disk, this.#dir, sha256);
       if (why) this.#bad.push({ seq, file: `cas/${sha256.slice(0, 2)}/${sha256}`, why });
     }
+  }
+
+  /** Whether a record of the segment was found bad already: then the seal has nothing to add. */
+  #namesRecordIn(firstSeq: number): boolean {
+    const records = this.#facts?.segmentRecords ?? SEGMENT_RECORDS;
+    return this.#bad.some(({ seq, file }) => file.startsWith('log/') && seq >= firstSeq && seq < firstSeq + records);
   }
 
   /** A clean end says what the log's last record was; it is unsigned, so it only helps where no checkpoint does. */

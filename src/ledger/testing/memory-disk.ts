@@ -4,7 +4,7 @@ import type { Disk, DiskFile } from '../disk.ts';
 import { ledgerErrors } from '../errors.ts';
 
 /** Thrown by every call after the simulated process has died. */
-export class CrashError extends Error {
+class CrashError extends Error {
   constructor() {
     super('the process is dead');
     this.name = 'CrashError';
