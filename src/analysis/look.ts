@@ -58,7 +58,7 @@ export function lookInto(s: State, setup: JudgeSetup, plan: Plan, look: Look): A
   const problem = problemWith(s, look);
   if (problem !== null) return blind(s, plan, dtMs, control, first, problem);
   const tick = look.tick!;
-  s.lastT = tick.t;
+  s.lastT = tick.t + 0; // -0 is not JSON
   adoptEdges(s, setup, tick);
   const arms = armsOf(tick, plan.stable, plan.canary, plan.policy.warmupMs, s.pods);
   noteSilence(s, look, arms);
@@ -79,7 +79,7 @@ function problemWith(s: State, look: Look): string | null {
   if (look.tick === null || look.tick === undefined) return look.problem ?? 'the source gave nothing';
   const problem = problemOf(look.tick, { lastT: s.lastT, edges: s.edges });
   // A clock that stepped back costs one look, not the release.
-  if (problem !== null && Number.isFinite(look.tick.t)) s.lastT = look.tick.t;
+  if (problem !== null && Number.isFinite(look.tick.t)) s.lastT = look.tick.t + 0;
   return problem;
 }
 
