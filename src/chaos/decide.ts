@@ -56,7 +56,7 @@ export function findRun(state: ChaosState, id: string): ChaosRun {
   return run;
 }
 
-export function dirtyRun(state: ChaosState): ChaosRun | null {
+function dirtyRun(state: ChaosState): ChaosRun | null {
   return Object.values(state.runs).find((run) => run.phase === 'dirty') ?? null;
 }
 

@@ -6,7 +6,7 @@ import type { InstanceFaults } from '../workloads/faults.ts';
 import type { RunPlan } from './plan.ts';
 
 /** Without a heartbeat a fault of the traffic is over after this. */
-export const leaseMs = 10_000;
+const leaseMs = 10_000;
 const heartbeatMs = 2_500;
 const confirmEveryMs = 100;
 /** A revert is shown within this time, or the run is DIRTY once its lease must have ended as well. */

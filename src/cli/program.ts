@@ -14,11 +14,13 @@ import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
 import { register as load } from './load.ts';
 import { register as release } from './release.ts';
 import { register as replay } from './replay.ts';
+import { register as report } from './report.ts';
 import { register as schema } from './schema.ts';
 import { register as simulate } from './simulate.ts';
 import { register as status } from './status.ts';
 import { register as up } from './up.ts';
 import { register as verify } from './verify.ts';
+import { register as witness } from './witness.ts';
 
 const VERBS = [
   check,
@@ -35,7 +37,9 @@ const VERBS = [
   controller,
   chaos,
   load,
+  report,
   verify,
+  witness,
 ];
 
 /** Runs one command line and answers with the exit code of design: 0, 1 … 6, 130. */

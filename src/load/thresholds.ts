@@ -1,5 +1,5 @@
 /** Bucket edges (ms) that alert limits are put on: Prometheus' default ladder of seconds, as milliseconds. */
-export const alertBucketsMs = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000] as const;
+const alertBucketsMs = [5, 10, 25, 50, 75, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000] as const;
 
 /** One quantile of a baseline: its value in each run (three runs or more make a spread). */
 export interface BaselineQuantile {

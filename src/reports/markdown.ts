@@ -1,0 +1,123 @@
+import { formatShare } from '../lib/units.ts';
+import type { ChaosRunDoc } from '../server/routes/chaos.ts';
+import type { BiDailyReport, Distribution } from './bi-daily.ts';
+
+/** The report for people; every figure in it stands in the JSON as well. */
+export function biDailyMarkdown(report: BiDailyReport): string {
+  const { system, atMs, branch, status, spec, ledger } = report;
+  return [
+    `# Bi-daily report: ${system}`,
+    '',
+    `- **Date**: ${new Date(atMs).toISOString()}`,
+    `- **Branch**: ${branch ?? 'not given'}`,
+    `- **Spec**: ${spec.file}, SHA-256 \`${spec.sha256}\``,
+    `- **Status**: ${status}`,
+    '',
+    section(
+      'Components',
+      table(
+        ['component', 'version', 'status', 'access', 'replicas'],
+        report.components.map((one) => [one.name, one.version, one.status, one.access, String(one.replicas)]),
+      ),
+    ),
+    section('Canary status', releases(report)),
+    section('Traffic split', split(report.distribution)),
+    section('Performance', performance(report)),
+    section('Chaos outcomes', chaos(report.chaos)),
+    section(
+      'Evidence files',
+      table(
+        ['file', 'description', 'SHA-256', 'record'],
+        report.evidence.map((one) => [one.name, one.desc, `\`${one.sha256}\``, String(one.seq)]),
+      ),
+    ),
+    section('Hash chain', [
+      `${ledger.size} records, root \`${ledger.root}\`: ${ledger.ok ? 'verified' : 'NOT VERIFIED'}`,
+    ]),
+    section('Anomalies', list(report.anomalies, 'none')),
+    section('Next steps', list(report.nextSteps, 'none')),
+    section('Notes', [
+      'Counts are those of the gateway since it started; latencies are the upper edge of the bucket that holds the quantile.',
+      'The interval of the split is Wilson’s at 95 %; a sample of 200 requests cannot tell 10 % from 7 % or 13 %.',
+    ]),
+  ].join('\n');
+}
+
+function section(title: string, lines: string[]): string {
+  return [`## ${title}`, '', ...lines, ''].join('\n');
+}
+
+function releases({ releases: all }: BiDailyReport): string[] {
+  if (all.length === 0) return ['No release in this period.'];
+  return table(
+    ['release', 'version', 'phase', 'weight', 'canary requests', 'failed', 'why'],
+    all.map((one) => [
+      one.id,
+      one.version,
+      one.phase,
+      `${one.weightBp / 100} %`,
+      String(one.canaryRequests),
+      String(one.failedRequests),
+      one.endReason ?? '',
+    ]),
+  );
+}
+
+function split(one: Distribution): string[] {
+  if (one.requests === 0) return ['No sample was taken.'];
+  const counts = Object.entries(one.counts).map(([version, count]) => `${version}: ${count}`);
+  const lines = [`Sample of ${one.requests} requests to ${one.service}: ${counts.join(', ')}`];
+  if (one.weight === null) return [...lines, 'No release is in flight, so nothing is to be split.'];
+  return [
+    ...lines,
+    '',
+    `Decided ${formatShare(one.weight, 2)}, observed ${formatShare(one.observed, 2)}, 95 % interval ${formatShare(one.low, 2)} to ${formatShare(one.high, 2)}.`,
+    `A correct split gives ${one.expectedLow} to ${one.expectedHigh} of ${one.requests}: ${one.verdict}.`,
+  ];
+}
+
+function performance({ figures }: BiDailyReport): string[] {
+  const ms = (value: number | null): string => (value === null ? '–' : `≤ ${value} ms`);
+  return table(
+    ['service', 'requests', 'failed', 'success', 'p50', 'p95', 'p99', "gateway's own answers"],
+    figures.map((one) => [
+      one.service,
+      String(one.requests),
+      String(one.failed),
+      one.requests === 0 ? '–' : formatShare(1 - one.failed / one.requests, 3),
+      ...[ms(one.p50Ms), ms(one.p95Ms), ms(one.p99Ms)],
+      String(one.own),
+    ]),
+  );
+}
+
+function chaos(runs: ChaosRunDoc[]): string[] {
+  if (runs.length === 0) return ['Nothing was rehearsed in this period.'];
+  return table(
+    ['run', 'experiment', 'verdict', 'target', 'recovered', 'why'],
+    runs.map((run) => [
+      run.id,
+      run.experiment,
+      run.conclusion?.verdict ?? run.phase,
+      run.targets.join(', '),
+      run.conclusion?.steadyAfterMs == null ? '–' : `${Math.round(run.conclusion.steadyAfterMs)} ms`,
+      run.conclusion?.reasons[0] ?? '',
+    ]),
+  );
+}
+
+function list(lines: string[], empty: string): string[] {
+  return lines.length === 0 ? [empty] : lines.map((line) => `- ${oneLine(line)}`);
+}
+
+function table(head: string[], rows: string[][]): string[] {
+  if (rows.length === 0) return ['none'];
+  const line = (cells: string[]): string =>
+    `| ${cells.map((cell) => oneLine(cell).replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)];
+}
+
+/** Text from services and people must not break the report's structure. */
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ');
+}
