@@ -23,6 +23,7 @@ const LINGER = 3;
 /** After 101: octets pass both ways. */
 const TUNNEL = 4;
 
+const KEEP_ALIVE_PROBE_MS = 60_000;
 const PREFACE = 'PRI * HTTP/2.0';
 
 const head = new Head();
@@ -54,9 +55,9 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.listener = listener;
     this.address = plainAddress(accepted.remoteAddress ?? 'unknown');
     this.forwarded = ascii(`X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${scheme}\r\n`);
-    this.exchange = new Exchange(this);
     this.first = kind === 'tcp' && scheme === 'http';
     this.channel = this.first ? Channel.accept(accepted, this) : Channel.wrap(accepted, this);
+    this.exchange = new Exchange(this);
     this.idle();
   }
 
@@ -240,6 +241,9 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.phase = TUNNEL;
     this.tunnel = upstream;
     this.clearDeadline();
+    // A tunnel may be idle for long; a peer that vanished must still be noticed.
+    for (const { socket } of [this.channel, upstream.channel]) socket.setKeepAlive?.(true, KEEP_ALIVE_PROBE_MS);
+    if (!this.consuming && this.remainder.length > 0) this.consume(this.remainder.buf, 0, this.remainder.length);
   }
 
   tunnelToClient(upstream: Upstream, buf: Buffer, start: number, end: number): number {

@@ -1,67 +1,50 @@
 /**
- * One request and its answer: choose an arm and an instance, send, retry, relay, count. One exchange object serves a
- * client connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
+ * One request and its answer: choose an arm and an instance, send, try again, relay. One exchange object serves a client
+ * connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
 import { performance } from 'node:perf_hooks';
 import type { FaultHit } from '../../traffic/fault-book.ts';
 import type { FaultRule } from '../../traffic/faults.ts';
-import { BodyReader, type BodySink, BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY } from '../http1/body.ts';
-import { REQUEST_HEAD_EXTRA, type ResponseFraming, writeRequestHead, writeResponseHead } from '../http1/forward.ts';
+import { BodyReader, type BodySink, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
+import { REQUEST_HEAD_EXTRA, writeRequestHead } from '../http1/forward.ts';
 import { asksForWebSocket, faults, type Head, M } from '../http1/head.ts';
 import { relayChunks, relayed } from '../http1/relay.ts';
 import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
 import { scratch } from '../net/channel.ts';
 import { randomShare } from '../random.ts';
-import { noteOutcome } from '../route/ejection.ts';
-import type { Arm, Endpoint } from '../route/endpoint.ts';
+import type { Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
-import { ABORTED, isFailure, type Outcome, RESET, TIMEOUT } from '../stats/outcome.ts';
-import { writeAccessLine } from './access-log.ts';
-import type { Cause } from './answer.ts';
+import { ABORTED, type Outcome, RESET, TIMEOUT } from '../stats/outcome.ts';
+import { Account } from './account.ts';
+import type { Cause, OwnAnswer } from './answer.ts';
+import { AnswerRelay } from './answer-relay.ts';
 import type { ClientConnection } from './client.ts';
+import { Outgoing } from './outgoing.ts';
 import { limitAnswer, rateLimitFields } from './rate-limit.ts';
+import { backOffMs, isRetriableStatus, retryAfterMs } from './retry.ts';
 import { Throttle } from './throttle.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
-const SMALL = 4096;
-const spareOut: Buffer[] = [];
-const BACKOFF_BASE_MS = 25;
 /** Octets of a body after which the reader gets a buffer of its own. */
 const BULK_BYTES = 64 * 1024;
-const NO_ENDPOINTS: Endpoint[] = [];
+const NO_BYTES = Buffer.alloc(0);
 
 export class Exchange implements UpstreamUser, BodySink {
   active = false;
+  tunnelling = false;
   readonly requestBody = new BodyReader();
-  private readonly responseBody = new BodyReader();
   private readonly client: ClientConnection;
-  private readonly framing: ResponseFraming = {
-    dropLength: false,
-    chunked: false,
-    close: false,
-    sayKeepAlive: false,
-    webSocket: false,
-    extra: null,
-  };
-
-  private route!: Route;
-  private arm!: Arm;
-  private byHeader = false;
-  private endpoint: Endpoint | null = null;
+  private readonly account = new Account();
+  private readonly out = new Outgoing();
+  private readonly answer: AnswerRelay;
   private upstream: Upstream | null = null;
-  /** Where the last finished try went, and how it ended. */
-  private lastEndpoint: Endpoint | null = null;
-  private lastOutcome: Outcome = 0;
-  private tried: Endpoint[] = NO_ENDPOINTS;
-  private tries = 0;
-  private startedMs = 0;
   private routeEndsMs = 0;
-  private retryTimer: NodeJS.Timeout | null = null;
-  /** This try is a retry and counts against the budget. */
-  private retrying = false;
+  /** The wait before a retry, or an injected delay. */
+  private timer: NodeJS.Timeout | null = null;
 
+  /** Of the request. */
   private minor = 1;
   private headOnly = false;
   private wantsClose = false;
@@ -69,72 +52,110 @@ export class Exchange implements UpstreamUser, BodySink {
   private webSocket = false;
   private grpc = false;
   private overHttp2 = false;
-  /** What the counters get as the answer's status: for gRPC the one that `grpc-status` stands for. */
-  private outcomeStatus = 0;
-  tunnelling = false;
-
-  /** The forwarded head and the body so far, for the connection to come and for retries. */
-  private out: Buffer = Buffer.alloc(0);
-  private outLength = 0;
-  private headLength = 0;
-  /** The kernel has all of `out`. */
-  private outFree = false;
-  private replayable = true;
-  private sending = false;
-  /** The fault that hit the present try, the delay that faults added, and what slows the answer. */
-  private fault: FaultRule | null = null;
   private setCookie: Buffer | null = null;
-  /** The try waits for a new connection. */
-  private pending = false;
-  private delayedMs = 0;
-  private throttle: Throttle | null = null;
-  /** This try went to its instance. */
+
+  /** Of the present try: it went to its instance; its octets were sent; the fault that hit it; the free repetition was used. */
   private dispatched = false;
-  /** The free repetition on a fresh connection was used. */
+  private sending = false;
+  private fault: FaultRule | null = null;
   private freshTried = false;
-  private responseStarted = false;
+  /** All of the request is still at hand. */
+  private replayable = true;
+
+  /** Of the answer. */
+  private started = false;
   private interim = 0;
   private status = 0;
+  /** What the counters get as the status: for gRPC the one that `grpc-status` stands for. */
+  private outcomeStatus = 0;
   private upstreamReusable = true;
+  private sentWhole = false;
 
   constructor(client: ClientConnection) {
     this.client = client;
+    this.answer = new AnswerRelay(client.channel);
   }
 
-  /** Takes a request whose head was just parsed. Returns the index after the octets used; body included. */
+  private get route(): Route {
+    return this.account.route;
+  }
+
+  // ---- the request -------------------------------------------------------------------------------------------------
+
+  /** Takes a request whose head was just parsed. Returns the index after the octets used, body included. */
   begin(head: Head, buf: Buffer, end: number): number {
     const nowMs = performance.now();
     const route = this.client.listener.route;
     this.reset(head, route, nowMs);
-    if (head.method === M.connect) return this.refuse(head, faults.connect.status, faults.connect.detail);
-    const state = route.state;
-    if (state.bucket !== null && !state.bucket.take(nowMs)) {
-      if (route.config.rateLimitMode !== 'shadow') return this.limited(head);
-      state.shadowLimited++;
-    }
-    const caps = route.config.caps;
-    if (caps?.maxRequests !== undefined && state.budget.activeRequests >= caps.maxRequests) {
-      return this.shed(head, `more than ${caps.maxRequests} requests in progress`, 1);
-    }
-    if (route.config.breaker != null && !state.breaker.admits(nowMs)) {
-      return this.shed(head, 'the route is open after failures in a row', state.breaker.secondsToProbe(nowMs));
-    }
-    const chosen = route.choose(head, buf, nowMs);
-    this.arm = chosen.arm;
-    this.byHeader = chosen.cohort === 'header';
-    this.setCookie = chosen.setCookie;
+    const refusal = this.refusal(head, route, nowMs);
+    if (refusal !== null) return this.refuse(head, refusal);
+    const { arm, cohort, setCookie } = route.choose(head, buf, nowMs);
+    this.setCookie = setCookie;
+    this.account.admit(arm, cohort === 'header');
     this.grpc = isGrpc(head, buf);
     this.overHttp2 = this.grpc || route.config.protocol === 'h2c';
     this.webSocket = route.config.webSocket !== false && asksForWebSocket(head, buf);
-    state.budget.activeRequests++;
     this.writeHead(head, buf);
-    if (route.mirror !== null && this.isSafe(head)) {
-      route.mirror.offer(this.out.subarray(0, this.outLength), this.headOnly, nowMs);
-    }
-    this.requestBody.begin(head.chunked ? BY_CHUNKS : head.contentLength > 0 ? BY_LENGTH : NO_BODY, head.contentLength);
+    if (route.mirror !== null && this.isSafe(head)) route.mirror.offer(this.out.octets(), this.headOnly, nowMs);
+    const kind = head.chunked ? BY_CHUNKS : head.contentLength > 0 ? BY_LENGTH : NO_BODY;
+    this.requestBody.begin(kind, head.contentLength);
     const next = this.requestBody.done ? head.end : this.feedRequest(buf, head.end, end);
     if (this.active) this.startTry(nowMs);
     return next;
+  }
+
+  private reset(head: Head, route: Route, nowMs: number): void {
+    this.active = true;
+    this.account.open(route, nowMs);
+    this.routeEndsMs = nowMs + route.config.timeoutMs;
+    this.minor = head.minor;
+    this.headOnly = head.method === M.head;
+    this.wantsClose = head.close || (head.minor === 0 && !head.keepAlive);
+    const safe = head.method === M.get || head.method === M.head || head.method === M.options;
+    this.idempotent = safe || head.idempotencyKey;
+    this.upstream = null;
+    this.fault = this.setCookie = null;
+    this.interim = this.status = 0;
+    this.dispatched = this.sending = this.freshTried = this.started = this.tunnelling = this.sentWhole = false;
+    this.replayable = this.upstreamReusable = true;
+  }
+
+  /** Why the request is refused before anything is spent on it; null when it is not. */
+  private refusal(head: Head, route: Route, nowMs: number): { answer: OwnAnswer; flag: number } | null {
+    const { state, config } = route;
+    const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
+    const common = { headOnly: this.headOnly, close };
+    if (head.method === M.connect) {
+      const { status, detail } = faults.connect;
+      return { flag: F.clientProtocol, answer: { ...common, status, cause: 'bad-request', detail, close: true } };
+    }
+    if (state.bucket !== null && !state.bucket.take(nowMs)) {
+      if (config.rateLimitMode !== 'shadow')
+        return { flag: F.rateLimited, answer: limitAnswer(state.bucket, this.headOnly, close) };
+      state.shadowLimited++;
+    }
+    const shed = (detail: string, retryAfterS: number) => {
+      const extra = `Retry-After: ${retryAfterS}\r\n`;
+      return { flag: F.overflow, answer: { ...common, status: 503, cause: 'breaker' as const, detail, extra } };
+    };
+    const maxRequests = config.caps?.maxRequests;
+    if (maxRequests !== undefined && state.budget.activeRequests >= maxRequests)
+      return shed(`more than ${maxRequests} requests in progress`, 1);
+    if (config.breaker != null && !state.breaker.admits(nowMs)) {
+      return shed('the route is open after failures in a row', state.breaker.secondsToProbe(nowMs));
+    }
+    return null;
+  }
+
+  private refuse(head: Head, { answer, flag }: { answer: OwnAnswer; flag: number }): number {
+    const { own } = this.route.state;
+    if (answer.cause === 'limiter') own.limiter++;
+    else if (answer.cause === 'breaker') own.breaker++;
+    else own.badRequest++;
+    this.account.noteOwn(answer.status, flag, performance.now(), null);
+    this.settle();
+    this.client.answerOwn(answer);
+    return head.end;
   }
 
   /** Only requests that change nothing and have no body are copied. */
@@ -143,38 +164,16 @@ export class Exchange implements UpstreamUser, BodySink {
     return safe && !this.webSocket && !head.chunked && head.contentLength <= 0;
   }
 
-  private reset(head: Head, route: Route, nowMs: number): void {
-    this.active = true;
-    this.route = route;
-    this.startedMs = nowMs;
-    this.routeEndsMs = nowMs + route.config.timeoutMs;
-    this.minor = head.minor;
-    this.headOnly = head.method === M.head;
-    this.wantsClose = head.close || (head.minor === 0 && !head.keepAlive);
-    this.idempotent =
-      head.method === M.get || head.method === M.head || head.method === M.options || head.idempotencyKey;
-    this.endpoint = this.upstream = null;
-    this.tried = NO_ENDPOINTS;
-    this.outLength = 0;
-    this.tries = this.interim = this.status = this.delayedMs = 0;
-    this.fault = this.throttle = this.setCookie = null;
-    this.pending = false;
-    this.retrying = this.sending = this.freshTried = this.responseStarted = this.tunnelling = this.outFree = false;
-    this.replayable = this.upstreamReusable = true;
-  }
-
   private writeHead(head: Head, buf: Buffer): void {
-    const room = head.end - head.start + REQUEST_HEAD_EXTRA;
-    this.out = room <= SMALL ? (spareOut.pop() ?? Buffer.allocUnsafeSlow(SMALL)) : Buffer.allocUnsafe(room);
-    this.headLength = this.outLength = writeRequestHead(head, buf, this.out, {
+    const { listener } = this.client;
+    const length = writeRequestHead(head, buf, this.out.open(head.end - head.start + REQUEST_HEAD_EXTRA), {
       forwarded: this.client.forwarded,
-      trusted: this.client.listener.trusts(this.client.address),
-      fallbackHost: this.client.listener.fallbackHost,
+      trusted: listener.trusts(this.client.address),
+      fallbackHost: listener.fallbackHost,
       webSocket: this.webSocket,
     });
+    this.out.setHead(length);
   }
-
-  // ---- the request's body ------------------------------------------------------------------------------------------
 
   /** Body octets from the client. Returns the index after those used. */
   feedRequest(buf: Buffer, start: number, end: number): number {
@@ -183,7 +182,7 @@ export class Exchange implements UpstreamUser, BodySink {
     if (body.kind === BY_CHUNKS) {
       relayChunks(body, buf, start, end, 0, false);
       next = relayed.consumed;
-      if (!body.failed && relayed.end > relayed.start) this.sendScratch(relayed.start, relayed.end);
+      if (!body.failed && relayed.end > relayed.start) this.sendChunks(relayed.start, relayed.end);
     } else {
       next = body.feed(buf, start, end, this);
     }
@@ -195,51 +194,42 @@ export class Exchange implements UpstreamUser, BodySink {
 
   bodyData(buf: Buffer, start: number, end: number): void {
     this.keepForReplay(buf, start, end);
-    if (!this.sending) return;
-    const upstream = this.upstream as Upstream;
-    if (!upstream.channel.forwardFrom(this.client.channel, buf, start, end)) this.client.channel.pause();
+    if (this.sending && this.upstream?.channel.forwardFrom(this.client.channel, buf, start, end) === false) {
+      this.client.channel.pause();
+    }
   }
 
-  private sendScratch(start: number, end: number): void {
+  private sendChunks(start: number, end: number): void {
     this.keepForReplay(scratch(), start, end);
-    if (this.sending && !(this.upstream as Upstream).channel.writeScratch(start, end)) this.client.channel.pause();
+    if (this.sending && this.upstream?.channel.writeScratch(start, end) === false) this.client.channel.pause();
   }
 
   /** Keeps octets until they were sent, and as long as the try might have to be repeated. */
   private keepForReplay(buf: Buffer, start: number, end: number): void {
     if (this.sending && !this.replayable) return;
-    const length = this.outLength + end - start;
-    if (this.sending && length - this.headLength > limits.replayBytes) {
+    if (this.sending && this.out.bodyLength + end - start > limits.replayBytes) {
       this.replayable = false;
       return;
     }
-    if (length > this.out.length) this.growOut(length);
-    this.out.set(buf.subarray(start, end), this.outLength);
-    this.outLength = length;
+    this.out.append(buf, start, end);
     // Not connected yet: the client waits once there is enough to begin with.
-    if (!this.sending && length - this.headLength > limits.replayBytes) this.client.channel.pause();
-  }
-
-  private growOut(length: number): void {
-    const larger = Buffer.allocUnsafe(Math.max(length, this.out.length * 2));
-    larger.set(this.out.subarray(0, this.outLength));
-    this.out = larger;
+    if (!this.sending && this.out.bodyLength > limits.replayBytes) this.client.channel.pause();
   }
 
   private requestComplete(): void {
     this.client.channel.endBulk(this.upstream?.channel ?? null);
     // The version's time runs from here: a slow upload is the client's.
     const nowMs = performance.now();
-    this.startedMs = nowMs;
+    this.account.startedMs = nowMs;
     this.routeEndsMs = nowMs + this.route.config.timeoutMs;
-    if (this.upstream !== null) this.setTryDeadline(nowMs);
+    if (this.upstream !== null && !this.started) this.setTryDeadline(nowMs);
   }
 
   /** The client's body is malformed: it is never completed for the upstream (RFC 9112 section 8). */
   private badBody(end: number): number {
     this.dropUpstream();
     this.route.state.own.badRequest++;
-    const started = this.responseStarted;
+    const { started } = this;
     this.settle();
     if (started) this.client.destroy();
     else this.client.answerAndClose(400, 'bad-request', 'malformed chunked body', this.headOnly);
@@ -249,20 +239,20 @@ export class Exchange implements UpstreamUser, BodySink {
   // ---- tries -------------------------------------------------------------------------------------------------------
 
   private startTry(nowMs: number): void {
-    const endpoint = this.arm.pick(nowMs, this.tried);
+    const { account } = this;
+    this.fault = null;
+    this.dispatched = this.sending = this.freshTried = false;
+    const endpoint = account.arm.pick(nowMs, account.tried);
     if (endpoint === null) {
-      this.noUpstream();
-      return;
+      this.route.state.own.noUpstream++;
+      this.answerAlone(503, 'no-upstream', `no instance of ${account.arm.version} is known`, F.noHealthyUpstream);
+    } else if (this.isOverCap(endpoint)) {
+      this.route.state.own.breaker++;
+      this.answerAlone(503, 'breaker', 'too many connections to the instance, or waiting for one', F.overflow);
+    } else {
+      account.beginTry(endpoint);
+      if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
     }
-    if (this.isOverCap(endpoint)) {
-      this.overflow();
-      return;
-    }
-    this.tries++;
-    this.endpoint = endpoint;
-    if (this.tries === 1) this.noteExposure();
-    endpoint.inFlight++;
-    if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
   }
 
   /** Whether the try would need a connection beyond the caps (Envoy: `max_connections`, `max_pending_requests`). */
@@ -275,83 +265,20 @@ export class Exchange implements UpstreamUser, BodySink {
     );
   }
 
-  private setPending(pending: boolean): void {
-    if (pending === this.pending) return;
-    this.pending = pending;
-    this.route.state.pending += pending ? 1 : -1;
-  }
-
-  // ---- injected faults ---------------------------------------------------------------------------------------------
-
-  /** Whether a fault in force takes this try over. */
-  private injected(endpoint: Endpoint, nowMs: number): boolean {
-    this.fault = null;
-    this.dispatched = false;
-    const { service } = this.route.config;
-    const target = { service, version: endpoint.version, instance: endpoint.id, zone: endpoint.zone };
-    const hit = this.client.listener.context.faults.hit(target, nowMs);
-    if (hit === null) return false;
-    this.fault = hit.rule;
-    const { action } = hit.rule;
-    if (action.kind === 'bandwidth') {
-      this.throttle = new Throttle(this.client.channel, action.bytesPerSecond, () => this.upstream?.channel.resume());
-      return false;
-    }
-    this.setTryDeadline(nowMs);
-    if (action.kind === 'delay') this.delay(endpoint, nowMs, action.delayMs, hit);
-    else if (action.kind === 'abort') this.abort(action.status);
-    return true;
-  }
-
-  private delay(endpoint: Endpoint, nowMs: number, delayMs: number, hit: FaultHit): void {
-    this.retryTimer = setTimeout(() => {
-      this.retryTimer = null;
-      const now = performance.now();
-      this.delayedMs += now - nowMs;
-      hit.added(now - nowMs);
-      this.connect(endpoint, now, true);
-    }, delayMs);
-  }
-
-  private abort(status: number): void {
-    const nowMs = performance.now();
-    this.endTry(ABORTED, nowMs);
-    if (status >= 502 && status <= 504 && this.mayRetry(nowMs, false)) {
-      this.retryLater(nowMs, 0);
-      return;
-    }
-    this.answerInjected(status, F.faultInjected);
-  }
-
-  /** What a fault answered or swallowed is the gateway's own doing: no version is charged. */
-  private answerInjected(status: number, flag: number): void {
-    this.route.state.own.injected++;
-    const extra = `x-fault-injected: ${this.fault?.id ?? ''}\r\n`;
-    this.noteOwn(status, flag);
-    const close = this.mustClose();
-    this.settle();
-    const detail = 'a fault is being rehearsed on this route';
-    this.client.answerOwn({ status, cause: 'injected', detail, headOnly: this.headOnly, close, extra });
-  }
-
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
     this.dispatched = true;
-    const wheel = this.client.listener.context.wheel;
+    const { wheel } = this.client.listener.context;
     const reused = mayReuse && !this.overHttp2 ? Upstream.reuse(endpoint, wheel, this) : null;
     this.upstream = reused ?? new Upstream(endpoint, wheel, this, this.overHttp2);
     this.setTryDeadline(nowMs);
     if (reused !== null) this.send(reused);
-    else this.setPending(true);
+    else this.account.setPending(true);
   }
 
   private setTryDeadline(nowMs: number): void {
-    if (!this.requestBody.done) {
-      this.client.setDeadline(nowMs + limits.bodyIdleMs);
-      return;
-    }
-    const retries = this.route.config.retries;
-    const perTryMs = retries === null ? Number.POSITIVE_INFINITY : retries.perTryMs;
-    this.client.setDeadline(Math.min(nowMs + perTryMs, this.routeEndsMs));
+    const perTryMs = this.route.config.retries?.perTryMs ?? Number.POSITIVE_INFINITY;
+    const endMs = this.requestBody.done ? Math.min(nowMs + perTryMs, this.routeEndsMs) : nowMs + limits.bodyIdleMs;
+    this.client.setDeadline(endMs);
   }
 
   onUpstreamConnected(upstream: Upstream): void {
@@ -360,8 +287,8 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private send(upstream: Upstream): void {
     this.sending = true;
-    this.setPending(false);
-    const drained = upstream.channel.writeStable(this.out.subarray(0, this.outLength));
+    this.account.setPending(false);
+    const drained = upstream.channel.writeStable(this.out.octets());
     if (!this.idempotent) this.replayable = false;
     if (drained) this.client.channel.resume();
   }
@@ -372,25 +299,19 @@ export class Exchange implements UpstreamUser, BodySink {
 
   /** The try's or the request's time is over, or the client stopped sending or reading. */
   onDeadline(nowMs: number): void {
-    if (!this.requestBody.done && !this.responseStarted) {
-      this.clientStalled();
-      return;
+    if (this.started) {
+      this.answerStalled();
+    } else if (this.requestBody.done) {
+      this.tryFailed(TIMEOUT, nowMs >= this.routeEndsMs ? F.routeTimeout : F.timeout, 'upstream-timeout');
+    } else {
+      this.dropUpstream();
+      this.settle();
+      this.client.answerAndClose(408, 'bad-request', 'the request body stopped coming', this.headOnly);
     }
-    if (this.responseStarted) {
-      this.bodyStalled();
-      return;
-    }
-    this.tryFailed(TIMEOUT, nowMs >= this.routeEndsMs ? F.routeTimeout : F.timeout, 'upstream-timeout');
-  }
-
-  private clientStalled(): void {
-    this.dropUpstream();
-    this.settle();
-    this.client.answerAndClose(408, 'bad-request', 'the request body stopped coming', this.headOnly);
   }
 
   /** In the middle of an answer: either the upstream stopped sending or the client stopped reading. */
-  private bodyStalled(): void {
+  private answerStalled(): void {
     const clientSlow = !this.client.channel.flushed;
     this.dropUpstream();
     this.finish(clientSlow ? ABORTED : TIMEOUT, clientSlow ? F.clientLeft : F.timeout);
@@ -398,38 +319,31 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   onUpstreamFault(_upstream: Upstream, detail: string): void {
+    if (this.started) this.breakOff(F.upstreamProtocol);
+    else this.tryFailed(RESET, F.upstreamProtocol, 'upstream-protocol', detail);
+  }
+
+  /** An answer that cannot be completed: the client must see that it is not whole. */
+  private breakOff(flag: number): void {
     this.dropUpstream();
-    if (this.responseStarted) {
-      this.finish(RESET, F.upstreamProtocol);
-      this.client.destroy();
-      return;
-    }
-    this.tryFailed(RESET, F.upstreamProtocol, 'upstream-protocol', detail);
+    this.finish(RESET, flag);
+    this.client.destroy();
   }
 
   onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void {
     if (upstream !== this.upstream) return;
     this.upstream = null;
-    if (this.tunnelling) {
-      this.client.endTunnel();
-      return;
-    }
-    if (this.responseStarted) {
-      this.bodyEnded(cleanly);
-      return;
-    }
-    if (upstream.served > 0 && !answered && this.canRepeatFresh()) {
-      this.repeatFresh(upstream.endpoint);
-      return;
-    }
-    if (!upstream.connected) {
-      this.tryFailed(RESET, F.connectFailure, 'connect-failure');
-      return;
-    }
-    this.tryFailed(RESET, F.reset, 'upstream-reset');
+    if (this.tunnelling) this.client.endTunnel();
+    else if (this.started) this.endedByClose(cleanly);
+    else if (upstream.served > 0 && !answered && this.canRepeatFresh()) this.repeatFresh(upstream.endpoint);
+    else if (!upstream.connected) this.tryFailed(RESET, F.connectFailure, 'connect-failure');
+    else this.tryFailed(RESET, F.reset, 'upstream-reset');
   }
 
-  /** An idle connection that the server closed as we used it is nobody's fault: once more, on a new connection to the same instance. */
+  /**
+   * An idle connection that the server closed as we used it is nobody's fault: once more, on a new connection to the same
+   * instance. Only what can be repeated (`replayable` is false once anything else was sent).
+   */
   private canRepeatFresh(): boolean {
     return !this.freshTried && this.replayable && this.interim === 0;
   }
@@ -440,305 +354,192 @@ export class Exchange implements UpstreamUser, BodySink {
     this.connect(endpoint, performance.now(), false);
   }
 
-  private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail?: string): void {
+  private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail = describe(cause)): void {
     const nowMs = performance.now();
-    const unsent = flag === F.connectFailure;
-    const swallowed = this.isSwallowed();
+    const swallowed = this.fault !== null && !this.dispatched;
     this.dropUpstream();
-    this.endTry(swallowed ? ABORTED : outcome, nowMs);
-    if (this.mayRetry(nowMs, unsent)) {
+    this.account.endTry(swallowed ? ABORTED : outcome, nowMs, !swallowed);
+    if (this.mayRetry(nowMs, flag === F.connectFailure)) {
       this.retryLater(nowMs, 0);
-      return;
-    }
-    if (swallowed) {
+    } else if (swallowed) {
       this.answerInjected(504, F.delayInjected);
-      return;
+    } else {
+      this.answerFailure(outcome, flag, cause, detail, nowMs);
     }
-    this.finish(outcome, flag, nowMs, outcome === TIMEOUT ? 504 : 502);
+  }
+
+  /** The last try failed: the client gets an answer of ours, the version is charged. */
+  private answerFailure(outcome: Outcome, flag: number, cause: Cause, detail: string, nowMs: number): void {
     const status = outcome === TIMEOUT ? 504 : 502;
-    this.client.answerOwn({
-      status,
-      cause,
-      detail: detail ?? describe(cause),
-      headOnly: this.headOnly,
-      close: this.mustClose(),
-    });
+    const close = this.mustClose();
+    this.finish(outcome, flag, nowMs, status);
+    this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close });
   }
 
-  /** Books what one try did: the first try's counts, the outlier state, the load. */
-  private endTry(outcome: Outcome, nowMs: number): void {
-    const endpoint = this.endpoint;
-    if (endpoint === null) return;
-    this.endpoint = null;
-    endpoint.inFlight--;
-    this.setPending(false);
-    if (this.retrying) this.route.state.budget.activeRetries--;
-    this.retrying = false;
-    if (this.tries === 1 && !this.isSwallowed()) this.countFirstTry(endpoint, outcome, nowMs);
-    this.lastEndpoint = endpoint;
-    this.lastOutcome = outcome;
-    const { breaker, ejection: spec } = this.route.config;
-    if (breaker != null && outcome === ABORTED) this.route.state.breaker.releaseProbe();
-    else if (breaker != null) this.route.state.breaker.note(isFailure(outcome), breaker, nowMs);
-    if (spec === null || outcome === ABORTED) return;
-    if (!isFailure(outcome)) {
-      endpoint.outlier.consecutiveFailures = 0;
-      return;
-    }
-    const count = this.arm.endpoints.length;
-    noteOutcome(endpoint.outlier, true, spec, {
-      count,
-      othersOut: this.arm.countOut(nowMs),
-      nowMs,
-      random: randomShare(),
-    });
-  }
-
-  /** The try never reached its instance, because of an injected fault. */
-  private isSwallowed(): boolean {
-    return this.fault !== null && !this.dispatched;
-  }
-
-  /** What the judge reads: the injected delay is not the version's. */
-  private countFirstTry(endpoint: Endpoint, outcome: Outcome, nowMs: number): void {
-    this.statsOf(endpoint).firstTry.add(outcome, nowMs - this.startedMs - this.delayedMs);
-  }
-
-  private statsOf(endpoint: Endpoint) {
-    return this.byHeader ? endpoint.headerStats : endpoint.weightStats;
-  }
-
+  /** `unsent`: not one octet reached an instance, so any request may go to another one. */
   private mayRetry(nowMs: number, unsent: boolean): boolean {
     const spec = this.route.config.retries;
-    if (spec === null || this.tries >= spec.maxTries || nowMs >= this.routeEndsMs) return false;
-    if (this.responseStarted || this.interim > 0 || !this.requestBody.done) return false;
-    if (unsent ? this.outLength === 0 : !this.idempotent || !this.replayable) return false;
+    if (spec === null || this.account.tries >= spec.maxTries || nowMs >= this.routeEndsMs) return false;
+    if (this.started || this.interim > 0) return false;
+    if (!unsent && !(this.idempotent && this.replayable && this.requestBody.done)) return false;
     return this.route.state.budget.allows(spec.budgetShare);
   }
 
-  /** Full jitter in [0, (2^n - 1)·25 ms), at most 250 ms (Envoy's `retry_back_off`). */
   private retryLater(nowMs: number, atLeastMs: number): void {
-    const ceilingMs = Math.min(10 * BACKOFF_BASE_MS, (2 ** this.tries - 1) * BACKOFF_BASE_MS);
-    const waitMs = atLeastMs + randomShare() * ceilingMs;
+    const { account } = this;
+    const waitMs = atLeastMs + backOffMs(account.tries, randomShare());
     if (nowMs + waitMs >= this.routeEndsMs) {
-      this.outOfTime(nowMs);
+      const cause = account.lastOutcome === TIMEOUT ? 'upstream-timeout' : 'upstream-reset';
+      this.answerFailure(account.lastOutcome, F.retryLimit, cause, 'no time is left for another try', nowMs);
       return;
     }
-    if (this.lastEndpoint !== null) this.tried = [...this.tried, this.lastEndpoint];
+    account.beginRetry();
     this.sending = false;
-    this.freshTried = false;
-    this.retrying = true;
-    this.route.state.budget.activeRetries++;
     this.client.clearDeadline();
-    this.retryTimer = setTimeout(() => {
-      this.retryTimer = null;
+    this.timer = setTimeout(() => {
+      this.timer = null;
       this.startTry(performance.now());
     }, waitMs);
   }
 
-  private outOfTime(nowMs: number): void {
-    const timedOut = this.lastOutcome === TIMEOUT;
-    const status = timedOut ? 504 : 502;
-    const cause = timedOut ? 'upstream-timeout' : 'upstream-reset';
+  // ---- injected faults ---------------------------------------------------------------------------------------------
+
+  /** Whether a fault in force takes this try over. */
+  private injected(endpoint: Endpoint, nowMs: number): boolean {
+    const { service } = this.route.config;
+    const target = { service, version: endpoint.version, instance: endpoint.id, zone: endpoint.zone };
+    const hit = this.client.listener.context.faults.hit(target, nowMs);
+    if (hit === null) return false;
+    this.fault = hit.rule;
+    const { action } = hit.rule;
+    if (action.kind === 'bandwidth') {
+      this.answer.throttle = new Throttle(this.client.channel, action.bytesPerSecond, () =>
+        this.upstream?.channel.resume(),
+      );
+      return false;
+    }
+    this.setTryDeadline(nowMs);
+    if (action.kind === 'delay') this.delay(endpoint, nowMs, action.delayMs, hit);
+    else if (action.kind === 'abort') this.abort(action.status, nowMs);
+    return true;
+  }
+
+  private delay(endpoint: Endpoint, nowMs: number, delayMs: number, hit: FaultHit): void {
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      const now = performance.now();
+      this.account.delayedMs += now - nowMs;
+      hit.added(now - nowMs);
+      this.connect(endpoint, now, true);
+    }, delayMs);
+  }
+
+  private abort(status: number, nowMs: number): void {
+    this.account.endTry(ABORTED, nowMs, false);
+    if (isRetriableStatus(status) && this.mayRetry(nowMs, false)) this.retryLater(nowMs, 0);
+    else this.answerInjected(status, F.faultInjected);
+  }
+
+  /** What a fault answered or swallowed is the gateway's own doing: no version is charged. */
+  private answerInjected(status: number, flag: number): void {
+    this.route.state.own.injected++;
+    const extra = `x-fault-injected: ${this.fault?.id ?? ''}\r\n`;
+    this.answerAlone(status, 'injected', 'a fault is being rehearsed on this route', flag, extra);
+  }
+
+  /** An answer of the gateway's own for which no version is charged. */
+  private answerAlone(status: number, cause: Cause, detail: string, flag: number, extra = ''): void {
+    this.account.noteOwn(status, flag, performance.now(), this.out.head());
     const close = this.mustClose();
-    this.finish(this.lastOutcome, F.retryLimit, nowMs, status);
-    this.client.answerOwn({ status, cause, detail: 'no time is left for another try', headOnly: this.headOnly, close });
-  }
-
-  private noteExposure(): void {
-    const exposure = this.route.state.exposure;
-    if (exposure === null || !this.isExposed()) return;
-    const wallMs = Date.now();
-    exposure.requests++;
-    exposure.firstRequestAtMs ??= wallMs;
-    exposure.lastRequestAtMs = wallMs;
-  }
-
-  /** Whether this request counts for the release whose exposure is kept now. */
-  private isExposed(): boolean {
-    return this.arm === this.route.canary && this.route.state.exposure?.release === this.route.config.canary?.release;
+    this.route.state.breaker.releaseProbe();
+    this.settle();
+    this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close, extra });
   }
 
   // ---- the answer --------------------------------------------------------------------------------------------------
 
   onResponseHead(upstream: Upstream, head: Head, buf: Buffer, end: number): number {
+    if (head.status === 101) return this.onSwitching(upstream, head, buf, end);
     if (head.status < 200) return this.onInterim(upstream, head, buf, end);
-    this.status = head.status;
-    if (head.status >= 502 && head.status <= 504 && this.retriesStatus(upstream, head, buf)) return end;
+    if (isRetriableStatus(head.status) && this.retriesStatus(upstream, head, buf)) return end;
+    this.status = this.outcomeStatus = head.status;
     this.upstreamReusable = !head.close && (head.minor === 1 || head.keepAlive);
-    const kind = this.responseKind(head);
-    this.responseBody.begin(kind, head.contentLength);
-    this.setFraming(head, kind);
-    this.responseStarted = true;
-    this.outcomeStatus = head.status;
-    if (this.grpc && head.status === 200 && this.responseBody.done)
+    this.started = true;
+    const context = { headOnly: this.headOnly, minor: this.minor, close: this.mustClose(), extra: this.extraFields() };
+    const next = this.answer.begin(upstream, head, buf, end, context);
+    // A gRPC answer without a body has its status in the head.
+    if (this.grpc && head.status === 200 && this.answer.body.done)
       this.outcomeStatus = outcomeOfStatus(statusInHead(head, buf));
-    const to = scratch();
-    const headEnd = writeResponseHead(head, buf, to, 0, this.framing);
-    const next = this.relayFirst(upstream, buf, head.end, end, headEnd);
-    this.afterResponseBytes(upstream, next === end);
-    return next;
+    return this.afterOctets(upstream, next, end);
   }
 
-  private responseKind(head: Head): number {
-    if (this.headOnly || head.status === 204 || head.status === 304) return NO_BODY;
-    if (head.chunked) return BY_CHUNKS;
-    if (head.contentLength >= 0) return BY_LENGTH;
-    return BY_CLOSE;
+  private extraFields(): Buffer | null {
+    const { bucket } = this.route.state;
+    const limitFields = bucket === null ? null : rateLimitFields(bucket);
+    return this.setCookie === null ? limitFields : Buffer.concat([this.setCookie, limitFields ?? NO_BYTES]);
   }
 
-  private setFraming(head: Head, kind: number): void {
-    const framing = this.framing;
-    const chunkable = kind === BY_CHUNKS || kind === BY_CLOSE;
-    framing.chunked = chunkable && this.minor === 1;
-    framing.dropLength = chunkable || head.status === 204;
-    // An answer before the whole request: both connections close (RFC 9112 section 9.3.2, 9.6).
-    framing.close = this.mustClose() || (chunkable && this.minor === 0) || !this.requestBody.done;
-    framing.sayKeepAlive = this.minor === 0 && !framing.close;
-    framing.webSocket = false;
-    const limitFields = this.route.state.bucket === null ? null : rateLimitFields(this.route.state.bucket);
-    framing.extra = this.setCookie === null ? limitFields : Buffer.concat([this.setCookie, limitFields ?? NO_BYTES]);
-  }
-
+  /** Also for an answer before the whole request: both connections close (RFC 9112 sections 9.3.2 and 9.6). */
   private mustClose(): boolean {
     return this.wantsClose || this.client.listener.draining || !this.requestBody.done;
   }
 
-  /** The head, with the body octets that came with it, in one write. */
-  private relayFirst(upstream: Upstream, buf: Buffer, start: number, end: number, headEnd: number): number {
-    const body = this.responseBody;
-    const to = scratch();
-    let next = start;
-    let from = 0;
-    let until = headEnd;
-    if (this.framing.chunked || body.kind === BY_CHUNKS) {
-      next = this.relayAsChunks(upstream, buf, start, end, headEnd);
-      if (next < 0) return end;
-      from = relayed.start;
-      until = relayed.end;
-    } else if (!body.done) {
-      const take = body.kind === BY_CLOSE ? end : Math.min(end, start + body.remaining);
-      to.set(buf.subarray(start, take), headEnd);
-      until = headEnd + take - start;
-      next = body.feed(buf, start, take, NOTHING);
-    }
-    if (!this.sendAnswer(from, until)) upstream.channel.pause();
-    return next;
-  }
-
-  /** Sends octets of the scratch buffer, at the pace of a fault if there is one. False: the upstream must wait. */
-  private sendAnswer(start: number, end: number): boolean {
-    if (this.throttle !== null) return this.throttle.push(scratch(), start, end);
-    return this.client.channel.writeScratch(start, end);
-  }
-
-  /** Returns the index after what was used, or -1 when the upstream's chunks are malformed. */
-  private relayAsChunks(upstream: Upstream, buf: Buffer, start: number, end: number, headEnd: number): number {
-    relayChunks(this.responseBody, buf, start, end, headEnd, !this.framing.chunked);
-    if (!this.responseBody.failed) return relayed.consumed;
-    this.onUpstreamFault(upstream, 'malformed chunked body');
-    return -1;
-  }
-
   onResponseBody(upstream: Upstream, buf: Buffer, start: number, end: number): number {
     if (this.tunnelling) return this.client.tunnelToClient(upstream, buf, start, end);
-    const body = this.responseBody;
-    let next: number;
-    if (this.framing.chunked || body.kind === BY_CHUNKS) {
-      next = this.relayAsChunks(upstream, buf, start, end, 0);
-      if (next < 0) return end;
-      if (relayed.end > relayed.start && !this.sendAnswer(relayed.start, relayed.end)) upstream.channel.pause();
-    } else {
-      next = body.feed(buf, start, end, this.toClient);
+    return this.afterOctets(upstream, this.answer.feed(upstream, buf, start, end), end);
+  }
+
+  /** `next`: the index after the octets used; when some are left over, the connection must not carry another request. */
+  private afterOctets(upstream: Upstream, next: number, end: number): number {
+    if (next < 0) {
+      this.breakOff(F.upstreamProtocol);
+      return end;
     }
-    this.afterResponseBytes(upstream, next === end);
+    const { body } = this.answer;
+    if (body.done) {
+      this.answerComplete(upstream, next === end);
+      return next;
+    }
+    if (body.seen + body.remaining > BULK_BYTES) upstream.channel.beginBulk();
+    // From here the request's budget is spent: what counts is that octets keep moving.
+    this.client.setDeadline(performance.now() + Math.max(limits.answerIdleMs, this.route.config.timeoutMs));
     return next;
   }
 
-  private readonly toClient: BodySink = {
-    bodyData: (buf, start, end) => {
-      const upstream = this.upstream as Upstream;
-      if (this.throttle !== null) {
-        if (!this.throttle.push(buf, start, end)) upstream.channel.pause();
-        return;
-      }
-      if (!this.client.channel.forwardFrom(upstream.channel, buf, start, end)) upstream.channel.pause();
-    },
-  };
-
-  /** `usedUp`: no octets are left over; otherwise the connection must not carry another request. */
-  private afterResponseBytes(upstream: Upstream, usedUp: boolean): void {
-    if (!this.active || this.upstream !== upstream) return;
-    if (this.responseBody.done) {
-      this.responseComplete(upstream, usedUp);
-      return;
-    }
-    if (this.responseBody.seen + this.responseBody.remaining > BULK_BYTES) upstream.channel.beginBulk();
-    // From here the request's budget is spent: what counts is that octets keep moving.
-    this.client.setDeadline(performance.now() + Math.max(limits.answerIdleMs, this.route.config.timeoutMs));
-  }
-
-  private responseComplete(upstream: Upstream, usedUp: boolean): void {
+  private answerComplete(upstream: Upstream, usedUp: boolean): void {
     this.upstream = null;
     upstream.channel.endBulk(this.client.channel);
-    this.outFree = upstream.channel.flushed;
-    if (usedUp && this.upstreamReusable && this.requestBody.done && this.outFree) upstream.release();
+    this.sentWhole = upstream.channel.flushed;
+    if (usedUp && this.upstreamReusable && this.requestBody.done && this.sentWhole) upstream.release();
     else upstream.abandon();
     this.complete();
   }
 
+  private endedByClose(cleanly: boolean): void {
+    if (this.answer.endedByClose(cleanly)) this.complete();
+    else this.breakOff(F.reset);
+  }
+
   /** The whole answer is on its way to the client. */
   private complete(): void {
-    if (this.throttle !== null) {
-      this.client.clearDeadline();
-      this.throttle.whenEmpty(() => this.completed());
-      return;
-    }
-    this.completed();
-  }
-
-  private completed(): void {
-    const close = this.framing.close;
-    if (this.grpc && this.status === 200 && this.responseBody.kind === BY_CHUNKS) {
-      this.outcomeStatus = outcomeOfStatus(statusInTrailers(this.responseBody.trailers));
-    }
-    this.finish(this.outcomeStatus, this.fault === null ? F.none : F.delayInjected);
-    this.client.exchangeDone(close);
-  }
-
-  /** The upstream closed: the end of a body without a length, or a truncated one, which is never completed for the client. */
-  private bodyEnded(cleanly: boolean): void {
-    if (this.responseBody.kind !== BY_CLOSE || !cleanly) {
-      this.finish(RESET, F.reset);
-      this.client.destroy();
-      return;
-    }
-    if (this.framing.chunked) {
-      const to = scratch();
-      to.set(LAST_CHUNK, 0);
-      this.sendAnswer(0, LAST_CHUNK.length);
-    }
-    this.complete();
+    if (this.answer.throttle !== null) this.client.clearDeadline();
+    this.answer.whenSent(() => {
+      const { body, framing } = this.answer;
+      if (this.grpc && this.status === 200 && body.kind === BY_CHUNKS) {
+        this.outcomeStatus = outcomeOfStatus(statusInTrailers(body.trailers));
+      }
+      this.finish(this.outcomeStatus, this.fault === null ? F.none : F.delayInjected);
+      this.client.exchangeDone(framing.close);
+    });
   }
 
   /** 1xx: passed on to clients that know them (RFC 9110 section 15.2). */
   private onInterim(upstream: Upstream, head: Head, buf: Buffer, end: number): number {
-    if (head.status === 101) return this.onSwitching(upstream, head, buf, end);
     if (++this.interim > limits.interimResponses) {
       this.onUpstreamFault(upstream, `more than ${limits.interimResponses} interim answers`);
       return end;
     }
-    if (this.minor === 0) return head.end;
-    Object.assign(this.framing, {
-      dropLength: true,
-      chunked: false,
-      close: false,
-      sayKeepAlive: false,
-      webSocket: false,
-      extra: null,
-    });
-    const until = writeResponseHead(head, buf, scratch(), 0, this.framing);
-    this.client.channel.writeScratch(0, until);
+    if (this.minor === 1) this.answer.bodyless(head, buf, false);
     return head.end;
   }
 
@@ -747,32 +548,24 @@ export class Exchange implements UpstreamUser, BodySink {
       this.onUpstreamFault(upstream, '101 without a request to switch');
       return end;
     }
-    Object.assign(this.framing, {
-      dropLength: true,
-      chunked: false,
-      close: false,
-      sayKeepAlive: false,
-      webSocket: true,
-      extra: null,
-    });
-    const until = writeResponseHead(head, buf, scratch(), 0, this.framing);
-    this.client.channel.writeScratch(0, until);
-    this.tunnelling = this.responseStarted = true;
-    this.status = 101;
-    this.finishCounts(101, F.none, performance.now());
+    this.answer.bodyless(head, buf, true);
+    const nowMs = performance.now();
+    this.account.endTry(101, nowMs, true);
+    this.account.finish(101, 101, F.none, nowMs, this.out.head());
+    this.tunnelling = this.started = true;
+    this.client.tunnelToClient(upstream, buf, head.end, end);
     this.client.beginTunnel(upstream);
-    return this.client.tunnelToClient(upstream, buf, head.end, end);
+    return end;
   }
 
   /** 502, 503 and 504 are tried again when that is allowed; the answer is dropped. */
   private retriesStatus(upstream: Upstream, head: Head, buf: Buffer): boolean {
     const nowMs = performance.now();
-    if (!this.mayRetry(nowMs, false)) return false;
     const waitMs = retryAfterMs(head, buf);
-    if (nowMs + waitMs >= this.routeEndsMs) return false;
+    if (!this.mayRetry(nowMs, false) || nowMs + waitMs >= this.routeEndsMs) return false;
     this.upstream = null;
     upstream.abandon();
-    this.endTry(head.status, nowMs);
+    this.account.endTry(head.status, nowMs, true);
     this.retryLater(nowMs, waitMs);
     return true;
   }
@@ -791,140 +584,36 @@ export class Exchange implements UpstreamUser, BodySink {
     this.upstream?.channel.resume();
   }
 
-  private noUpstream(): void {
-    this.route.state.own.noUpstream++;
-    this.ownAnswer(503, 'no-upstream', `no instance of ${this.arm.version} is known`, F.noHealthyUpstream);
-  }
-
-  private overflow(): void {
-    this.route.state.own.breaker++;
-    this.ownAnswer(503, 'breaker', `more than ${limits.upstreamConnections} connections to the instance`, F.overflow);
-  }
-
-  private ownAnswer(status: number, cause: Cause, detail: string, flag: number): void {
-    this.noteOwn(status, flag);
-    const close = this.mustClose();
-    this.route.state.breaker.releaseProbe();
-    this.settle();
-    this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close });
-  }
-
-  private noteOwn(status: number, flag: number): void {
-    const key = `${status} ${flag}`;
-    const codes = this.route.state.ownCodes;
-    codes.set(key, (codes.get(key) ?? 0) + 1);
-    this.logAccess(null, status, flag, performance.now());
-  }
-
-  private limited(head: Head): number {
-    const state = this.route.state;
-    state.own.limiter++;
-    this.noteOwn(429, F.rateLimited);
-    this.active = false;
-    const hasBody = head.chunked || head.contentLength > 0;
-    const answer = limitAnswer(
-      state.bucket!,
-      this.headOnly,
-      this.wantsClose || hasBody || this.client.listener.draining,
-    );
-    this.client.answerOwn(answer);
-    return head.end;
-  }
-
-  /** Refuses early, before anything is spent on the request. */
-  private shed(head: Head, detail: string, retryAfterS: number): number {
-    this.route.state.own.breaker++;
-    this.noteOwn(503, F.overflow);
-    this.active = false;
-    const hasBody = head.chunked || head.contentLength > 0;
-    const close = this.wantsClose || hasBody || this.client.listener.draining;
-    const extra = `Retry-After: ${retryAfterS}\r\n`;
-    this.client.answerOwn({ status: 503, cause: 'breaker', detail, headOnly: this.headOnly, close, extra });
-    return head.end;
-  }
-
-  private refuse(head: Head, status: number, detail: string): number {
-    this.active = false;
-    this.route.state.own.badRequest++;
-    this.noteOwn(status, F.clientProtocol);
-    this.client.answerAndClose(status, 'bad-request', detail, false);
-    return head.end;
-  }
-
   private dropUpstream(): void {
     const upstream = this.upstream;
     this.upstream = null;
     upstream?.abandon();
   }
 
-  private finish(outcome: Outcome, flag: number, nowMs = performance.now(), status = outcome > 0 ? outcome : 0): void {
-    if (!this.tunnelling) this.finishCounts(outcome, flag, nowMs, status);
-    this.settle();
-  }
-
-  private finishCounts(outcome: Outcome, flag: number, nowMs: number, status = outcome > 0 ? outcome : 0): void {
-    this.endTry(outcome, nowMs);
-    const endpoint = this.lastEndpoint;
-    if (endpoint === null) return;
-    this.statsOf(endpoint).finish(outcome, status, flag, nowMs - this.startedMs);
-    this.logAccess(endpoint, status, flag, nowMs);
-    const exposure = this.route.state.exposure;
-    if (exposure !== null && this.isExposed() && isFailure(outcome)) {
-      exposure.failures++;
-      exposure.firstFailureAtMs ??= Date.now();
+  /** Books the final outcome, once; a tunnel's was booked when it began. */
+  private finish(
+    outcome: Outcome,
+    flag: number,
+    nowMs = performance.now(),
+    status = outcome > 0 ? this.status : 0,
+  ): void {
+    if (!this.tunnelling) {
+      this.account.endTry(outcome, nowMs, this.dispatched);
+      this.account.finish(outcome, status, flag, nowMs, this.out.head());
     }
-  }
-
-  private logAccess(endpoint: Endpoint | null, status: number, flag: number, nowMs: number): void {
-    const share = this.route.config.accessLogShare ?? 0;
-    if (share === 0 || randomShare() >= share) return;
-    writeAccessLine({
-      service: this.route.config.service,
-      version: endpoint?.version ?? null,
-      instance: endpoint?.id ?? null,
-      cohort: this.byHeader ? 'header' : 'weight',
-      head: this.outLength > 0 ? this.out.subarray(0, this.headLength) : null,
-      status,
-      flag,
-      durationMs: nowMs - this.startedMs,
-      tries: this.tries,
-    });
+    this.settle();
   }
 
   /** Gives back what the exchange held. */
   private settle(): void {
     if (!this.active) return;
     this.active = false;
-    if (this.retryTimer !== null) clearTimeout(this.retryTimer);
-    this.retryTimer = null;
-    this.throttle?.stop();
-    this.throttle = null;
-    this.route.state.budget.activeRequests--;
-    if (this.endpoint !== null) this.endpoint.inFlight--;
-    this.setPending(false);
-    if (this.retrying) this.route.state.budget.activeRetries--;
-    this.retrying = false;
-    this.endpoint = this.lastEndpoint = null;
-    this.tried = NO_ENDPOINTS;
-    this.recycleOut();
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+    this.answer.close();
+    this.account.settle();
+    this.out.close(this.sentWhole);
   }
-
-  /** The buffer may still be on its way to an upstream that was abandoned: then the collector has it. */
-  private recycleOut(): void {
-    if (this.outFree && this.out.length === SMALL && spareOut.length < 1024) spareOut.push(this.out);
-    this.out = NO_BYTES;
-  }
-}
-
-const NO_BYTES = Buffer.alloc(0);
-const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
-const NOTHING: BodySink = { bodyData: () => {} };
-
-/** Retry-After in whole seconds, as ms, at most 300 s; 0 for a date or nothing. */
-function retryAfterMs(head: Head, buf: Buffer): number {
-  if (head.retryAfterAt < 0) return 0;
-  const text = buf.toString('latin1', head.valueStart[head.retryAfterAt], head.valueEnd[head.retryAfterAt]);
-  return /^\d{1,6}$/.test(text) ? Math.min(300, Number(text)) * 1000 : 0;
 }
 
 function describe(cause: Cause): string {

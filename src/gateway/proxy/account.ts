@@ -1,0 +1,181 @@
+import { randomShare } from '../random.ts';
+import { noteOutcome } from '../route/ejection.ts';
+import type { Arm, Endpoint } from '../route/endpoint.ts';
+import type { Route } from '../route/route.ts';
+import type { InstanceStats } from '../stats/instance-stats.ts';
+import { ABORTED, isFailure, type Outcome } from '../stats/outcome.ts';
+import { writeAccessLine } from './access-log.ts';
+
+const NONE: Endpoint[] = [];
+
+/**
+ * What one request takes and leaves behind: which arm and instances it used, what it counts as, and the shares of budgets that it holds. Every
+ * path through an exchange ends in `settle`, which gives back what is still held.
+ */
+export class Account {
+  route!: Route;
+  arm!: Arm;
+  byHeader = false;
+  /** Where the present try goes; null between tries. */
+  endpoint: Endpoint | null = null;
+  /** Where the last finished try went, and how it ended. */
+  lastEndpoint: Endpoint | null = null;
+  lastOutcome: Outcome = 0;
+  tried: Endpoint[] = NONE;
+  tries = 0;
+  /** Monotonic: the version's time runs from here. */
+  startedMs = 0;
+  /** Delay that injected faults added. */
+  delayedMs = 0;
+  /** The present try is a retry and counts against the budget. */
+  private retrying = false;
+  /** The present try waits for a new connection. */
+  private pending = false;
+  private counted = false;
+
+  open(route: Route, nowMs: number): void {
+    this.route = route;
+    this.byHeader = false;
+    this.endpoint = this.lastEndpoint = null;
+    this.tried = NONE;
+    this.tries = this.lastOutcome = this.delayedMs = 0;
+    this.startedMs = nowMs;
+    this.retrying = this.pending = this.counted = false;
+  }
+
+  /** The request is admitted: it counts as active from here. */
+  admit(arm: Arm, byHeader: boolean): void {
+    this.arm = arm;
+    this.byHeader = byHeader;
+    this.counted = true;
+    this.route.state.budget.activeRequests++;
+  }
+
+  beginTry(endpoint: Endpoint): void {
+    this.tries++;
+    this.endpoint = endpoint;
+    endpoint.inFlight++;
+    if (this.tries === 1) this.noteExposure();
+  }
+
+  setPending(pending: boolean): void {
+    if (pending === this.pending) return;
+    this.pending = pending;
+    this.route.state.pending += pending ? 1 : -1;
+  }
+
+  /** The next try will be a retry, on another instance if there is one. */
+  beginRetry(): void {
+    if (this.lastEndpoint !== null) this.tried = [...this.tried, this.lastEndpoint];
+    this.retrying = true;
+    this.route.state.budget.activeRetries++;
+  }
+
+  /** Books what a try did: the first try's counts, the outlier state, the load. `reached`: the try went to its instance. */
+  endTry(outcome: Outcome, nowMs: number, reached: boolean): void {
+    const endpoint = this.endpoint;
+    if (endpoint === null) return;
+    this.leaveEndpoint(endpoint);
+    // What the judge reads: an injected delay is not the version's.
+    if (this.tries === 1 && reached) {
+      this.statsOf(endpoint).firstTry.add(outcome, nowMs - this.startedMs - this.delayedMs);
+    }
+    this.lastEndpoint = endpoint;
+    this.lastOutcome = outcome;
+    this.noteBreaker(outcome, nowMs);
+    this.noteOutlier(endpoint, outcome, nowMs);
+  }
+
+  private leaveEndpoint(endpoint: Endpoint): void {
+    this.endpoint = null;
+    endpoint.inFlight--;
+    this.setPending(false);
+    if (this.retrying) this.route.state.budget.activeRetries--;
+    this.retrying = false;
+  }
+
+  private noteBreaker(outcome: Outcome, nowMs: number): void {
+    const { breaker } = this.route.config;
+    if (breaker == null) return;
+    if (outcome === ABORTED) this.route.state.breaker.releaseProbe();
+    else this.route.state.breaker.note(isFailure(outcome), breaker, nowMs);
+  }
+
+  private noteOutlier(endpoint: Endpoint, outcome: Outcome, nowMs: number): void {
+    const { ejection } = this.route.config;
+    if (ejection === null || outcome === ABORTED) return;
+    if (!isFailure(outcome)) {
+      endpoint.outlier.consecutiveFailures = 0;
+      return;
+    }
+    const count = this.arm.endpoints.length;
+    const context = { count, othersOut: this.arm.countOut(nowMs), nowMs, random: randomShare() };
+    noteOutcome(endpoint.outlier, true, ejection, context);
+  }
+
+  private statsOf(endpoint: Endpoint): InstanceStats {
+    return this.byHeader ? endpoint.headerStats : endpoint.weightStats;
+  }
+
+  /** The request's final outcome. `status` is what the client got, 0 for nothing. */
+  finish(outcome: Outcome, status: number, flag: number, nowMs: number, head: Buffer | null): void {
+    const endpoint = this.lastEndpoint;
+    if (endpoint === null) return;
+    this.statsOf(endpoint).finish(outcome, status, flag, nowMs - this.startedMs);
+    this.log(endpoint, status, flag, nowMs, head);
+    const exposure = this.route.state.exposure;
+    if (exposure !== null && this.isExposed() && isFailure(outcome)) {
+      exposure.failures++;
+      exposure.firstFailureAtMs ??= Date.now();
+    }
+  }
+
+  /** An answer that the gateway made by itself, for the exposition and the log. */
+  noteOwn(status: number, flag: number, nowMs: number, head: Buffer | null): void {
+    const key = `${status} ${flag}`;
+    const { ownCodes } = this.route.state;
+    ownCodes.set(key, (ownCodes.get(key) ?? 0) + 1);
+    this.log(null, status, flag, nowMs, head);
+  }
+
+  private log(endpoint: Endpoint | null, status: number, flag: number, nowMs: number, head: Buffer | null): void {
+    const share = this.route.config.accessLogShare ?? 0;
+    if (share === 0 || randomShare() >= share) return;
+    writeAccessLine({
+      service: this.route.config.service,
+      version: endpoint?.version ?? null,
+      instance: endpoint?.id ?? null,
+      cohort: this.byHeader ? 'header' : 'weight',
+      head,
+      status,
+      flag,
+      durationMs: nowMs - this.startedMs,
+      tries: this.tries,
+    });
+  }
+
+  private noteExposure(): void {
+    const exposure = this.route.state.exposure;
+    if (exposure === null || !this.isExposed()) return;
+    const wallMs = Date.now();
+    exposure.requests++;
+    exposure.firstRequestAtMs ??= wallMs;
+    exposure.lastRequestAtMs = wallMs;
+  }
+
+  /** Whether this request counts for the release whose exposure is kept now. */
+  private isExposed(): boolean {
+    const { route } = this;
+    return this.arm === route.canary && route.state.exposure?.release === route.config.canary?.release;
+  }
+
+  settle(): void {
+    if (this.endpoint !== null) this.leaveEndpoint(this.endpoint);
+    if (this.retrying) this.route.state.budget.activeRetries--;
+    if (this.counted) this.route.state.budget.activeRequests--;
+    this.retrying = this.counted = false;
+    this.setPending(false);
+    this.lastEndpoint = null;
+    this.tried = NONE;
+  }
+}
