@@ -1,7 +1,8 @@
+import type { Look } from '../../src/analysis/judge.ts';
 import { judge } from '../../src/analysis/tep-judge.ts';
 import { decodeLine, leafHash, ZERO_HASH } from '../../src/ledger/codec.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
-import type { ReleaseEvent } from '../../src/release/events.ts';
+import type { ReleaseEvent, TrafficLine } from '../../src/release/events.ts';
 import { evolve } from '../../src/release/evolve.ts';
 import { LEASE_TTL_MS } from '../../src/release/route.ts';
 import { emptyFleet, type FleetState } from '../../src/release/state.ts';
@@ -35,6 +36,7 @@ export function createChecker(plan: SimPlan, world: World) {
       assert(record.prev === prev, 'I7', `record ${record.seq} does not continue the chain`);
       prev = leafHash(line);
       checkOrder(record);
+      checkLooks(record);
       records.push(record);
       fleet = fold(fleet, record);
     }
@@ -53,7 +55,24 @@ export function createChecker(plan: SimPlan, world: World) {
     if (record.type === 'release.step.decided') {
       const { step, why } = record.data as { step: number; why: string };
       assert(why === 'person' || step === release.step + 1, 'I1', `${id} went from step ${release.step} to ${step}`);
+      if (why === 'evidence') assert(release.paused === null, 'I4', `${id} advanced while it was paused`);
       if (why === 'evidence') checkEvidence(record, release.policy.steps[release.step]?.holdMs ?? 0);
+    }
+  }
+
+  /** A tick counts only under the weight that was read back as in force. */
+  function checkLooks(record: LedgerRecord): void {
+    if (record.type !== 'release.observed' || plan.troubles.some((trouble) => trouble.kind === 'append')) return;
+    const applied = records.findLast((one) => one.type === 'traffic.applied')?.data as unknown as
+      | { services: TrafficLine[] }
+      | undefined;
+    const weightBp = applied?.services[0]?.weightBp;
+    for (const look of (record.data as unknown as { looks: Look[] }).looks) {
+      assert(
+        look.tick === null || look.weightBp === weightBp,
+        'I4',
+        `record ${record.seq} counts at ${look.weightBp} bp, ${weightBp} in force`,
+      );
     }
   }
 
@@ -107,7 +126,9 @@ export function createChecker(plan: SimPlan, world: World) {
       assert(world.controller()?.trafficProblem() === null, 'end', `traffic: ${world.controller()?.trafficProblem()}`);
       assert(sameDecisions(fleet, live as FleetState), 'replay', 'the fold of the ledger differs from the live state');
       checkKeys();
+      checkAnswers();
       checkOutcomes();
+      if (plan.troubles.length === 0) checkUndisturbed();
     },
   };
 
@@ -120,6 +141,25 @@ export function createChecker(plan: SimPlan, world: World) {
       assert(!seen.has(key), 'I6', `key ${key} had two effects`);
       seen.add(key);
     }
+  }
+
+  /** The same command with the same key gets the same answer, unless the process died over it. */
+  function checkAnswers(): void {
+    for (const [key, answers] of world.answers) {
+      const agreed = new Set(answers).size <= 1;
+      assert(agreed, 'I6', `key ${key} was answered ${answers.join(' and ')}`);
+    }
+  }
+
+  /** Without trouble and without people a release ends as its version deserves, and nothing drifts. */
+  function checkUndisturbed(): void {
+    assert(!records.some((record) => record.type === 'traffic.drift.detected'), 'drift', 'drift without a cause');
+    if (plan.requestsPerSecond < 100 || plan.commands.length > 1) return;
+    const [release] = Object.values(fleet.releases);
+    const quality = plan.quality[release?.version ?? ''];
+    const good = quality?.errorShare === plan.quality.v1?.errorShare && quality?.medianMs === plan.quality.v1?.medianMs;
+    const wanted = good ? 'completed' : 'rolled-back';
+    assert(release?.phase === wanted, 'end', `${release?.id} is ${release?.phase}, not ${wanted}`);
   }
 
   /** A version that fails often never becomes stable by evidence; nothing is left half done. */

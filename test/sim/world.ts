@@ -39,6 +39,7 @@ export function createWorld(plan: SimPlan) {
   let fatals = 0;
   let ids = 0;
   let keys = 0;
+  const answers = new Map<string, string[]>();
 
   function during<T>(spell: Spell<T> | null): T | null {
     return spell && clock.monoMs() < spell.untilMs ? spell.outcome : null;
@@ -161,7 +162,10 @@ export function createWorld(plan: SimPlan) {
     }
     const { version } = order;
     for (let n = 0; n < order.times; n++) {
-      target.request({ service: 'shop', version, reason: 'sim', supersede: false }, { actor, key }).catch(ignore);
+      target
+        .request({ service: 'shop', version, reason: 'sim', supersede: false }, { actor, key })
+        .catch((error: Error) => `refused: ${error.message}`)
+        .then((answer) => answers.set(key, [...(answers.get(key) ?? []), answer]));
     }
   }
 
@@ -172,6 +176,7 @@ export function createWorld(plan: SimPlan) {
     cause,
     command,
     workloads,
+    answers,
     spells,
     start: () => Promise.all([workloads.start(), startController()]),
     controller: () => controller,
