@@ -21,13 +21,15 @@ function undiciDispatch(): Handler {
         body: request.headers['content-length'] ? request : null,
       },
       {
-        onRequestStart() {},
-        onResponseStart(controller, status, headers) {
-          response.writeHead(status, headers);
-          response.on('drain', () => controller.resume());
+        onRequestStart(controller) {
+          // Registered before anything can be written: a client that vanishes must not leave its connection paused for ever.
           response.on('close', () => {
             if (!response.writableFinished) controller.abort(new Error('client left'));
           });
+          response.on('drain', () => controller.resume());
+        },
+        onResponseStart(_controller, status, headers) {
+          response.writeHead(status, headers);
         },
         onResponseData(controller, chunk) {
           if (!response.write(chunk)) controller.pause();

@@ -102,6 +102,8 @@ export interface HealthCheckRoute {
   timeoutMs: number;
   unhealthyAfter: number;
   healthyAfter: number;
+  /** Ask `grpc.health.v1.Health/Check` for this service name instead of the path; '' is the whole server. */
+  grpcService?: string | null;
 }
 
 /** TLS is terminated at the listener. Files are PEM; they are read again when a table is applied and when they change. */

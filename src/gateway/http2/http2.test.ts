@@ -202,3 +202,41 @@ describe('gRPC, with a real client and a real server', () => {
     expect(error?.code).toBe(grpc.status.UNAVAILABLE);
   });
 });
+
+describe('gRPC health checks', () => {
+  it('keep traffic from a server that does not serve', async () => {
+    let serving = 2;
+    const server = new grpc.Server();
+    const check = { path: '/grpc.health.v1.Health/Check', requestStream: false, responseStream: false, ...bytes };
+    const names: string[] = [];
+    server.addService(
+      { check },
+      {
+        check: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
+          names.push(call.request.toString('latin1', 2));
+          callback(null, Buffer.from([0x08, serving]));
+        },
+      },
+    );
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      ),
+    );
+    open.push(() => server.forceShutdown());
+    const healthCheck = {
+      path: '/',
+      everyMs: 20,
+      timeoutMs: 1000,
+      unhealthyAfter: 1,
+      healthyAfter: 1,
+      grpcService: 't.T',
+    };
+    const gateway = await gatewayTo({ stable: [{ port } as TestUpstream], route: { healthCheck } });
+    const healthy = () => [...gateway.engine.states.get('svc')!.allEndpoints()][0]!.healthy;
+    while (healthy()) await new Promise((resolve) => setTimeout(resolve, 5));
+    serving = 1;
+    while (!healthy()) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(new Set(names)).toEqual(new Set(['t.T']));
+  });
+});

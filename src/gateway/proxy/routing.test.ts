@@ -251,6 +251,19 @@ describe('active health checks', () => {
   });
 });
 
+describe('slow start', () => {
+  it('gives a new instance its share step by step', async () => {
+    const old = await upstream();
+    const gateway = await gatewayTo({ stable: [old], route: { slowStartMs: 3_600_000 } });
+    const fresh = await upstream();
+    await gateway.apply({ stable: [old, fresh], route: { slowStartMs: 3_600_000 } });
+    for (let i = 0; i < 200; i++) await gateway.exchange(get());
+    // A tenth of its turns at the beginning of an hour: about 10 of its 100.
+    expect(count(fresh)).toBeGreaterThan(0);
+    expect(count(fresh)).toBeLessThan(40);
+  });
+});
+
 describe('trusted proxies', () => {
   it('are believed and extended; others are not', async () => {
     const service = await upstream();

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import type { HealthCheckRoute } from '../../traffic/model.ts';
+import { askGrpc } from '../http2/grpc-health.ts';
 import { randomShare } from '../random.ts';
 import type { Endpoint } from './endpoint.ts';
 
@@ -23,21 +24,25 @@ export class HealthChecker {
   }
 
   private probe(): void {
-    const { host, port } = this.endpoint;
-    const { path, timeoutMs } = this.config;
     let settled = false;
-    const settle = (healthy: boolean) => {
+    const settle = (healthy: boolean): void => {
       if (settled) return;
       settled = true;
       this.note(healthy);
     };
-    const request = http.get(
-      { host, port, path, agent: false, timeout: timeoutMs, headers: { 'user-agent': 'davy-health' } },
-      (response) => {
-        response.resume();
-        settle(response.statusCode !== undefined && response.statusCode >= 200 && response.statusCode < 400);
-      },
-    );
+    if (this.config.grpcService == null) this.askHttp(settle);
+    else askGrpc(this.endpoint, this.config.grpcService, this.config.timeoutMs).then(settle, () => settle(false));
+  }
+
+  private askHttp(settle: (healthy: boolean) => void): void {
+    const { host, port } = this.endpoint;
+    const { path, timeoutMs } = this.config;
+    const options = { host, port, path, agent: false, timeout: timeoutMs, headers: { 'user-agent': 'davy-health' } };
+    const request = http.get(options, (response) => {
+      response.resume();
+      const status = response.statusCode ?? 0;
+      settle(status >= 200 && status < 400);
+    });
     const limit = setTimeout(() => request.destroy(), timeoutMs);
     request.on('timeout', () => request.destroy());
     request.on('error', () => settle(false));

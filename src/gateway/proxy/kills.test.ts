@@ -1,0 +1,72 @@
+import { expect, it } from 'vitest';
+import { Dice } from '../testing/fuzz.ts';
+import { answering, connectRaw, get, type Script, startGateway, startUpstream, statusOf } from '../testing/harness.ts';
+
+const BODY = 'x'.repeat(200_000);
+
+/** Upstreams and clients that die at any moment, in any state, must leave nothing behind: no load, no budget, no connection. */
+it('random kills of either side leak nothing', async () => {
+  const dice = new Dice(Number(process.env.FUZZ_SEED ?? 7));
+  const misbehaving: Script = (connection) => {
+    switch (dice.below(7)) {
+      case 0:
+        connection.socket.destroy();
+        break;
+      case 1:
+        connection.socket.resetAndDestroy();
+        break;
+      case 2:
+        connection.socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', () =>
+          connection.socket.destroy(),
+        );
+        break;
+      case 3:
+        connection.socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab');
+        setImmediate(() => connection.socket.resetAndDestroy());
+        break;
+      case 4:
+        connection.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`);
+        break;
+      case 5:
+        break;
+      default:
+        answering()(connection);
+    }
+  };
+  const upstreams = [await startUpstream(misbehaving), await startUpstream(misbehaving)];
+  const route = { retries: { maxTries: 3, perTryMs: 100, budgetShare: 0.5 }, timeoutMs: 250 };
+  const gateway = await startGateway({ stable: upstreams, route });
+  const one = async () => {
+    const client = connectRaw(gateway.port);
+    const post = `POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: ${BODY.length}\r\nConnection: close\r\n\r\n`;
+    const kind = dice.below(6);
+    client.send(kind < 3 ? get() : kind === 3 ? post : post + BODY);
+    if (kind === 3) client.send(BODY.slice(0, dice.below(BODY.length)));
+    if (dice.below(3) === 0 || kind === 3) {
+      await new Promise((resolve) => setTimeout(resolve, dice.below(20)));
+      if (dice.below(2) === 0) client.socket.resetAndDestroy();
+      else client.socket.destroy();
+    }
+    await client.closed();
+  };
+  for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 12 }, one));
+  const leftovers = () => {
+    const [report] = gateway.engine.reports();
+    const busy = report!.endpoints.reduce((sum, { inFlight }) => sum + inFlight, 0);
+    return {
+      busy,
+      retries: report!.extras.active_retries,
+      active: report!.extras.active_requests,
+      pending: gateway.engine.states.get('svc')!.pending,
+    };
+  };
+  // Half-open clients whose answer is still due end within the route's time.
+  for (let i = 0; i < 200 && leftovers().active !== 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(leftovers()).toEqual({ busy: 0, retries: 0, active: 0, pending: 0 });
+  for (const upstream of upstreams) upstream.script = answering();
+  await gateway.apply({ stable: upstreams, route });
+  // What the killed connections had is gone; new requests are answered.
+  for (let i = 0; i < 20; i++) expect(statusOf(await gateway.exchange(get()))).toBe(200);
+  await gateway.close();
+  for (const upstream of upstreams) await upstream.close();
+});
