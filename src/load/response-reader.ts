@@ -11,6 +11,26 @@ const bodyKeptMax = 64 * 1024;
 const chunkLineMax = 1024;
 const headEnd = Buffer.from('\r\n\r\n');
 
+interface ParsedHead {
+  status: number;
+  keepAlive: boolean;
+  chunked: boolean;
+  /** Null without a content-length. */
+  length: number | null;
+}
+
+function parseHead(head: string): ParsedHead {
+  const status = Number(/^HTTP\/1\.[01] ([1-5]\d\d)/.exec(head)?.[1]);
+  if (!status) throw new Error('not an HTTP/1.1 response');
+  const length = /\r\ncontent-length:[ \t]*(\d{1,15})/i.exec(head)?.[1];
+  return {
+    status,
+    keepAlive: !/\r\nconnection:[^\r]*\bclose\b/i.test(head) && !head.startsWith('HTTP/1.0'),
+    chunked: /\r\ntransfer-encoding:[^\r]*\bchunked\b/i.test(head),
+    length: length === undefined ? null : Number(length),
+  };
+}
+
 /**
  * Reads HTTP/1.1 answers from the bytes of one connection (RFC 9112): content-length, chunked, or until the end.
  * Feed it with `push`; it calls back once per answer and throws on anything that is not HTTP.
@@ -21,6 +41,8 @@ export class ResponseReader {
   #state: 'head' | 'length' | 'chunk-line' | 'chunk' | 'trailer' | 'until-end' = 'head';
   /** Bytes still to come of the body or of the current chunk (its line end included). */
   #left = 0;
+  #lastHead = '';
+  #parsed: ParsedHead = { status: 0, keepAlive: true, chunked: false, length: null };
   #status = 0;
   #keepAlive = true;
   #keptBytes = 0;
@@ -83,29 +105,25 @@ export class ResponseReader {
       return 0;
     }
     const head = bytes.toString('latin1', 0, end);
-    const status = Number(/^HTTP\/1\.[01] ([1-5]\d\d)/.exec(head)?.[1]);
-    if (!status) throw new Error('not an HTTP/1.1 response');
-    if (status >= 200) this.#beginBody(status, head);
+    // Answers of one server are alike to the second of their Date: what the last head meant, this one means as well.
+    if (head !== this.#lastHead) this.#parsed = parseHead(head);
+    this.#lastHead = head;
+    if (this.#parsed.status >= 200) this.#beginBody(this.#parsed);
     return end + 4;
   }
 
-  #beginBody(status: number, head: string): void {
+  #beginBody({ status, keepAlive, chunked, length }: ParsedHead): void {
     this.#status = status;
-    this.#keepAlive = !/\r\nconnection:[^\r]*\bclose\b/i.test(head) && !head.startsWith('HTTP/1.0');
+    this.#keepAlive = keepAlive;
     if (this.expectNoBody || status === 204 || status === 304) {
       this.#finish();
-    } else if (/\r\ntransfer-encoding:[^\r]*\bchunked\b/i.test(head)) {
+    } else if (chunked) {
       this.#state = 'chunk-line';
     } else {
-      this.#beginPlainBody(head);
+      this.#left = length ?? Number.POSITIVE_INFINITY;
+      this.#state = length === null ? 'until-end' : 'length';
+      if (this.#left === 0) this.#finish();
     }
-  }
-
-  #beginPlainBody(head: string): void {
-    const length = /\r\ncontent-length:[ \t]*(\d{1,15})/i.exec(head)?.[1];
-    this.#left = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
-    this.#state = length === undefined ? 'until-end' : 'length';
-    if (this.#left === 0) this.#finish();
   }
 
   #readBody(bytes: Buffer): number {
