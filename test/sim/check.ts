@@ -95,7 +95,10 @@ export function createChecker(plan: SimPlan, world: World) {
     if (!world.controllerDown() || generation !== seenGeneration) downSinceMs = null;
     if (world.controllerDown()) downSinceMs ??= now;
     seenGeneration = generation;
-    const excused = world.spells.apply !== null && now < world.spells.apply.untilMs + APPLY_BOUND_MS + 2000;
+    // While the data plane or the ledger refuses, the predecessor stays in force: a raise must wait for both.
+    const excused = [world.spells.apply, world.spells.append].some(
+      (spell) => spell && now < spell.untilMs + APPLY_BOUND_MS + 2000,
+    );
     if (downSinceMs === null && !excused) {
       assert((allowed.get(weightBp) ?? 0) >= now, 'I2', `${weightBp} bp in force without a decision`);
     }
