@@ -35,6 +35,8 @@ export interface AppOptions {
   dataDir: string;
   host: string;
   port: number;
+  /** Gateway processes that share the ports; 1 if absent. */
+  gateways?: number;
   env: Record<string, string | undefined>;
   /** Talk for people: what is being started, and what went wrong. */
   say: (line: string) => void;
@@ -93,7 +95,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     });
     closers.push(() => workloads.stop({ leaveRunning: leave.running }));
 
-    const gateway = await superviseGateway({ runDir, logDir, clock, log });
+    const gateway = await superviseGateway({ runDir, logDir, clock, log, gateways: options.gateways ?? 1 });
     closers.push(() => gateway.stop({ leaveRunning: leave.running }));
     const traffic = connectGateway({ runDir });
     closers.push(() => traffic.close());

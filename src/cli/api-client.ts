@@ -31,6 +31,12 @@ export function portNumber(text: string): number {
   throw new DavyError(cliErrors.usage, `"${text}" is not a port (0 to 65535).`);
 }
 
+export function gatewayCount(text: string): number {
+  const count = Number(text);
+  if (/^\d{1,2}$/.test(text) && count >= 1 && count <= 64) return count;
+  throw new DavyError(cliErrors.usage, `"${text}" is not a number of gateways (1 to 64).`);
+}
+
 /** Finds address and token: --url, --port, DAVY_TOKEN, else what `davy up` left for this user. */
 export function connect(options: { port: number; url?: string }, io: CliIo): ApiClient {
   const url = (options.url ?? `http://127.0.0.1:${options.port}`).replace(/\/+$/, '');

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { openApp } from '../app.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { loadSpec } from '../spec/load.ts';
-import { portNumber } from './api-client.ts';
+import { gatewayCount, portNumber } from './api-client.ts';
 import type { CliIo } from './io.ts';
 
 const LAST_APPLY_MS = 1000;
@@ -12,6 +12,7 @@ interface ControllerOptions {
   data: string;
   host: string;
   port: number;
+  gateways: number;
 }
 
 /**
@@ -25,6 +26,7 @@ export function register(program: Command, io: CliIo): void {
     .requiredOption('--data <dir>')
     .requiredOption('--host <host>')
     .requiredOption('--port <port>', 'port', portNumber)
+    .option('--gateways <n>', 'gateway processes', gatewayCount, 1)
     .action(async (file: string, options: ControllerOptions) => {
       try {
         await runController(file, options, io);
@@ -47,6 +49,7 @@ async function runController(file: string, options: ControllerOptions, io: CliIo
     dataDir: options.data,
     host: options.host,
     port: options.port,
+    gateways: options.gateways,
     env: io.env,
     say: (line) => io.say(`${line}\n`),
     onFatal: (error) => leaveSoon(error, io),

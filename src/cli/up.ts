@@ -8,7 +8,7 @@ import { DavyError } from '../lib/error.ts';
 import { loadSpec } from '../spec/load.ts';
 import type { Spec } from '../spec/model.ts';
 import { renderFindings } from '../spec/render-finding.ts';
-import { DEFAULT_PORT, portNumber } from './api-client.ts';
+import { DEFAULT_PORT, gatewayCount, portNumber } from './api-client.ts';
 import { cliErrors } from './errors.ts';
 import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
 
@@ -22,6 +22,7 @@ interface UpOptions {
   data?: string;
   host: string;
   port: number;
+  gateways: number;
 }
 
 /** `up FILE`: runs a spec on this machine and keeps its controller alive. */
@@ -33,6 +34,7 @@ export function register(program: Command, io: CliIo): void {
     .option('--data <dir>', 'where ledger, logs and run files live (default: .davy beside the spec)')
     .option('--port <port>', 'port of the API and the page', portNumber, DEFAULT_PORT)
     .option('--host <host>', 'address to listen on; beyond loopback DAVY_TOKEN is needed', '127.0.0.1')
+    .option('--gateways <n>', 'gateway processes that share the ports, 1 to 64', gatewayCount, 1)
     .action(async (file: string, options: UpOptions) => {
       const path = resolve(io.cwd, file);
       const { spec, warnings } = await loadSpec(path);
@@ -41,7 +43,12 @@ export function register(program: Command, io: CliIo): void {
       mkdirSync(data, { recursive: true, mode: 0o700 });
       await supervise(
         spec,
-        ['controller', path, '--data', data, '--host', options.host, '--port', `${options.port}`],
+        [
+          'controller',
+          path,
+          ...['--data', data, '--host', options.host, '--port', `${options.port}`],
+          ...['--gateways', `${options.gateways}`],
+        ],
         io,
       );
     });

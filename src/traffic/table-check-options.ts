@@ -67,6 +67,8 @@ function healthProblem({ healthCheck, slowStartMs, accessLogShare }: ServiceRout
     const { path, everyMs, timeoutMs, unhealthyAfter, healthyAfter } = healthCheck;
     if (!/^\/[\x21-\x7e]{0,1000}$/.test(path)) return 'healthCheck.path must begin with / and be visible ASCII.';
     if (!(everyMs >= 10) || !(timeoutMs > 0)) return 'healthCheck needs everyMs >= 10 and timeoutMs > 0.';
+    if (!/^[\x21-\x7e]{0,127}$/.test(healthCheck.grpcService ?? ''))
+      return 'healthCheck.grpcService must be at most 127 visible ASCII characters.';
     if (!(unhealthyAfter >= 1 && healthyAfter >= 1)) return 'healthCheck needs unhealthyAfter and healthyAfter >= 1.';
   }
   if (slowStartMs !== undefined && !(slowStartMs >= 0)) return 'slowStartMs must be >= 0.';
