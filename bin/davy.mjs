@@ -15,7 +15,9 @@ if (!existsSync(`${root}node_modules`)) {
   process.exit(2);
 }
 if (!ownIsNewEnough && !existsSync(bundled)) {
-  console.error(`davy: Node.js 24 is needed; this is ${process.version} and no bundled runtime fits ${process.platform}-${process.arch}.`);
+  console.error(
+    `davy: Node.js 24 is needed; this is ${process.version} and no bundled runtime fits ${process.platform}-${process.arch}.`,
+  );
   process.exit(2);
 }
 
