@@ -19,8 +19,10 @@ import { comparable, hasControl, toleratedErrorShare, type Weighed, weigh } from
 const SILENT_LOOKS = 3;
 const PLACEBO_UNSTABLE = 20;
 const SPLIT_OK_BELOW = 20;
-/** Evidence left without the strongest instance that confirms the rest, when failures are spread as chance spreads them. */
-const CORROBORATED = 10;
+const CONFIRMED = 10;
+/** The same when even a chance of one in twenty (ln 20) would not call the spread uneven: the others must not contradict. */
+const CONFIRMED_EVEN = 1;
+const EVEN_NATS = 3;
 /** Evidence left without the suspect: at most this, and the others are innocent. */
 const INNOCENT_BELOW = 3;
 /** ln 1000: an instance is named only when chance explains its part less than once in a thousand times. */
@@ -169,12 +171,12 @@ function instantHarm(s: State, plan: Plan, arms: Arms, dtMs: number, control: bo
 function evidenceHarm(s: State, plan: Plan, weighed: Weighed): Harm | null {
   if (weighed.total < plan.threshold) return null;
   const { weakest } = weighed;
-  const suspect = weakest !== null && weakest.total < plan.threshold && standsOut(s, weighed, weakest.group);
-  if (weakest === null || (!suspect && weakest.total >= CORROBORATED)) {
+  const nats = weakest === null ? 0 : suspicion(s, weighed, weakest.group);
+  if (weakest === null || confirmed(weakest.total, nats, plan.threshold)) {
     const named = weighed.metrics.filter((m) => !m.gated && m.weight * m.evidence >= plan.threshold).map((m) => m.name);
     return { verdict: 'rollback', speed: 'statistical', why: { kind: 'evidence', named }, instance: null };
   }
-  if (!suspect || weakest.total > INNOCENT_BELOW) {
+  if (nats < STANDS_OUT_NATS || weakest.total > INNOCENT_BELOW) {
     return { verdict: 'hold', speed: null, why: { kind: 'uncorroborated', without: weakest.total }, instance: null };
   }
   const instance = accuse(s, weakest.group);
@@ -182,22 +184,30 @@ function evidenceHarm(s: State, plan: Plan, weighed: Weighed): Harm | null {
   return { verdict: 'pod-fault', speed: null, why, instance };
 }
 
+/** Do the others confirm what the strongest instance shows? The more evenly the failures lie, the less it takes. */
+function confirmed(without: number, nats: number, threshold: number): boolean {
+  if (without >= threshold) return true;
+  if (nats < EVEN_NATS) return without >= CONFIRMED_EVEN;
+  return nats < STANDS_OUT_NATS && without >= CONFIRMED;
+}
+
 /**
- * Whether the group's share of the canary's failures (or slow requests) since the evidence began to rise is more than
- * chance gives it when all instances are alike: the Chernoff bound x KL(share of events || share of requests).
+ * How much more of the canary's failures (or slow requests) the group has, since the evidence began to rise, than chance
+ * gives it when all instances are alike: the Chernoff bound x KL(share of events || share of requests), in nats.
  */
-function standsOut(s: State, weighed: Weighed, group: number): boolean {
+function suspicion(s: State, weighed: Weighed, group: number): number {
   const top = weighed.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a));
   const { canary, groups } = s.rise;
   const arm = groups[group];
-  if (arm === undefined || canary.n <= 0) return false;
+  if (arm === undefined || canary.n <= 0) return 0;
   const slow = top.name === 'latency' || top.name.startsWith('absolute-p');
-  const edges = slow ? (s.choice?.tested ?? []) : [-1];
-  return edges.some((edge) => {
+  let most = 0;
+  for (const edge of slow ? (s.choice?.tested ?? []) : [-1]) {
     const own = edge < 0 ? arm.x : arm.over[edge]!;
     const all = edge < 0 ? canary.x : canary.over[edge]!;
-    return all * divergence(own / Math.max(all, 1), arm.n / canary.n) >= STANDS_OUT_NATS;
-  });
+    most = Math.max(most, all * divergence(own / Math.max(all, 1), arm.n / canary.n));
+  }
+  return most;
 }
 
 /** KL(p || u) of two shares when p is the greater, else 0. */

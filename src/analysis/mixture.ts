@@ -14,7 +14,8 @@ export interface Mixture {
   room: number[][];
 }
 
-/** Evidence of one instance group may grow by this many nats per `CAP_WINDOW_MS`. */
+/** Evidence of one instance group may grow by this many nats at once, and regains `CAP_NATS` of it per `CAP_WINDOW_MS`. */
+const CAP_ROOM = 2;
 const CAP_NATS = 1.25;
 const CAP_WINDOW_MS = 30_000;
 
@@ -32,7 +33,7 @@ export function cloneMixture(m: Mixture): Mixture {
 /** A group that appears now: leaving it out leaves everything so far. */
 export function addGroup(m: Mixture): void {
   m.without.push(m.s.slice());
-  m.room.push(new Array<number>(m.s.length).fill(CAP_NATS));
+  m.room.push(new Array<number>(m.s.length).fill(CAP_ROOM));
 }
 
 /** Mass that leaves the reserve in `dtMs`: evenly over the horizon, and in ever smaller parts once a tenth is left. */
@@ -59,7 +60,7 @@ export function multiply(m: Mixture, k: number, nats: number): void {
 /** Lets each group's room grow back with time. */
 export function refill(m: Mixture, dtMs: number): void {
   const back = (CAP_NATS * dtMs) / CAP_WINDOW_MS;
-  for (const r of m.room) for (let k = 0; k < r.length; k++) r[k] = Math.min(CAP_NATS, r[k]! + back);
+  for (const r of m.room) for (let k = 0; k < r.length; k++) r[k] = Math.min(CAP_ROOM, r[k]! + back);
 }
 
 /**
