@@ -1,0 +1,161 @@
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { readFolder } from '../../src/ledger/reader.ts';
+import { sleep, systemClock } from '../../src/lib/clock.ts';
+import { findEndpoint } from '../../src/lib/endpoint.ts';
+import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
+import { parseExposition } from '../../src/reports/exposition.ts';
+import type { ChaosRunDoc } from '../../src/server/routes/chaos.ts';
+import { connectGateway } from '../../src/traffic/gateway-driver.ts';
+import { freePorts, QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
+
+let running: Running | undefined;
+
+afterEach(async () => {
+  await running?.end();
+  running = undefined;
+});
+
+/** One service with two instances of v1 and one of v2; `env` is v1's. */
+function spec(port: number, env: string, traffic: string): string {
+  const policy = QUICK_POLICY.trim().replaceAll('\n', '\n    ');
+  return `davy: 1
+system: rehearsal
+services:
+  shop:
+    listen: ${port}
+    stable: v1
+    health: { path: /q/health, every: 200ms, startWithin: 10s }
+    traffic: { timeout: 5s, ${traffic} }
+    release: quick
+    versions:
+      v1: { run: "node '${SERVICE_FILE}'", replicas: 2, env: { VERSION: v1, LATENCY_MS: 2${env} } }
+      v2: { run: "node '${SERVICE_FILE}'", replicas: 1, env: { VERSION: v2, LATENCY_MS: 2 } }
+policies:
+  quick:
+    ${policy}
+chaos:
+  experiments:
+    slow:
+      hypothesis: nobody minds
+      probes: [{ name: callers, gateway: shop, errors: 5% }]
+      fault: { delay: 100ms }
+      scope: { service: shop, share: 50% }
+      for: 60s
+      steady: 1s
+`;
+}
+
+async function start(env = '', traffic = 'retries: none'): Promise<{ davy: Running; url: string }> {
+  const [port = 0] = await freePorts(1);
+  running = await up(spec(port, env, traffic));
+  return { davy: running, url: `http://127.0.0.1:${port}/` };
+}
+
+async function runsOf(davy: Running): Promise<ChaosRunDoc[]> {
+  return (JSON.parse((await davy.davy('chaos', 'history', '-o', 'json')).stdout) as { runs: ChaosRunDoc[] }).runs;
+}
+
+async function injected(davy: Running): Promise<void> {
+  while ((await runsOf(davy))[0]?.phase !== 'injected') await sleep(systemClock, 100);
+}
+
+test('X01: when everything that could end a fault is killed, it ends where it acts; the next controller says so', async () => {
+  const { davy, url } = await start();
+  const load = startLoad(steadyPlan({ url, ratePerSecond: 100 }));
+  expect((await davy.davy('chaos', 'run', 'slow', '--reason', 'x', '--detach')).code).toBe(0);
+  await injected(davy);
+  const gateway = connectGateway({ runDir: join(davy.dataDir, 'run') });
+  expect((await gateway.faults.reports())[0]!.expiresInMs).toBeGreaterThan(0);
+  davy.process.kill('SIGKILL');
+  process.kill(findEndpoint(davy.port, process.env)!.pid, 'SIGKILL');
+  await once(davy.process, 'exit');
+  const killedMs = systemClock.monoMs();
+  while ((await gateway.faults.reports())[0]!.expiresInMs > 0) await sleep(systemClock, 100);
+  // The lease of 10 s, and 5 s to look.
+  expect(systemClock.monoMs() - killedMs).toBeLessThan(15_000);
+  await gateway.close();
+  await load.stop();
+  const next = await davy.again();
+  const [run] = await runsOf(next);
+  expect(run).toMatchObject({
+    phase: 'reverted',
+    revertReason: 'found-after-restart',
+    conclusion: { verdict: 'INCONCLUSIVE' },
+  });
+  next.process.kill('SIGTERM');
+  await once(next.process, 'exit');
+}, 60_000);
+
+test('X05: davy chaos stop --all ends a fault within 5 s', async () => {
+  const { davy, url } = await start();
+  const load = startLoad(steadyPlan({ url, ratePerSecond: 100 }));
+  await davy.davy('chaos', 'run', 'slow', '--reason', 'x', '--detach');
+  await injected(davy);
+  const refused = await davy.davy('release', 'shop', 'v2', '--reason', 'beside chaos');
+  expect(refused.code).toBe(5);
+  expect(refused.stderr).toContain('chaos-1');
+  const startMs = systemClock.monoMs();
+  expect((await davy.davy('chaos', 'stop', '--all', '--reason', 'enough')).stdout).toContain('chaos-1');
+  expect(systemClock.monoMs() - startMs).toBeLessThan(5_000);
+  const gateway = connectGateway({ runDir: join(davy.dataDir, 'run') });
+  expect((await gateway.faults.reports()).every((report) => report.expiresInMs === 0)).toBe(true);
+  await gateway.close();
+  await load.stop();
+}, 60_000);
+
+test('L01: a service that only fails is not drowned in retries', async () => {
+  // Every request is answered 502: nothing listens where the service asks on.
+  const { davy, url } = await start(
+    ', NEXT: "http://127.0.0.1:1"',
+    'retries: { maxTries: 3, perTry: 2s, budget: 20% }',
+  );
+  const result = await startLoad(steadyPlan({ url, ratePerSecond: 400, durationMs: 3_000 })).done;
+  const fleet = await davy.fleet();
+  const instances = fleet.services[0]!.instances.filter((one) => one.version === 'v1');
+  const served = await Promise.all(instances.map((one) => handled(`http://127.0.0.1:${one.port}/q/metrics`)));
+  const attempts = served.reduce((sum, count) => sum + count, 0);
+  expect(result.counts.ok).toBe(0);
+  expect(result.counts.requests).toBeGreaterThan(1_000);
+  // The budget: a fifth of what is active, and never fewer than three at once. Requests of some ms at 400/s keep about
+  // three retries of up to 75 ms back-off going: 3 / 0.04 s = 75/s at the very most beside the fifth.
+  expect(attempts / result.counts.requests).toBeLessThan(1.45);
+}, 60_000);
+
+async function handled(url: string): Promise<number> {
+  const samples = parseExposition(await (await fetch(url)).text());
+  return samples.filter((one) => one.name === 'http_requests_total').reduce((sum, one) => sum + one.value, 0);
+}
+
+test('L02: at twice the rate the bucket admits its rate and its burst, and nothing more', async () => {
+  const { davy, url } = await start('', 'rateLimit: { rate: 200/s, burst: 50 }');
+  expect((await davy.fleet()).services).toHaveLength(1);
+  const plan = steadyPlan({ url, ratePerSecond: 400, durationMs: 5_000, arrivals: 'uniform' });
+  const { counts } = await startLoad(plan).done;
+  const limited = counts.statuses['429'] ?? 0;
+  const allowed = 200 * 5 + 50;
+  expect(counts.statuses['200']! + limited).toBe(counts.requests);
+  expect(Math.abs(counts.statuses['200']! / allowed - 1)).toBeLessThan(0.01);
+}, 60_000);
+
+test('E02: an evidence writer and three actions at once give one order without a gap', async () => {
+  const { davy, url } = await start();
+  const load = startLoad(steadyPlan({ url, ratePerSecond: 100 }));
+  writeFileSync(join(davy.folder, 'note.txt'), 'seen');
+  const file = join(davy.folder, 'note.txt');
+  const outcomes = await Promise.all([
+    davy.davy('release', 'shop', 'v2', '--reason', 'x'),
+    davy.davy('release', 'shop', 'v2', '--reason', 'y'),
+    davy.davy('chaos', 'run', 'slow', '--reason', 'x', '--detach'),
+    davy.davy('evidence', 'add', file, '-d', 'a note', '--data', davy.dataDir),
+    davy.davy('evidence', 'add', file, '-d', 'the note again', '--data', davy.dataDir),
+  ]);
+  await load.stop();
+  expect(outcomes.slice(3).map((outcome) => outcome.code)).toEqual([0, 0]);
+  const seqs: number[] = [];
+  for await (const { record } of readFolder(join(davy.dataDir, 'ledger'))) seqs.push(record.seq);
+  expect(seqs).toEqual(seqs.map((_, i) => i));
+  expect((await davy.davy('evidence', 'verify', '--data', davy.dataDir)).code).toBe(0);
+}, 60_000);
