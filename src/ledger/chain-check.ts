@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { MAX_LINE_BYTES, ZERO_HASH } from './codec.ts';
+import { type ChainRecord, FastLine, RECORD_TIME } from './fast-line.ts';
 import { lineEnd } from './lines.ts';
 import type { LedgerRecord } from './record.ts';
 import { applyRecord, emptyState, type SequencerState } from './sequencer.ts';
@@ -29,8 +30,6 @@ const FIELDS: readonly (readonly [name: string, required: boolean])[] = [
 
 const LEAF_PREFIX = Buffer.from([0]);
 
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
-
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
@@ -54,7 +53,7 @@ function shapeProblem(record: LedgerRecord): string | null {
   if (record.v !== 1) return 'has an unknown format version';
   if (!isCount(record.term) || !isCount(record.sv)) return 'has a term or stream version that is not a count';
   if (typeof record.type !== 'string' || typeof record.stream !== 'string') return 'has no text as type or stream';
-  if (typeof record.time !== 'string' || !TIME.test(record.time)) return 'has a time that is not RFC 3339 UTC';
+  if (typeof record.time !== 'string' || !RECORD_TIME.test(record.time)) return 'has a time that is not RFC 3339 UTC';
   if (!Array.isArray(record.tx) || !isCount(record.tx[0]) || !isCount(record.tx[1])) return 'has a malformed tx';
   if (typeof record.data !== 'object' || record.data === null) return 'has no data object';
   return null;
@@ -105,6 +104,7 @@ export interface ChainEnd {
 export class ChainCheck {
   readonly state: SequencerState;
   readonly frontier: Frontier;
+  readonly #fast = new FastLine();
   /** Position in the append under way: 0 when the last one is complete. */
   #txDone = 0;
   #txCount = 0;
@@ -150,7 +150,7 @@ export class ChainCheck {
    */
   acceptLines(
     bytes: Buffer,
-    onRecord?: (record: LedgerRecord, start: number, end: number) => void,
+    onRecord?: (record: ChainRecord, start: number) => void,
   ): { at: number; problem: ChainProblem } | null {
     const isText = isUtf8(bytes);
     let start = 0;
@@ -162,27 +162,33 @@ export class ChainCheck {
           ? this.#accept(bytes, start, end)
           : { seq: this.state.size, why: 'is not UTF-8', wellFormed: false };
       if ('why' in result) return { at: start, problem: result };
-      onRecord?.(result, start, end);
+      onRecord?.(result, start);
       start = end + 1;
     }
     return null;
   }
 
-  #accept(bytes: Buffer, start: number, end: number): LedgerRecord | ChainProblem {
+  #accept(bytes: Buffer, start: number, end: number): ChainRecord | ChainProblem {
     const seq = this.state.size;
     const bad = (why: string, at = seq, wellFormed = false): ChainProblem => ({ seq: at, why, wellFormed });
     if (end - start > MAX_LINE_BYTES) return bad(`is longer than ${MAX_LINE_BYTES} bytes`);
     const text = bytes.toString('utf8', start, end);
-    if (!text.startsWith(`{"v":1,"seq":${seq},"time":"`)) return this.#wrongHead(bytes, start, end);
-    let record: LedgerRecord;
-    try {
-      record = JSON.parse(text) as LedgerRecord;
-    } catch {
-      return bad('is not JSON');
+    const head = `{"v":1,"seq":${seq},"time":"`;
+    let record: ChainRecord | null = this.#fast.read(text, head, seq, this.state.tip);
+    if (!record) {
+      if (!text.startsWith(head)) return this.#wrongHead(bytes, start, end);
+      let parsed: LedgerRecord;
+      try {
+        parsed = JSON.parse(text) as LedgerRecord;
+      } catch {
+        return bad('is not JSON');
+      }
+      const shape = shapeProblem(parsed);
+      if (shape) return bad(shape);
+      if (this.#detached) this.#attach(parsed);
+      this.#fast.learn(parsed);
+      record = parsed;
     }
-    const shape = shapeProblem(record);
-    if (shape) return bad(shape);
-    if (this.#detached) this.#attach(record);
     if (record.prev !== this.state.tip) {
       return seq === 0
         ? bad('is the first record but names one before it', 0, true)
@@ -212,7 +218,7 @@ export class ChainCheck {
     return { seq, why: `is missing; record ${record.seq} stands in its place`, wellFormed: true };
   }
 
-  #placeProblem(record: LedgerRecord): string | null {
+  #placeProblem(record: ChainRecord): string | null {
     const lastSv = this.state.streams.get(record.stream);
     if (lastSv === undefined && this.#begin) this.#begin.versions.set(record.stream, record.sv);
     const expectedSv = lastSv === undefined && this.#begin ? record.sv : (lastSv ?? -1) + 1;

@@ -2,6 +2,7 @@ import { sign, verify } from 'node:crypto';
 import { DavyError } from '../lib/error.ts';
 import { openCheckpoint, parseTreeHead, type TreeHead } from './checkpoint.ts';
 import { ledgerErrors } from './errors.ts';
+import type { ChainRecord } from './fast-line.ts';
 import { type NoteSigner, parseVerifierKey, verifierKeyText } from './keys.ts';
 import { isSignedBy, parseNote } from './note.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
@@ -52,6 +53,11 @@ export function openedData(facts: LedgerFacts): JsonObject {
   };
   if (facts.parent) data.parent = { ...facts.parent };
   return data;
+}
+
+/** Whether a record describes the ledger itself; such a record is always parsed in full. */
+export function isDescription(record: ChainRecord): record is LedgerRecord {
+  return record.type === OPENED || record.type === KEY_ROTATED;
 }
 
 /** Reads record 0; throws `ledger/unknown-format` when it is no description of a ledger this program knows. */

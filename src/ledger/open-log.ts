@@ -5,7 +5,8 @@ import { parseTreeHead, type TreeHead } from './checkpoint.ts';
 import { ZERO_HASH } from './codec.ts';
 import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { applyFacts, factsOf, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
+import { applyFacts, factsOf, isDescription, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
+import type { ChainRecord } from './fast-line.ts';
 import { layout, SEGMENT_RECORDS, segmentName } from './layout.ts';
 import { locateAlteration } from './locate.ts';
 import { parseNote } from './note.ts';
@@ -151,9 +152,9 @@ async function walkFrom(
       else if (!disagreed) agreedSize = e.size;
     }
   };
-  const onRecord = (record: LedgerRecord): void => {
-    if (record.seq === 0) facts = factsOf(record);
-    else if (facts) applyFacts(facts, record);
+  const onRecord = (record: ChainRecord): void => {
+    if (record.seq === 0) facts = factsOf(record as LedgerRecord);
+    else if (facts && isDescription(record)) applyFacts(facts, record);
     if (pending[at]?.size === check.state.size) compare();
   };
   compare();

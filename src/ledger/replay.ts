@@ -1,8 +1,8 @@
 import type { ChainCheck, ChainProblem } from './chain-check.ts';
 import type { Disk } from './disk.ts';
+import type { ChainRecord } from './fast-line.ts';
 import { layout, segmentFirstSeq, segmentName } from './layout.ts';
 import { lineChunks } from './lines.ts';
-import type { LedgerRecord } from './record.ts';
 import { MARK_EVERY, type OpenSegment } from './segment-log.ts';
 
 /** A segment as found, in order. */
@@ -44,7 +44,7 @@ export interface ReplayOptions {
   segmentRecords: number;
   /** Where to begin: the end of what the check has seen (default the beginning). */
   from?: OpenSegment;
-  onRecord?: (record: LedgerRecord) => void;
+  onRecord?: (record: ChainRecord) => void;
   /** Called after each chunk with its length in bytes. */
   onChunk?: (bytes: number) => void;
 }

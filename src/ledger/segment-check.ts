@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ChainCheck, type ChainEnd } from './chain-check.ts';
 import type { Disk } from './disk.ts';
-import { KEY_ROTATED, OPENED } from './facts.ts';
+import { isDescription } from './facts.ts';
 import { lineChunks } from './lines.ts';
 import type { LedgerRecord } from './record.ts';
 
@@ -56,7 +56,7 @@ export async function checkSegment(
     const found = check.acceptLines(bytes, (record) => {
       if (record.att)
         for (const { sha256 } of record.att) if (!attachments.has(sha256)) attachments.set(sha256, record.seq);
-      if (record.type === OPENED || record.type === KEY_ROTATED) descriptions.push(record);
+      if (isDescription(record)) descriptions.push(record);
       if (wanted.has(record.seq + 1)) levelsAt.push({ size: record.seq + 1, levels: check.frontier.toJson() });
     });
     bytesRead += bytes.length;

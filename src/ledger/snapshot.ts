@@ -9,6 +9,8 @@ import { Frontier, toBinary, toHex } from './tree.ts';
 
 /** Older snapshots are only needed when the newest was torn by a crash. */
 const KEPT_SNAPSHOTS = 2;
+/** Raised when a field changes: a snapshot of another version is skipped like a damaged one. */
+const SNAPSHOT_VERSION = 2;
 const SNAPSHOT_NAME = /^(\d{16})\.json$/;
 
 /** The fold of the first `size` records, so that a start need not read them again. A cache: deleting it loses nothing. */
@@ -26,7 +28,7 @@ export interface Snapshot {
 }
 
 interface SnapshotJson {
-  v: 1;
+  v: typeof SNAPSHOT_VERSION;
   size: number;
   tip: string;
   root: string;
@@ -43,7 +45,7 @@ interface SnapshotJson {
 export async function saveSnapshot(disk: Disk, dir: string, snapshot: Snapshot): Promise<void> {
   const { state, frontier } = snapshot;
   const json: SnapshotJson = {
-    v: 1,
+    v: SNAPSHOT_VERSION,
     size: state.size,
     tip: state.tip,
     root: frontier.rootHex(),
@@ -81,7 +83,7 @@ function parseSnapshot(text: string): Snapshot | null {
   const body = text.slice(split + 1, -1);
   if (split !== 64 || hash('sha256', body, 'hex') !== text.slice(0, 64)) return null;
   const json = JSON.parse(body) as SnapshotJson;
-  if (json.v !== 1) return null;
+  if (json.v !== SNAPSHOT_VERSION) return null;
   return {
     state: { size: json.size, tip: json.tip, streams: new Map(json.streams), keys: new Map(json.keys) },
     frontier: Frontier.fromJson(json.size, json.frontier),

@@ -6,7 +6,7 @@ import { parseTreeHead } from './checkpoint.ts';
 import { ZERO_HASH } from './codec.ts';
 import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { applyFacts, factsOf, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
+import { applyFacts, factsOf, isDescription, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
 import { joinSegments } from './join-segments.ts';
 import { layout, SEGMENT_RECORDS, segmentFirstSeq, segmentName } from './layout.ts';
 import { locateAlteration } from './locate.ts';
@@ -215,7 +215,7 @@ class Verification {
     const result = await replay(this.#disk, this.#dir, check, {
       segmentRecords: SEGMENT_RECORDS,
       onRecord: (record) => {
-        this.#onDescription(record);
+        if (record.seq === 0 || isDescription(record)) this.#onDescription(record as LedgerRecord);
         if (record.att) for (const { sha256 } of record.att) this.#onAttachment(sha256, record.seq);
         if (this.#known[this.#compared]?.size === check.state.size) this.#compare(check);
       },
