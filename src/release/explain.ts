@@ -49,7 +49,10 @@ function factsOf(view: ReleaseView): [string, string][] {
   ];
   if (view.step >= 0 && view.endedAtMs === null) {
     const holdMs = view.steps[view.step]?.holdMs ?? 0;
-    facts.push(['observed at this step', `${formatDurationMs(view.heldMs)} of ${formatDurationMs(holdMs)}`]);
+    facts.push([
+      'observed at this step',
+      `${formatDurationMs(wholeSeconds(view.heldMs))} of ${formatDurationMs(holdMs)}`,
+    ]);
   }
   if (view.judgement) {
     const { total, threshold } = view.judgement.evidence;
@@ -64,6 +67,11 @@ function factsOf(view: ReleaseView): [string, string][] {
     ]);
   }
   return facts;
+}
+
+/** Milliseconds say nothing to a person who waits; below a second they are all there is. */
+function wholeSeconds(ms: number): number {
+  return ms < 1000 ? ms : Math.round(ms / 1000) * 1000;
 }
 
 function stepText(weightBp: number, index: number, view: ReleaseView): string {
@@ -102,7 +110,8 @@ function nextOf(view: ReleaseView): string {
   if (view.held) return `It goes on by itself when the cause ends; \`davy promote\` or \`davy rollback\` decide now.`;
   const promote = view.judgement?.promote;
   if (promote && !promote.passed && promote.needRequests !== null) {
-    const time = promote.needMs === null ? '' : `, about ${formatDurationMs(promote.needMs)} at current traffic`;
+    const time =
+      promote.needMs === null ? '' : `, about ${formatDurationMs(wholeSeconds(promote.needMs))} at current traffic`;
     return `The next step needs about ${formatCount(promote.needRequests)} more canary requests${time}.`;
   }
   return 'The next step follows when the hold time is over and the evidence suffices.';
