@@ -10,6 +10,7 @@ import { loadOrCreateSigner } from './keys.ts';
 import { nodeDisk } from './node-disk.ts';
 import { ATTACKS, attackedCopy, type Loot, REMEMBERED, readLines, SIZE } from './testing/attacks.ts';
 import { verifyLedger } from './verify.ts';
+import { verifyChain } from './verify-chain.ts';
 
 const KIT = join(import.meta.dirname, 'kit', 'verify.sh');
 const DOC = join(import.meta.dirname, '..', '..', 'docs', 'evidence.md');
@@ -67,6 +68,7 @@ it.each(ATTACKS.map((attack) => [attack.name, attack] as const))('%s', async (na
   expect(await kitAccepts(target)).toBe(signed.ok);
   await rm(join(target, 'checkpoint'));
   const chain = await verifyLedger(target);
+  expect((await verifyChain(target)).ok).toBe(chain.ok);
   const kept = await verifyLedger(target, { from: remembered });
   expect([!chain.ok, !signed.ok, !kept.ok]).toEqual(attack.outcome);
   if (attack.seq !== undefined)

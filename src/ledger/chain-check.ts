@@ -237,7 +237,7 @@ export class ChainCheck {
 }
 
 /** Leaf hash of `bytes[start, end)`; uses the byte before, the LF of the line before, as the leaf prefix. */
-function lineLeaf(bytes: Buffer, start: number, end: number): string {
+export function lineLeaf(bytes: Buffer, start: number, end: number): string {
   if (start === 0) return hash('sha256', Buffer.concat([LEAF_PREFIX, bytes.subarray(0, end)]), 'hex');
   bytes[start - 1] = 0;
   return hash('sha256', bytes.subarray(start - 1, end), 'hex');
