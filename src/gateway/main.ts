@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../lib/error.ts';
@@ -48,6 +49,9 @@ async function main(): Promise<void> {
     adminPort: admin.port,
     token,
   });
+
+  // A successor then starts without the type stripper: faster, and with 40 MB less.
+  flushCompileCache();
 
   let stopping = false;
   async function stop(): Promise<void> {

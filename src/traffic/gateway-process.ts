@@ -93,7 +93,9 @@ async function launch(options: GatewayProcessOptions, recordFile: string): Promi
   const logFile = join(logDir, 'gateway.log');
   rmSync(join(runDir, 'gateway.json'), { force: true });
   const argv = [process.execPath, ENTRY, '--run-dir', runDir, '--gateways', String(options.gateways ?? 1)];
-  const started = await startProcess({ argv, cwd: runDir, env: process.env, logFile });
+  // Compiled code is kept: the second start is faster and leaves the type stripper (40 MB) out.
+  const env = { NODE_COMPILE_CACHE: join(runDir, 'compile-cache'), ...process.env };
+  const started = await startProcess({ argv, cwd: runDir, env, logFile });
   writeFileAtomic(recordFile, JSON.stringify(started.identity));
   const deadlineMs = clock.monoMs() + READY_WITHIN_MS;
   while (!announced(runDir, started.identity.pid)) {

@@ -20,13 +20,9 @@ const FORWARDED_HOST = ascii('X-Forwarded-Host: ');
 const TRACEPARENT = ascii('traceparent: 00-');
 const DATE = ascii('Date: ');
 
-/** What becomes of a field, by its id. */
-const DROP = 1;
-const IF_TRUSTED = 2;
-const IF_TRACED = 3;
-
-const requestRule = new Uint8Array(32);
-for (const id of [
+/** Fields of one hop, by message. */
+const REQUEST_HOP = [
+  H.host,
   H.connection,
   H.keepAlive,
   H.te,
@@ -34,16 +30,26 @@ for (const id of [
   H.proxyConnection,
   H.proxyAuthorization,
   H.transferEncoding,
-]) {
-  requestRule[id] = DROP;
-}
-for (const id of [H.forwarded, H.forwardedFor, H.forwardedProto, H.forwardedHost]) requestRule[id] = IF_TRUSTED;
-for (const id of [H.traceparent, H.tracestate]) requestRule[id] = IF_TRACED;
+];
+const RESPONSE_HOP = [H.connection, H.keepAlive, H.te, H.upgrade, H.proxyConnection, H.transferEncoding, H.causeHeader];
+const FORWARDING = [H.forwarded, H.forwardedFor, H.forwardedProto, H.forwardedHost];
+const TRACING = [H.traceparent, H.tracestate];
 
-const responseRule = new Uint8Array(32);
-for (const id of [H.connection, H.keepAlive, H.te, H.upgrade, H.proxyConnection, H.transferEncoding, H.causeHeader]) {
-  responseRule[id] = DROP;
+/** Which ids are left out: tables, so that nothing is allocated or decided per field. */
+function dropTable(...lists: number[][]): Uint8Array {
+  const table = new Uint8Array(32);
+  for (const id of lists.flat()) table[id] = 1;
+  return table;
 }
+
+/** Indexed by: 1 if the peer is trusted, 2 if the request is traced, 4 if it is of HTTP/1.0 (its Expect means nothing). */
+const requestDrops = Array.from({ length: 8 }, (_, index) => {
+  const forwarding = (index & 1) === 0 ? FORWARDING : [];
+  const tracing = (index & 2) === 0 ? TRACING : [];
+  return dropTable(REQUEST_HOP, forwarding, tracing, (index & 4) === 0 ? [] : [H.expect]);
+});
+const responseDrops = dropTable(RESPONSE_HOP);
+const responseDropsWithLength = dropTable(RESPONSE_HOP, [H.contentLength]);
 
 /** Fields that a Connection option cannot take away: they frame, route or trace the message. */
 const PROTECTED = new Set<number>([
@@ -77,14 +83,8 @@ export function writeRequestHead(head: Head, buf: Uint8Array, to: Uint8Array, co
   const traced = hasTraceContext(head, buf);
   let at = writeTarget(head, buf, to);
   at = writeHost(head, buf, to, at, context.fallbackHost);
-  at = copyFields(head, buf, to, at, (id) => {
-    if (id === H.host) return true;
-    if (id === H.expect) return head.minor === 0;
-    const rule = requestRule[id];
-    if (rule === IF_TRUSTED) return !context.trusted;
-    if (rule === IF_TRACED) return !traced;
-    return rule === DROP;
-  });
+  const index = (context.trusted ? 1 : 0) | (traced ? 2 : 0) | (head.minor === 0 ? 4 : 0);
+  at = copyFields(head, buf, to, at, requestDrops[index] as Uint8Array);
   at = copyBytes(context.forwarded, 0, context.forwarded.length, to, at);
   at = writeForwardedHost(head, buf, to, at, context.trusted);
   const via = head.minor === 1 ? VIA_11 : VIA_10;
@@ -128,12 +128,12 @@ function hasField(head: Head, id: number): boolean {
   return false;
 }
 
-/** Copies field lines, neighbours together, leaving out what `drops` names and what Connection nominates. */
-function copyFields(head: Head, buf: Uint8Array, to: Uint8Array, at: number, drops: (id: number) => boolean): number {
+/** Copies field lines, neighbours together, leaving out what `drops` marks and what Connection nominates. */
+function copyFields(head: Head, buf: Uint8Array, to: Uint8Array, at: number, drops: Uint8Array): number {
   let from = -1;
   for (let i = 0; i < head.count; i++) {
     const id = head.id[i]!;
-    const drop = (id !== H.other && drops(id)) || (head.nominates && !PROTECTED.has(id) && isNominated(head, buf, i));
+    const drop = drops[id] === 1 || (head.nominates && !PROTECTED.has(id) && isNominated(head, buf, i));
     if (!drop) {
       if (from < 0) from = head.lineStart[i]!;
     } else if (from >= 0) {
@@ -205,7 +205,7 @@ export function writeResponseHead(
   to[at++] = 32;
   at = copyBytes(buf, head.reasonStart, head.reasonEnd, to, at);
   at = copyBytes(CRLF, 0, 2, to, at);
-  at = copyFields(head, buf, to, at, (id) => (id === H.contentLength ? framing.dropLength : responseRule[id] === DROP));
+  at = copyFields(head, buf, to, at, framing.dropLength ? responseDropsWithLength : responseDrops);
   if (!head.hasDate) at = writeDate(to, at);
   at = copyBytes(VIA_11, 0, VIA_11.length, to, at);
   if (framing.extra !== null) at = copyBytes(framing.extra, 0, framing.extra.length, to, at);

@@ -3,10 +3,10 @@
  * connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
 import { performance } from 'node:perf_hooks';
-import type { FaultHit } from '../../traffic/fault-book.ts';
+import type { FaultHit, FaultTarget } from '../../traffic/fault-book.ts';
 import type { FaultRule } from '../../traffic/faults.ts';
 import { BodyReader, type BodySink, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
-import { REQUEST_HEAD_EXTRA, writeRequestHead } from '../http1/forward.ts';
+import { type ForwardContext, REQUEST_HEAD_EXTRA, writeRequestHead } from '../http1/forward.ts';
 import { asksForWebSocket, faults, type Head, M } from '../http1/head.ts';
 import { relayChunks, relayed } from '../http1/relay.ts';
 import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
@@ -19,7 +19,7 @@ import { F } from '../stats/flags.ts';
 import { ABORTED, type Outcome, RESET, TIMEOUT } from '../stats/outcome.ts';
 import { Account } from './account.ts';
 import type { Cause, OwnAnswer } from './answer.ts';
-import { AnswerRelay } from './answer-relay.ts';
+import { type AnswerContext, AnswerRelay } from './answer-relay.ts';
 import type { ClientConnection } from './client.ts';
 import { Outgoing } from './outgoing.ts';
 import { limitAnswer, rateLimitFields } from './rate-limit.ts';
@@ -30,6 +30,21 @@ import { Upstream, type UpstreamUser } from './upstream.ts';
 /** Octets of a body after which the reader gets a buffer of its own. */
 const BULK_BYTES = 64 * 1024;
 const NO_BYTES = Buffer.alloc(0);
+
+interface Refusal {
+  answer: OwnAnswer;
+  flag: number;
+}
+
+/** Objects that are handed over and read within one call; kept so that a request allocates none of them. */
+const forwardContext: ForwardContext = {
+  forwarded: NO_BYTES,
+  trusted: false,
+  fallbackHost: NO_BYTES,
+  webSocket: false,
+};
+const answerContext: AnswerContext = { headOnly: false, minor: 1, close: false, extra: null };
+const faultTarget: FaultTarget = { service: '', version: '', instance: '', zone: null };
 
 export class Exchange implements UpstreamUser, BodySink {
   active = false;
@@ -121,33 +136,43 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   /** Why the request is refused before anything is spent on it; null when it is not. */
-  private refusal(head: Head, route: Route, nowMs: number): { answer: OwnAnswer; flag: number } | null {
+  private refusal(head: Head, route: Route, nowMs: number): Refusal | null {
     const { state, config } = route;
-    const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
-    const common = { headOnly: this.headOnly, close };
     if (head.method === M.connect) {
       const { status, detail } = faults.connect;
-      return { flag: F.clientProtocol, answer: { ...common, status, cause: 'bad-request', detail, close: true } };
+      return { flag: F.clientProtocol, answer: { status, cause: 'bad-request', detail, headOnly: false, close: true } };
     }
     if (state.bucket !== null && !state.bucket.take(nowMs)) {
-      if (config.rateLimitMode !== 'shadow')
-        return { flag: F.rateLimited, answer: limitAnswer(state.bucket, this.headOnly, close) };
+      if (config.rateLimitMode !== 'shadow') {
+        return { flag: F.rateLimited, answer: limitAnswer(state.bucket, this.headOnly, this.closesEarly(head)) };
+      }
       state.shadowLimited++;
     }
-    const shed = (detail: string, retryAfterS: number) => {
-      const extra = `Retry-After: ${retryAfterS}\r\n`;
-      return { flag: F.overflow, answer: { ...common, status: 503, cause: 'breaker' as const, detail, extra } };
-    };
     const maxRequests = config.caps?.maxRequests;
-    if (maxRequests !== undefined && state.budget.activeRequests >= maxRequests)
-      return shed(`more than ${maxRequests} requests in progress`, 1);
+    if (maxRequests !== undefined && state.budget.activeRequests >= maxRequests) {
+      return this.shed(head, `more than ${maxRequests} requests in progress`, 1);
+    }
     if (config.breaker != null && !state.breaker.admits(nowMs)) {
-      return shed('the route is open after failures in a row', state.breaker.secondsToProbe(nowMs));
+      return this.shed(head, 'the route is open after failures in a row', state.breaker.secondsToProbe(nowMs));
     }
     return null;
   }
 
-  private refuse(head: Head, { answer, flag }: { answer: OwnAnswer; flag: number }): number {
+  private shed(head: Head, detail: string, retryAfterS: number): Refusal {
+    const extra = `Retry-After: ${retryAfterS}\r\n`;
+    const close = this.closesEarly(head);
+    return {
+      flag: F.overflow,
+      answer: { status: 503, cause: 'breaker', detail, headOnly: this.headOnly, close, extra },
+    };
+  }
+
+  /** Whether an answer that does not wait for the request's body ends the connection. */
+  private closesEarly(head: Head): boolean {
+    return this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
+  }
+
+  private refuse(head: Head, { answer, flag }: Refusal): number {
     const { own } = this.route.state;
     if (answer.cause === 'limiter') own.limiter++;
     else if (answer.cause === 'breaker') own.breaker++;
@@ -166,12 +191,12 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private writeHead(head: Head, buf: Buffer): void {
     const { listener } = this.client;
-    const length = writeRequestHead(head, buf, this.out.open(head.end - head.start + REQUEST_HEAD_EXTRA), {
-      forwarded: this.client.forwarded,
-      trusted: listener.trusts(this.client.address),
-      fallbackHost: listener.fallbackHost,
-      webSocket: this.webSocket,
-    });
+    forwardContext.forwarded = this.client.forwarded;
+    forwardContext.trusted = listener.trusts(this.client.address);
+    forwardContext.fallbackHost = listener.fallbackHost;
+    forwardContext.webSocket = this.webSocket;
+    const to = this.out.open(head.end - head.start + REQUEST_HEAD_EXTRA);
+    const length = writeRequestHead(head, buf, to, forwardContext);
     this.out.setHead(length);
   }
 
@@ -406,9 +431,11 @@ export class Exchange implements UpstreamUser, BodySink {
 
   /** Whether a fault in force takes this try over. */
   private injected(endpoint: Endpoint, nowMs: number): boolean {
-    const { service } = this.route.config;
-    const target = { service, version: endpoint.version, instance: endpoint.id, zone: endpoint.zone };
-    const hit = this.client.listener.context.faults.hit(target, nowMs);
+    faultTarget.service = this.route.config.service;
+    faultTarget.version = endpoint.version;
+    faultTarget.instance = endpoint.id;
+    faultTarget.zone = endpoint.zone;
+    const hit = this.client.listener.context.faults.hit(faultTarget, nowMs);
     if (hit === null) return false;
     this.fault = hit.rule;
     const { action } = hit.rule;
@@ -465,8 +492,11 @@ export class Exchange implements UpstreamUser, BodySink {
     this.status = this.outcomeStatus = head.status;
     this.upstreamReusable = !head.close && (head.minor === 1 || head.keepAlive);
     this.started = true;
-    const context = { headOnly: this.headOnly, minor: this.minor, close: this.mustClose(), extra: this.extraFields() };
-    const next = this.answer.begin(upstream, head, buf, end, context);
+    answerContext.headOnly = this.headOnly;
+    answerContext.minor = this.minor;
+    answerContext.close = this.mustClose();
+    answerContext.extra = this.extraFields();
+    const next = this.answer.begin(upstream, head, buf, end, answerContext);
     // A gRPC answer without a body has its status in the head.
     if (this.grpc && head.status === 200 && this.answer.body.done)
       this.outcomeStatus = outcomeOfStatus(statusInHead(head, buf));

@@ -19,6 +19,9 @@ export interface Choice {
   setCookie: Buffer | null;
 }
 
+/** One for the process: a choice is read at once, and a request allocates none. */
+const choice: Choice = { arm: undefined as unknown as Arm, cohort: 'weight', setCookie: null };
+
 /** A service's route, compiled for the request path. Immutable but for the lease's time. */
 export class Route {
   readonly config: ServiceRoute;
@@ -94,20 +97,29 @@ export class Route {
     return this.isLeaseLive(nowMs) ? this.weightBp : 0;
   }
 
-  /** Header rules first, then the sticky place, then the next place. A canary without a fit instance leaves its share to stable. */
+  /**
+   * Header rules first, then the sticky place, then the next place. A canary without a fit instance leaves its share to
+   * stable. The answer is valid until the next call.
+   */
   choose(head: Head, buf: Buffer, nowMs: number): Choice {
+    choice.arm = this.stable;
+    choice.cohort = 'weight';
+    choice.setCookie = null;
     const canary = this.canary;
-    if (canary === null || !this.isLeaseLive(nowMs)) return { arm: this.stable, cohort: 'weight', setCookie: null };
+    if (canary === null || !this.isLeaseLive(nowMs)) return choice;
     const byHeader = this.decideByHeader(head, buf);
     if (byHeader !== null) {
-      const arm = byHeader === 'canary' && canary.isAvailable(nowMs) ? canary : this.stable;
-      return { arm, cohort: 'header', setCookie: null };
+      choice.cohort = 'header';
+      if (byHeader === 'canary' && canary.isAvailable(nowMs)) choice.arm = canary;
+      return choice;
     }
     let place = this.sticky?.placeOf(head, buf) ?? -1;
-    const setCookie = this.sticky !== null && place < 0;
-    if (place < 0) place = this.state.splitter.nextPlace();
-    const arm = place < this.weightBp && canary.isAvailable(nowMs) ? canary : this.stable;
-    return { arm, cohort: 'weight', setCookie: setCookie ? (this.sticky as Sticky).setCookie(place) : null };
+    if (place < 0) {
+      place = this.state.splitter.nextPlace();
+      if (this.sticky !== null) choice.setCookie = this.sticky.setCookie(place);
+    }
+    if (place < this.weightBp && canary.isAvailable(nowMs)) choice.arm = canary;
+    return choice;
   }
 
   private decideByHeader(head: Head, buf: Buffer): 'stable' | 'canary' | null {
