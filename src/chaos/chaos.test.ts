@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { seededRandom } from '../lib/seeded-random.ts';
 import type { ExperimentSpec, FaultSpec } from '../spec/chaos-model.ts';
 import { type ChaosWorld, createChaosWorld, experiment } from './chaos.fixture.ts';
+import { silences } from './decide.ts';
 import type { ChaosRun } from './state.ts';
 
 const operator = { kind: 'person' as const, id: 'ada' };
@@ -171,10 +172,13 @@ test('X05: stop reverts everything within 5 s', async () => {
   await world.settle(world.chaos.run(experiment, { reason: 'test' }, operator));
   await world.clock.advance(4_000);
   expect(await residue(world)).toEqual(['chaos-1']);
+  const silent = () => silences(world.chaos.state(), world.clock.nowMs()).map((one) => one.service);
+  expect(silent()).toEqual(['b']);
   const startMs = world.clock.monoMs();
   expect(await world.settle(world.chaos.stopRuns('all'))).toEqual(['chaos-1']);
   expect(world.clock.monoMs() - startMs).toBeLessThanOrEqual(5_000);
   expect(await residue(world)).toEqual([]);
+  expect(silent()).toEqual([]);
   expect(world.chaos.state().runs['chaos-1']).toMatchObject({
     revertReason: 'stopped',
     conclusion: { verdict: 'INCONCLUSIVE' },

@@ -73,3 +73,23 @@ export function releaseBlocked(state: ChaosState, service: string): string | nul
   );
   return run ? `${run.id} (${run.plan.experiment.name}) hits ${service} at the moment` : raiseBlocked(state);
 }
+
+/** Alerts about this service, raised by a rehearsal, need nobody: from `armed` until the fault is shown to be gone. */
+interface Silence {
+  run: string;
+  service: string;
+  /** The end of the fault and the time that recovery may take; past it alerts count again whatever became of the run. */
+  untilMs: number;
+}
+
+/** The silences in force: chaos opens them with the fault and closes them with its end. */
+export function silences(state: ChaosState, nowMs: number): Silence[] {
+  return Object.values(state.runs)
+    .filter(mayBeInForce)
+    .map((run) => {
+      const { scope, durationMs, steadyMs, recoverWithinMs } = run.plan.experiment;
+      const untilMs = run.plannedAtMs + steadyMs + durationMs + recoverWithinMs;
+      return { run: run.id, service: scope.service, untilMs };
+    })
+    .filter(({ untilMs }) => untilMs > nowMs);
+}

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ExperimentRef } from '../../chaos/chaos.ts';
-import { findRun } from '../../chaos/decide.ts';
+import { findRun, silences } from '../../chaos/decide.ts';
 import { nextSlotMs } from '../../chaos/schedule.ts';
 import type { ChaosRun } from '../../chaos/state.ts';
 import { DavyError } from '../../lib/error.ts';
@@ -105,6 +105,9 @@ const listSchema = z.object({
     }),
   ),
   running: z.array(runSchema),
+  silences: z
+    .array(z.object({ run: z.string(), service: z.string(), untilMs: z.number() }))
+    .describe('Alerts of these services need nobody until then: a fault is being rehearsed.'),
 });
 
 export type ChaosListDoc = z.infer<typeof listSchema>;
@@ -143,7 +146,12 @@ export function chaosRoutes({ chaos, clock }: ServerContext): FastifyPluginAsync
           problem: chaos.check(one).problem?.message ?? null,
           last: runs.find((run) => run.experiment === one.name) ?? null,
         }));
-        return { blocked: chaos.raiseBlocked(), experiments, running: runs.filter((run) => run.conclusion === null) };
+        return {
+          blocked: chaos.raiseBlocked(),
+          experiments,
+          running: runs.filter((run) => run.conclusion === null),
+          silences: silences(chaos.state(), clock.nowMs()),
+        };
       },
     );
     app.get(
