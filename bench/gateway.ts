@@ -1,13 +1,15 @@
 /**
- * `npm run bench:gateway [-- --rounds N] [--long]`: the gateway against HAProxy, nginx and the npm proxies, one run, interleaved, load and
+ * `npm run bench:gateway [-- --rounds N] [--only TITLE] [--millions 10]`: the gateway against HAProxy, nginx and the npm proxies, one run, interleaved, load and
  * backend on core 0, the proxy on core 1. The primary figure is CPU time per request (schedstat, all threads), paired within
  * a round and reported as a ratio: wall-clock rates on a shared machine are not comparable, these ratios are.
  */
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { GatewayAdmin } from '../src/traffic/gateway-admin.ts';
 import { connectGateway } from '../src/traffic/gateway-driver.ts';
 import { backendConfig, bodies, gatewayTable, haproxyConfig, nginxConfig, ports } from './gateway/config.ts';
 import {
@@ -25,11 +27,13 @@ import {
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '9' },
-    long: { type: 'boolean', default: false },
+    millions: { type: 'string', default: '0' },
     only: { type: 'string' },
   },
 });
 const rounds = Number(options.rounds);
+/** Requests of the memory run, in millions; it takes minutes. */
+const millions = Number(options.millions);
 const CERTIFICATES = join(import.meta.dirname, '../src/gateway/testing/certificates');
 
 interface Target {
@@ -294,16 +298,59 @@ function runOpenLoop(targets: Map<string, Target>): void {
   );
 }
 
+/** p99 of others while 2,000 sockets hold back their request heads (slowloris). */
+async function runSlowHeads(targets: Map<string, Target>): Promise<void> {
+  const { port } = targets.get('gateway') as Target;
+  const p99 = (): number => {
+    const argv = [
+      '-c',
+      '0',
+      process.execPath,
+      join(import.meta.dirname, 'gateway/open-loop.ts'),
+      String(port),
+      '2000',
+      '2',
+      '64',
+    ];
+    return (JSON.parse(execFileSync('taskset', argv).toString()) as OpenLoop).p99Us;
+  };
+  const before: number[] = [];
+  const during: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    before.push(p99());
+    const sockets = Array.from({ length: 2000 }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
+    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
+    for (const socket of sockets) socket.write('GET / HTTP/1.1\r\nHost: slow');
+    during.push(p99());
+    for (const socket of sockets) socket.destroy();
+  }
+  const ratio = median(during) / median(before);
+  say(
+    `\n2,000 sockets with unfinished heads: p99 of others ${median(before).toFixed(0)} µs → ${median(during).toFixed(0)} µs, × ${ratio.toFixed(2)} (asked: under 2) ${ratio < 2 ? 'met' : 'MISSED'}`,
+  );
+}
+
 /** Resident memory and collector time over many requests. */
-async function runLong(targets: Map<string, Target>): Promise<void> {
+async function runLong(targets: Map<string, Target>, admin: GatewayAdmin): Promise<void> {
   const target = targets.get('gateway') as Target;
   const pid = target.process.pid as number;
+  const seconds = async (name: string): Promise<number> =>
+    Number(
+      new RegExp(`^davy_gateway_${name}_seconds_total\\S* ([\\d.e-]+)`, 'm').exec(await admin.text('/metrics'))?.[1],
+    );
+  const before = { gc: await seconds('gc'), cpu: await seconds('cpu') };
   let requests = 0;
-  say('\nmemory over ten million requests');
-  while (requests < 10_000_000) {
+  let largest = 0;
+  say(`\nmemory over ${millions} million requests`);
+  while (requests < millions * 1e6) {
     requests += wrk(`http://127.0.0.1:${target.port}/tiny`, { connections: 64, seconds: 10 }).requests;
+    largest = Math.max(largest, rssMegabytes(pid));
     say(`${(requests / 1e6).toFixed(1)} M requests   RSS ${rssMegabytes(pid).toFixed(0)} MB`);
   }
+  const gcShare = ((await seconds('gc')) - before.gc) / ((await seconds('cpu')) - before.cpu);
+  say(
+    `largest RSS ${largest.toFixed(0)} MB (asked: at most 120) ${largest <= 120 ? 'met' : 'MISSED'}; collector ${(gcShare * 100).toFixed(2)} % of CPU time (asked: under 1) ${gcShare < 0.01 ? 'met' : 'MISSED'}`,
+  );
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'davy-bench-'));
@@ -315,7 +362,12 @@ if (missing.length > 0) {
   try {
     for (const one of cases) if (options.only === undefined || one.title.includes(options.only)) runCase(one, targets);
     if (options.only === undefined || 'open loop'.includes(options.only)) runOpenLoop(targets);
-    if (options.long) await runLong(targets);
+    if (options.only === undefined || 'slow heads'.includes(options.only)) await runSlowHeads(targets);
+    if (millions > 0) {
+      const admin = new GatewayAdmin({ runDir: dir });
+      await runLong(targets, admin);
+      await admin.close();
+    }
     say(`\ngateway RSS ${rssMegabytes((targets.get('gateway') as Target).process.pid as number).toFixed(0)} MB`);
   } finally {
     stop();

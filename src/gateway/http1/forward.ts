@@ -4,7 +4,8 @@
  */
 import { writeRandomHex } from '../random.ts';
 import { ascii, copyBytes, HEX } from './bytes.ts';
-import { H, type Head, isNominated, M } from './head.ts';
+import { type Head, isNominated } from './head.ts';
+import { H, M } from './names.ts';
 
 const HTTP_11 = ascii(' HTTP/1.1\r\n');
 const STATUS_PREFIX = ascii('HTTP/1.1 ');

@@ -1,7 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { StickyRoute } from '../../traffic/model.ts';
 import { ascii } from '../http1/bytes.ts';
-import { H, type Head } from '../http1/head.ts';
+import type { Head } from '../http1/head.ts';
+import { H } from '../http1/names.ts';
 
 /** Half of SHA-256: enough for a value that only chooses a version (RFC 2104 section 5 allows truncation to half). */
 const MAC_BYTES = 16;
