@@ -160,9 +160,15 @@ export function createChecker(plan: SimPlan, world: World) {
     if (plan.requestsPerSecond < 100 || plan.commands.length > 1) return;
     const [release] = Object.values(fleet.releases);
     const quality = plan.quality[release?.version ?? ''];
-    const good = quality?.errorShare === plan.quality.v1?.errorShare && quality?.medianMs === plan.quality.v1?.medianMs;
-    const wanted = good ? 'completed' : 'rolled-back';
-    assert(release?.phase === wanted, 'end', `${release?.id} is ${release?.phase}, not ${wanted}`);
+    const stable = plan.quality.v1;
+    const says = `${release?.id} is ${release?.phase} (${release?.rollback?.cause})`;
+    const clearlyBad = (quality?.errorShare ?? 0) >= 0.2 || (quality?.medianMs ?? 0) > 500;
+    if (clearlyBad) assert(release?.phase === 'rolled-back', 'harm', says);
+    const good = quality?.errorShare === stable?.errorShare && quality?.medianMs === stable?.medianMs;
+    if (!good) return;
+    // Slow proof may end by the policy's time limit, and one release in a hundred may be a false alarm of the statistics.
+    const excused = release?.rollback?.cause === 'no-data' || release?.rollback?.cause === 'statistical';
+    assert(release?.phase !== 'rolled-back' || excused, 'end', says);
   }
 
   /** A version that fails often never becomes stable by evidence; nothing is left half done. */
