@@ -15,7 +15,7 @@ export interface Mixture {
 }
 
 /** Evidence of one instance group may grow by this many nats at once, and regains `CAP_NATS` of it per `CAP_WINDOW_MS`. */
-const CAP_ROOM = 2;
+const CAP_ROOM = 1.6;
 const CAP_NATS = 1.25;
 const CAP_WINDOW_MS = 30_000;
 
