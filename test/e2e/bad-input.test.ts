@@ -112,9 +112,10 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
     const controller = Number(
       /ctl-(\d+)/.exec(readFileSync(join(davy.dataDir, 'ledger/log/0000000000000000.jsonl'), 'utf8'))?.[1],
     );
+    // The controller first: it would close the ledger properly when its supervisor goes away.
+    process.kill(controller, 'SIGKILL');
     davy.process.kill('SIGKILL');
     await once(davy.process, 'exit');
-    process.kill(controller, 'SIGKILL');
     appendFileSync(join(davy.dataDir, 'ledger/log/0000000000000000.jsonl'), '{"v":1,"seq":');
     open.push(await davy.again());
     expect((await command(['evidence', 'verify', '--data', davy.dataDir])).code).toBe(0);
