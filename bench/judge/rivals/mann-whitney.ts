@@ -119,6 +119,8 @@ export function classify(
   if (x[0] === x[x.length - 1] && y[0] === y[y.length - 1] && x[0] === y[0]) return 'pass';
   // Constant but different samples: the judge adds noise of 1e-5 of the value, which keeps their order.
   if (x[0] === x[x.length - 1] && y[0] === y[y.length - 1]) return ordered(x[0]! - y[0]!, settings.direction);
+  // The interval lies above 0 only when the score at 0 does: most verdicts need no root.
+  if (settings.direction === 'increase' && score(x, y, 0) <= QUANTILES[String(settings.confidence)]!) return 'pass';
   const { low, high, estimate } = shiftOf(x, y, settings.confidence);
   const bound = settings.fraction * Math.abs(estimate);
   if (settings.direction !== 'decrease' && low > bound) return 'high';
