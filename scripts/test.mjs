@@ -7,8 +7,6 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name) => join(root, 'node_modules/.bin', name);
-const report = join(mkdtempSync(join(tmpdir(), 'davy-test-')), 'vitest.json');
-
 const checks = [
   ['lock file', 'node', 'scripts/complete-lock.mjs'],
   ['types', 'tsc', '--noEmit'],
@@ -23,22 +21,28 @@ const failed =
   filters.length > 0
     ? []
     : checks.filter(([name, command, ...args]) => !run(name, command, args)).map(([name]) => name);
-const testsPassed = run('tests', 'vitest', [
-  'run',
-  '--reporter=default',
-  '--reporter=json',
-  `--outputFile.json=${report}`,
-  ...filters,
-]);
-if (!testsPassed) failed.push('tests');
-
-const counts = existsSync(report)
-  ? JSON.parse(readFileSync(report, 'utf8'))
-  : { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 };
-rmSync(report, { force: true });
+const counts = { passed: 0, failed: 0, skipped: 0 };
+if (filters.length > 0) runTests('tests', filters);
+else {
+  runTests('unit, contract and simulation tests', ['--exclude', 'test/e2e/**']);
+  // One file at a time: each of them runs a whole system, and two systems on two cores disturb each other's traffic.
+  runTests('end-to-end tests', ['--no-file-parallelism', 'test/e2e/']);
+}
 if (failed.length > 0) console.log(`\nfailed: ${failed.join(', ')}`);
-console.log(`\n${counts.numPassedTests} passed, ${counts.numFailedTests} failed, ${counts.numPendingTests} skipped`);
+console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 process.exit(failed.length === 0 ? 0 : 1);
+
+function runTests(name, args) {
+  const report = join(mkdtempSync(join(tmpdir(), 'davy-test-')), 'vitest.json');
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  if (!run(name, 'vitest', ['run', ...reporters, ...args])) failed.push(name);
+  if (!existsSync(report)) return;
+  const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(report, 'utf8'));
+  counts.passed += numPassedTests;
+  counts.failed += numFailedTests;
+  counts.skipped += numPendingTests;
+  rmSync(report, { force: true });
+}
 
 function run(name, command, args) {
   const startedAt = Date.now();
