@@ -6,9 +6,16 @@ const gatewayItself = '(gateway)';
 
 /**
  * What clients of a service saw between two readings: final outcomes, both cohorts, and the gateway's own refusals, which
- * a caller cannot tell from the service's. Null when the readings do not belong together: no data is never a number.
+ * a caller cannot tell from the service's. With `firstTry` it is what the instances did instead: a request that came to
+ * an instance after waiting for another one must not count against it. Null when the readings do not belong together:
+ * no data is never a number.
  */
-export function serviceDelta(before: CounterSnapshot, after: CounterSnapshot, name: string): ServiceDelta | null {
+export function serviceDelta(
+  before: CounterSnapshot,
+  after: CounterSnapshot,
+  name: string,
+  view: 'outcome' | 'firstTry' = 'outcome',
+): ServiceDelta | null {
   if (before.bootId !== after.bootId) return null;
   const now = after.services.find((service) => service.service === name);
   const then = before.services.find((service) => service.service === name);
@@ -18,14 +25,14 @@ export function serviceDelta(before: CounterSnapshot, after: CounterSnapshot, na
     const old = then.instances.find(
       (one) => one.instance === counters.instance && one.version === counters.version && one.cohort === counters.cohort,
     );
-    const delta = difference(counters.outcome, old?.outcome);
+    const delta = difference(counters[view], old?.[view]);
     if (delta === null) return null;
     instances.set(
       counters.instance,
       added(instances.get(counters.instance), { instance: counters.instance, ...delta }),
     );
   }
-  const own = ownFailures(now) - ownFailures(then);
+  const own = view === 'outcome' ? ownFailures(now) - ownFailures(then) : 0;
   if (own < 0) return null;
   if (own > 0) instances.set(gatewayItself, ownDelta(own, now.edgesMs.length));
   return { edgesMs: now.edgesMs, instances: [...instances.values()] };

@@ -34,6 +34,8 @@ export interface Segment {
 interface OpenSegment {
   http: Map<string, Count>;
   deltas: Map<string, ServiceDelta[]>;
+  /** What the instances under fault and their untouched neighbours did themselves. */
+  firstTries: ServiceDelta[];
 }
 
 /** Measures an experiment's probes, stretch by stretch. */
@@ -67,6 +69,8 @@ export function startObserver(parts: ObserverParts): Observer {
       const delta = last && now && serviceDelta(last, now, service);
       if (delta) open.deltas.set(service, [...(open.deltas.get(service) ?? []), delta]);
     }
+    const firstTries = last && now && serviceDelta(last, now, experiment.scope.service, 'firstTry');
+    if (firstTries) open.firstTries.push(firstTries);
     last = now;
   }
 
@@ -89,7 +93,7 @@ export function startObserver(parts: ObserverParts): Observer {
 }
 
 function emptySegment(): OpenSegment {
-  return { http: new Map(), deltas: new Map() };
+  return { http: new Map(), deltas: new Map(), firstTries: [] };
 }
 
 function gatewayServices(probes: readonly ProbeSpec[]): string[] {
@@ -103,7 +107,12 @@ function closeSegment(segment: OpenSegment, { experiment, untouched }: ObserverP
     return checksOf(probe).map((spec, i) => judgeCheck(spec, counts[i] ?? { requests: 0, bad: 0 }));
   });
   const scope = deltaOf(experiment.scope.service);
-  return { checks, control: scope && controlOf(only(scope, untouched)), scope: scope ? failures(scope) : nothing };
+  const firstTries = joined(segment.firstTries);
+  return {
+    checks,
+    control: firstTries && controlOf(only(firstTries, untouched)),
+    scope: scope ? failures(scope) : nothing,
+  };
 }
 
 const nothing: Count = { requests: 0, bad: 0 };

@@ -13,7 +13,7 @@ export interface FaultPlaneHarness {
   dispose(): Promise<void>;
 }
 
-export function rule(more: Partial<FaultRule> = {}): FaultRule {
+function rule(more: Partial<FaultRule> = {}): FaultRule {
   return {
     id: 'chaos-1',
     action: { kind: 'delay', delayMs: 80 },
