@@ -17,7 +17,6 @@ const place: Place = {
   key: undefined,
   tx: [1, 3],
 };
-const HEAD = '{"v":1,"seq":7,"time":"';
 const scrubber = new Scrubber();
 
 function lineOf(data: JsonObject, more: Partial<Place> = {}, cause?: string): string {
@@ -33,7 +32,7 @@ function taught(): FastLine {
 
 /** Whatever the fast reader accepts, the full parser accepts too, and both see the same record. */
 function agree(text: string): boolean {
-  const fast = taught().read(text, HEAD, 7, PREV);
+  const fast = taught().read(`x\n${text}\n`, 2, 2 + text.length, 7, PREV);
   if (!fast) return false;
   const full = JSON.parse(text) as LedgerRecord;
   const { seq, type, stream, sv, tx, term, time, prev, key } = full;
@@ -43,7 +42,7 @@ function agree(text: string): boolean {
 }
 
 it('reads what the encoder writes, unless it holds an escape or an exponent', () => {
-  const plain = fc.jsonValue({ maxDepth: 4 }).filter((value) => !/\\|e[+-]?\d/.test(JSON.stringify(value)));
+  const plain = fc.jsonValue({ maxDepth: 4 }).filter((value) => !/\\|e[+-]?\d|\d{16}/.test(JSON.stringify(value)));
   fc.assert(
     fc.property(plain, fc.boolean(), (value, withKey) => {
       const text = lineOf({ value } as JsonObject, withKey ? { key: 'k-1' } : {}, withKey ? 'cause-1' : undefined);
@@ -93,5 +92,6 @@ it.each([
   ['white space', (text: string) => text.replace('"data":{', '"data": {')],
   ['a record of the ledger itself', (text: string) => text.replace('release.look.judged', 'ledger.key-rotated')],
 ])('leaves %s to the full parser', (_, change) => {
-  expect(taught().read(change(lineOf({ n: 1 })), HEAD, 7, PREV)).toBeNull();
+  const text = change(lineOf({ n: 1 }));
+  expect(taught().read(text, 0, text.length, 7, PREV)).toBeNull();
 });

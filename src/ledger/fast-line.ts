@@ -46,11 +46,16 @@ export class FastLine {
     this.#actor = `,"actor":${JSON.stringify(record.actor)}`;
   }
 
-  read(text: string, head: string, seq: number, prev: string): ChainRecord | null {
+  /**
+   * Reads `text[start, end)`, which may be a part of a long text: the character at `end` must be a line feed or the end.
+   * The texts of the result are slices that keep `text` alive; copy what is to stay.
+   */
+  read(text: string, start: number, end: number, seq: number, prev: string): ChainRecord | null {
     if (this.#writer === '') return null;
     this.#text = text;
-    this.#at = 0;
-    if (!this.#skip(head) || !this.#skipTime() || !this.#skip(this.#writer) || !this.#skip(prev)) return null;
+    this.#at = start;
+    if (!this.#skip('{"v":1,"seq":') || this.#digits() !== seq || !this.#skip(',"time":"')) return null;
+    if (!this.#skipTime() || !this.#skip(this.#writer) || !this.#skip(prev)) return null;
     if (!this.#skip('","id":"') || !this.#skipId()) return null;
     if (!this.#skip('","type":"')) return null;
     const type = this.#plainText();
@@ -72,7 +77,7 @@ export class FastLine {
     const n = this.#digits();
     if (n < 0 || !this.#skip('],"data":')) return null;
     if (text.charCodeAt(this.#at) !== OPEN_BRACE || !this.#value(0)) return null;
-    if (text.charCodeAt(this.#at) !== CLOSE_BRACE || this.#at !== text.length - 1) return null;
+    if (text.charCodeAt(this.#at) !== CLOSE_BRACE || this.#at !== end - 1) return null;
     const record: ChainRecord = { seq, type, stream, sv, tx: [i, n], term: this.#term, time: this.#time, prev };
     if (key !== undefined) record.key = key;
     return record;

@@ -45,14 +45,29 @@ export class Frontier {
   }
 
   append(leafHex: string): void {
-    this.appendBinary(toBinary(leafHex));
+    // Half of the leaves are only ever the right-hand side of a node, and need not become a text of their own.
+    const left = this.#levels[0];
+    if (!left || this.onTileNode) {
+      this.appendBinary(toBinary(leafHex));
+      return;
+    }
+    nodeBytes.write(left, 1, 32, 'latin1');
+    nodeBytes.write(leafHex, 33, 32, 'hex');
+    this.#levels[0] = null;
+    this.#carry(hash('sha256', nodeBytes, 'binary'), 1);
+    this.#size += 1;
   }
 
   appendBinary(leaf: BinaryHash): void {
-    const levels = this.#levels;
-    let carry = leaf;
-    let level = 0;
     this.onTileNode?.(0, leaf);
+    this.#carry(leaf, 0);
+    this.#size += 1;
+  }
+
+  #carry(node: BinaryHash, from: number): void {
+    const levels = this.#levels;
+    let carry = node;
+    let level = from;
     for (let left = levels[level]; left; left = levels[level]) {
       carry = nodeHash(left, carry);
       levels[level] = null;
@@ -60,7 +75,6 @@ export class Frontier {
       if ((level & 7) === 0) this.onTileNode?.(level >> 3, carry);
     }
     levels[level] = carry;
-    this.#size += 1;
   }
 
   /** Appends a perfect subtree of 2^level leaves, saved by `toJson`; the size must be a multiple of that. */
