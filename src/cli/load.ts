@@ -32,6 +32,7 @@ interface PlanOptions {
   arrivals: 'poisson' | 'uniform';
   connections: number;
   seed: number;
+  processes: number;
   k6?: string;
   p95?: number;
   p99?: number;
@@ -88,6 +89,7 @@ function planOptions(command: Command): Command {
     .addOption(new Option('--arrivals <kind>').choices(['poisson', 'uniform']).default('poisson'))
     .option('--connections <n>', 'at most', count, planDefaults.maxConnections)
     .option('--seed <n>', 'repeats the same arrivals', count, planDefaults.seed)
+    .option('--processes <n>', 'generator processes that share the rate', count, 1)
     .option('--k6 <file>', 'take arrival rates and thresholds from k6 options')
     .option('--p95 <duration>', 'promise', duration)
     .option('--p99 <duration>', 'promise', duration)
@@ -97,7 +99,7 @@ function planOptions(command: Command): Command {
 async function runOnce(file: string | undefined, options: PlanOptions, io: CliIo): Promise<void> {
   const { plan, sla, notes } = await readPlan(file, options, io);
   for (const note of notes) io.say(`note: ${note}\n`);
-  const result = await runPlan(plan, io);
+  const result = await runPlan(plan, options, io);
   const rows = slaTable(sla, result);
   if (options.output === 'json') printJson(io, { result, sla: rows, notes });
   else io.out(renderResult(result, rows, styleFor(io.color)));
@@ -112,7 +114,7 @@ async function climb(file: string | undefined, options: LadderOptions, io: CliIo
     errorShare: base.sla.errorShare ?? ladderDefaults.errorShare,
   };
   const steps: LadderStep[] = [];
-  const at = (ratePerSecond: number) => runPlan(atRate(base.plan, ratePerSecond, options.for), io);
+  const at = (ratePerSecond: number) => runPlan(atRate(base.plan, ratePerSecond, options.for), options, io);
   for (;;) {
     const ratePerSecond = nextRate(steps, { startPerSecond: options.start, maxPerSecond: options.max, limits });
     if (ratePerSecond === null || io.signal.aborted) break;
@@ -146,7 +148,7 @@ async function takeBaseline(file: string | undefined, options: BaselineOptions, 
   const results: LoadResult[] = [];
   for (let i = 0; i < options.runs; i++) {
     io.say(`run ${i + 1} of ${options.runs}\n`);
-    results.push(await runPlan({ ...plan, seed: plan.seed + i }, io));
+    results.push(await runPlan({ ...plan, seed: plan.seed + i }, options, io));
   }
   const report = buildBaseline({ plan, sla, results, generator: `davy ${VERSION}`, atMs: io.clock.nowMs() });
   const stored = options.store === false ? null : await storeBaseline(report, options, io);
@@ -177,10 +179,10 @@ function renderBaseline(report: BaselineReport, stored: { seq: number; sha256: s
 }
 
 /** Runs a plan in a generator process, with a progress line on terminals. */
-async function runPlan(plan: LoadPlan, io: CliIo): Promise<LoadResult> {
+async function runPlan(plan: LoadPlan, { processes }: PlanOptions, io: CliIo): Promise<LoadResult> {
   const screen = createScreen(io);
   const totalMs = planDurationMs(plan);
-  const load = startLoad(plan, (live) => io.interactive && screen.draw([renderLive(live, totalMs)]));
+  const load = startLoad(plan, (live) => io.interactive && screen.draw([renderLive(live, totalMs)]), processes);
   const stop = (): void => void load.stop().catch(() => {});
   io.signal.addEventListener('abort', stop, { once: true });
   try {

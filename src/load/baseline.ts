@@ -47,7 +47,7 @@ export function buildBaseline(input: {
 function joined(results: readonly LoadResult[]): LoadResult {
   const [first] = results;
   if (!first) throw new TypeError('a baseline needs a run');
-  const response = latencyFigures(mergeHistograms(results.map((result) => result.histogram)));
+  const response = latencyFigures(mergeHistograms(results.map((result) => result.histograms.response)));
   const requests = results.reduce((sum, result) => sum + result.counts.requests, 0);
   const ok = results.reduce((sum, result) => sum + result.counts.ok, 0);
   return { ...first, response, counts: { ...first.counts, requests, ok } };

@@ -220,7 +220,11 @@ class Generator {
       service: latencyFigures(this.#service),
       ...{ lag, cpuShare },
       targets: this.#perTarget.map((tally, i) => targetFigures(this.#plan.targets[i]!.name, tally)),
-      histogram: encodeHistogram(this.#all.response),
+      histograms: {
+        response: encodeHistogram(this.#all.response),
+        service: encodeHistogram(this.#service),
+        lag: encodeHistogram(this.#lag),
+      },
     };
   }
 

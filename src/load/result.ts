@@ -33,11 +33,11 @@ export interface LoadResult {
   service: LatencyFigures;
   /** From the intended send time to the moment when the generator got to it. */
   lag: LatencyFigures;
-  /** Share of one core that the generator used. */
+  /** Share of one core that the generator used; of several processes the busiest. */
   cpuShare: number;
-  targets: (LoadCounts & { name: string; response: LatencyFigures })[];
-  /** Raw response-time histogram (HdrHistogram V2, compressed, base64). */
-  histogram: string;
+  targets: (LoadCounts & { name: string; response: LatencyFigures; histogram: string })[];
+  /** The raw histograms behind the figures (HdrHistogram V2, compressed, base64). */
+  histograms: { response: string; service: string; lag: string };
 }
 
 /** What is seen while a run goes on, over the last interval. */
@@ -55,7 +55,7 @@ export interface LoadLive {
   lagMaxMs: number;
 }
 
-export interface ValidityInput {
+interface ValidityInput {
   model: LoadResult['model'];
   lagP99Ms: number;
   cpuShare: number;

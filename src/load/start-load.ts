@@ -5,6 +5,7 @@ import { DavyError } from '../lib/error.ts';
 import { loadErrors } from './errors.ts';
 import { checkPlan, type LoadPlan, planDefaults } from './plan.ts';
 import type { LoadLive, LoadResult } from './result.ts';
+import { mergeResults, scaleLive, splitPlan } from './split.ts';
 
 export interface Load {
   /** Sends nothing more; resolves with the whole run's figures once every request has an outcome. */
@@ -42,8 +43,31 @@ export function steadyPlan(load: SteadyLoad): LoadPlan {
   };
 }
 
-/** Runs a plan in a generator process of its own; it ends when this process ends. `onLive` hears every figure. */
-export function startLoad(plan: LoadPlan, onLive: (live: LoadLive) => void = () => {}): Load {
+/**
+ * Runs a plan in a generator process of its own, or its parts in several when one core is not enough. They end when this
+ * process ends. `onLive` hears every figure; of several processes those of the first, times their number.
+ */
+export function startLoad(plan: LoadPlan, onLive: (live: LoadLive) => void = () => {}, processes = 1): Load {
+  const [first, ...others] = splitPlan(checkPlan(plan), processes);
+  const scaled = (live: LoadLive): LoadLive => scaleLive(live, processes);
+  const loads = [startOne(first!, (live) => onLive(scaled(live))), ...others.map((part) => startOne(part, () => {}))];
+  const done = Promise.all(loads.map((load) => load.done)).then(mergeResults);
+  // Whoever asks later still gets the rejection; an unasked one must not end the process.
+  done.catch(() => {});
+  return {
+    done,
+    live() {
+      const live = loads[0]!.live();
+      return live && scaled(live);
+    },
+    stop() {
+      for (const load of loads) void load.stop().catch(() => {});
+      return done;
+    },
+  };
+}
+
+function startOne(plan: LoadPlan, onLive: (live: LoadLive) => void): Load {
   const main = fileURLToPath(new URL('./main.ts', import.meta.url));
   const child = spawn(process.execPath, [main], { stdio: ['pipe', 'pipe', 'inherit'] });
   const { promise: done, resolve, reject } = Promise.withResolvers<LoadResult>();
@@ -65,7 +89,7 @@ export function startLoad(plan: LoadPlan, onLive: (live: LoadLive) => void = () 
   child.once('error', (error) => died(error.message));
   child.once('close', (code, signal) => died(signal ?? `exit code ${code}`));
   child.stdin.on('error', () => {});
-  child.stdin.write(`${JSON.stringify(checkPlan(plan))}\n`);
+  child.stdin.write(`${JSON.stringify(plan)}\n`);
   return {
     done,
     live: () => latest,

@@ -1,4 +1,4 @@
-import { createLatencyHistogram, type LatencyHistogram, latencyFigures, recordMs } from './figures.ts';
+import { createLatencyHistogram, encodeHistogram, type LatencyHistogram, latencyFigures, recordMs } from './figures.ts';
 import type { AnswerCheck } from './plan.ts';
 import type { Answer } from './response-reader.ts';
 import type { LoadCounts, LoadErrorClass, LoadResult } from './result.ts';
@@ -42,5 +42,10 @@ export function tallyOutcome(tally: Tally, outcome: Outcome, responseMs: number)
 }
 
 export function targetFigures(name: string, tally: Tally): LoadResult['targets'][number] {
-  return { name, ...tally.counts, response: latencyFigures(tally.response) };
+  return {
+    name,
+    ...tally.counts,
+    response: latencyFigures(tally.response),
+    histogram: encodeHistogram(tally.response),
+  };
 }

@@ -154,8 +154,29 @@ test('E02: an evidence writer and three actions at once give one order without a
   ]);
   await load.stop();
   expect(outcomes.slice(3).map((outcome) => outcome.code)).toEqual([0, 0]);
+  // A baseline is evidence as well; one short run proves no promise, which is said by the exit code and not by its absence.
+  const baseline = [
+    'load',
+    'baseline',
+    '--url',
+    url,
+    '--rps',
+    '50',
+    '--for',
+    '1s',
+    '--runs',
+    '1',
+    '--data',
+    davy.dataDir,
+  ];
+  expect((await davy.davy(...baseline)).code).toBe(3);
   const seqs: number[] = [];
-  for await (const { record } of readFolder(join(davy.dataDir, 'ledger'))) seqs.push(record.seq);
+  const files: string[] = [];
+  for await (const { record } of readFolder(join(davy.dataDir, 'ledger'))) {
+    seqs.push(record.seq);
+    for (const { name } of record.att ?? []) files.push(name);
+  }
+  expect(files).toEqual(['note.txt', 'note.txt', 'load-baseline.json']);
   expect(seqs).toEqual(seqs.map((_, i) => i));
   expect((await davy.davy('evidence', 'verify', '--data', davy.dataDir)).code).toBe(0);
 }, 60_000);

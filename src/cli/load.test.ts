@@ -1,0 +1,105 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { systemClock } from '../lib/clock.ts';
+import type { LoadResult } from '../load/result.ts';
+import type { SlaRow } from '../load/sla.ts';
+import type { CliIo } from './io.ts';
+import { runCli } from './program.ts';
+
+let server: Server;
+let url: string;
+
+beforeAll(async () => {
+  server = createServer((_, response) => response.end('ok'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+});
+
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+async function run(...args: string[]): Promise<{ code: number; out: string; said: string }> {
+  let out = '';
+  let said = '';
+  const io: CliIo = {
+    out(text) {
+      out += text;
+    },
+    say(text) {
+      said += text;
+    },
+    ...{ env: {}, cwd: process.cwd(), interactive: false, columns: () => 80, color: false },
+    ...{ clock: systemClock, signal: new AbortController().signal, exitCode: 0 },
+  };
+  return { code: await runCli(args, io), out, said };
+}
+
+test('load run: the exit code is the verdict', async () => {
+  const { code, out } = await run(
+    'load',
+    'run',
+    '--url',
+    url,
+    '--rps',
+    '100',
+    '--for',
+    '1s',
+    '--p99',
+    '10s',
+    '-o',
+    'json',
+  );
+  const { result, sla, schemaVersion } = JSON.parse(out) as {
+    result: LoadResult;
+    sla: SlaRow[];
+    schemaVersion: number;
+  };
+  expect(schemaVersion).toBe(1);
+  expect(result.counts.ok).toBe(result.counts.requests);
+  // A hundred requests cannot prove a p99, however quick they were.
+  expect(sla).toMatchObject([{ name: 'p99', verdict: 'UNPROVEN' }]);
+  expect(code).toBe(3);
+});
+
+test('load run: the summary for people names what was measured', async () => {
+  const { out } = await run('load', 'run', '--url', url, '--ramp', '50..150', '--for', '1s', '--arrivals', 'uniform');
+  expect(out).toMatch(/^run {10}(VALID|INVALID)/);
+  for (const word of ['offered', 'requests', 'response', 'service', 'generator', 'p99.9']) expect(out).toContain(word);
+});
+
+test.each([
+  ['nothing to ask', ['--rps', '5'], 'load file or --url'],
+  ['no rate', ['--url', 'http://127.0.0.1:1/'], '--rps and --ramp'],
+  ['two rates', ['--url', 'http://127.0.0.1:1/', '--rps', '5', '--ramp', '1..2'], '--rps and --ramp'],
+  ['a rate that is none', ['--url', 'http://127.0.0.1:1/', '--rps', 'fast'], 'rate such as'],
+  ['a file that is not there', ['no-such-file.yaml'], 'cannot be read'],
+  ['an address that is not http', ['--url', 'ftp://x/', '--rps', '5'], 'http://'],
+])('load run with %s is a usage error', async (_, args, says) => {
+  const { code, said } = await run('load', 'run', ...args);
+  expect(code).toBe(2);
+  expect(said).toContain(says);
+});
+
+test('load ladder tells the highest rate that was carried', async () => {
+  const { code, out } = await run(
+    'load',
+    'ladder',
+    '--url',
+    url,
+    '--start',
+    '20',
+    '--max',
+    '40',
+    '--for',
+    '300ms',
+    '-o',
+    'json',
+  );
+  const { knee, steps } = JSON.parse(out) as { knee: { ratedPerSecond: number | null }; steps: unknown[] };
+  expect(code).toBe(0);
+  expect(steps.length).toBeGreaterThan(0);
+  expect(knee).toHaveProperty('ratedPerSecond');
+});
