@@ -5,4 +5,6 @@ import type { Wheel } from './net/wheel.ts';
 export interface GatewayContext {
   wheel: Wheel;
   faults: FaultBook;
+  /** Signs the places of sticky clients where a route brings no secret of its own. */
+  stickyKey: Buffer;
 }

@@ -1,7 +1,7 @@
 /**
  * The data plane of one process: listeners, routes, leases, counters. It knows nothing of how it is administered.
  */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { CounterSnapshot } from '../metrics/source.ts';
 import type { DataPlaneState } from '../traffic/dataplane.ts';
@@ -21,7 +21,7 @@ import { readTls, type TlsSettings } from './tls/front.ts';
 
 export class Engine {
   readonly bootId = randomUUID();
-  private readonly context: GatewayContext = { wheel: new Wheel(), faults: new FaultBook(randomShare) };
+  private readonly context: GatewayContext;
   /** By `host:port`, for the table in force. */
   private readonly listeners = new Map<string, Listener>();
   /** Also of services that left the table: their counts stay readable until the process ends. */
@@ -35,7 +35,9 @@ export class Engine {
   private readonly sharedPorts: boolean;
   private readonly limitPart: LimitPart | undefined;
 
-  constructor(options: { sharedPorts?: boolean; limitPart?: LimitPart } = {}) {
+  constructor(options: { sharedPorts?: boolean; limitPart?: LimitPart; stickyKey?: Buffer } = {}) {
+    const stickyKey = options.stickyKey ?? randomBytes(32);
+    this.context = { wheel: new Wheel(), faults: new FaultBook(randomShare), stickyKey };
     this.sharedPorts = options.sharedPorts ?? false;
     this.limitPart = options.limitPart;
   }
@@ -103,7 +105,7 @@ export class Engine {
     for (const config of table.services) {
       const state = this.states.get(config.service) ?? new ServiceState(config, this.limitPart);
       this.states.set(config.service, state);
-      const route = new Route(config, state, nowMs, this.context.wheel);
+      const route = new Route(config, state, nowMs, this.context);
       state.adopt(config, route.endpoints, nowMs);
       const address = addressOf(config);
       const listener = this.listeners.get(address) ?? (opened.get(address) as Listener);

@@ -27,7 +27,8 @@ async function main(): Promise<void> {
   });
   // A worker of `--gateways N`: its argument is N.
   if (values.worker !== undefined) {
-    runWorker({ share: 1 / Number(values.worker), full: !values.successor });
+    const part = { share: 1 / Number(values.worker), full: !values.successor };
+    runWorker(part, process.env.DAVY_STICKY_KEY ?? '');
     return;
   }
   const runDir = values['run-dir'];
@@ -35,11 +36,12 @@ async function main(): Promise<void> {
   const count = Number(values.gateways ?? 1);
   if (!Number.isInteger(count) || count < 1 || count > MAX_GATEWAYS)
     throw new Error(`--gateways must be 1 to ${MAX_GATEWAYS}.`);
-  const plane = count === 1 ? singlePlane() : new Hub(import.meta.filename, count);
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  const key = stickyKey(join(runDir, 'sticky.key'));
+  const plane = count === 1 ? singlePlane(key) : new Hub(import.meta.filename, count, key);
   const token = randomBytes(32).toString('base64url');
   const admin = await startAdmin(plane, token, () => void stop());
   const file = join(runDir, 'gateway.json');
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const startedAtMs = Date.now();
   publish(file, {
     pid: process.pid,
@@ -66,6 +68,19 @@ async function main(): Promise<void> {
   process.on('SIGINT', () => void stop());
   // The terminal that started us may go away; traffic goes on.
   process.on('SIGHUP', () => {});
+}
+
+/** The key that signs sticky places: made once, so that clients keep their places over a restart. */
+function stickyKey(file: string): Buffer {
+  try {
+    const key = readFileSync(file);
+    if (key.length === 32) return key;
+  } catch {
+    // The first start in this folder.
+  }
+  const key = randomBytes(32);
+  writeFileSync(file, key, { mode: 0o600 });
+  return key;
 }
 
 /** Written whole or not at all, readable by its owner only: it holds the token. */

@@ -1,6 +1,7 @@
 import type { ServiceSpec, Spec } from '../spec/model.ts';
 import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute } from '../traffic/model.ts';
 import type { TrafficLine } from './events.ts';
+import { gatewayOptions } from './gateway-route.ts';
 import { activeRelease, type FleetState, type ReleaseState } from './state.ts';
 
 /** The ready instances per service and version. */
@@ -26,7 +27,11 @@ function routeFor(
   const stable = state?.stable ?? service.stable;
   const release = activeRelease(fleet, service.name);
   const canary = release && release.step >= 0 && (ready[release.version]?.length ?? 0) > 0 ? release : null;
-  const versions = canary ? [stable, canary.version] : [stable];
+  const { gateway } = service.traffic;
+  const served = canary ? [stable, canary.version] : [stable];
+  const mirrored = gateway?.mirror?.version;
+  const isMirrored = mirrored !== undefined && !served.includes(mirrored) && (ready[mirrored]?.length ?? 0) > 0;
+  const versions = isMirrored ? [...served, mirrored] : served;
   return {
     service: service.name,
     listenHost: LISTEN_HOST,
@@ -45,6 +50,7 @@ function routeFor(
     ejection: service.traffic.ejection,
     rateLimit: service.traffic.rateLimit,
     edgesMs: edgesFor(spec, service, release),
+    ...gatewayOptions(gateway, { specFile: spec.source.file, release, present: versions }),
   };
 }
 

@@ -5,6 +5,7 @@
 
 import type { AnchorSpec } from './anchors.ts';
 import type { ChaosSpec } from './chaos-model.ts';
+import type { GatewaySpec } from './gateway-model.ts';
 
 /** Integer basis points of traffic, 0..10000. */
 export type WeightBp = number;
@@ -68,6 +69,8 @@ export interface TrafficSpec {
   /** Requests with `<name>: true` reach the canary at any weight while a release is in flight. Lower case. */
   canaryHeader: string | null;
   rateLimit: RateLimitSpec | null;
+  /** Present when the file names any of them. */
+  gateway?: GatewaySpec;
 }
 
 export interface RetrySpec {

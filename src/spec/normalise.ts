@@ -14,6 +14,7 @@ import type {
   VersionSpec,
 } from './model.ts';
 import { normaliseChaos } from './normalise-chaos.ts';
+import { normaliseGateway } from './normalise-gateway.ts';
 import { limitQuantiles } from './schema/policy.ts';
 import type { RawPolicy, RawService, RawSpec, RawTraffic, RawVersion } from './schema/spec.ts';
 
@@ -116,6 +117,7 @@ function normaliseTraffic(raw: RawTraffic): TrafficSpec {
   const retries = settings(raw.retries ?? specDefaults.traffic.retries, specDefaults.retries);
   const ejection = settings(raw.ejection ?? specDefaults.traffic.ejection, specDefaults.ejection);
   const rateLimit = raw.rateLimit ?? specDefaults.traffic.rateLimit;
+  const gateway = normaliseGateway(raw);
   const header = (raw.canaryHeader ?? specDefaults.traffic.canaryHeader).toLowerCase();
   return {
     timeoutMs: ms(raw.timeout ?? specDefaults.traffic.timeout),
@@ -128,6 +130,7 @@ function normaliseTraffic(raw: RawTraffic): TrafficSpec {
     canaryHeader: header === 'none' ? null : header,
     rateLimit:
       rateLimit === 'none' ? null : { perSecond: known(parseRatePerSecond(rateLimit.rate)), burst: rateLimit.burst },
+    ...(Object.keys(gateway).length > 0 ? { gateway } : {}),
   };
 }
 

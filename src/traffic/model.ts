@@ -66,8 +66,8 @@ export interface HeaderCondition {
 /** Clients keep their place in the split: a signed cookie holds it. A raised weight moves some to the canary, a lowered one back. */
 export interface StickyRoute {
   cookie: string;
-  /** Base64, at least 16 bytes; known to every gateway of the service. */
-  secret: string;
+  /** Base64, at least 16 bytes, known to every gateway of the service. Null: the gateway's own key, kept in its run folder. */
+  secret: string | null;
   /** Another epoch voids all cookies. */
   epoch: number;
   maxAgeS: number;

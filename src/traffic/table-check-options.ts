@@ -36,7 +36,7 @@ function rulesProblem(rules: readonly HeaderRule[]): string | null {
 function stickyProblem(sticky: StickyRoute | null): string | null {
   if (sticky === null) return null;
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(sticky.cookie)) return 'sticky.cookie must be 1 to 64 letters, digits, _ or -.';
-  if (Buffer.from(String(sticky.secret), 'base64').length < 16)
+  if (sticky.secret !== null && Buffer.from(String(sticky.secret), 'base64').length < 16)
     return 'sticky.secret must be at least 16 bytes of base64.';
   if (!isCount(sticky.epoch) || sticky.epoch > 999_999_999) return 'sticky.epoch must be an integer 0..999999999.';
   return isCount(sticky.maxAgeS) ? null : 'sticky.maxAgeS must be an integer >= 0.';

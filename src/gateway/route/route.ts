@@ -1,5 +1,6 @@
 import type { Cohort } from '../../metrics/source.ts';
 import type { ServiceRoute } from '../../traffic/model.ts';
+import type { GatewayContext } from '../context.ts';
 import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
 import type { Wheel } from '../net/wheel.ts';
@@ -38,7 +39,7 @@ export class Route {
   private readonly rules: RuleList | null;
   private readonly sticky: Sticky | null;
 
-  constructor(config: ServiceRoute, state: ServiceState, nowMs: number, wheel: Wheel) {
+  constructor(config: ServiceRoute, state: ServiceState, nowMs: number, context: GatewayContext) {
     this.config = config;
     this.state = state;
     const arms = new Map<string, Arm>();
@@ -58,8 +59,8 @@ export class Route {
     this.weightBp = canary?.weightBp ?? 0;
     this.leaseEndsMs = canary === null ? 0 : nowMs + canary.lease.ttlMs;
     this.rules = (config.rules?.length ?? 0) > 0 ? new RuleList(config.rules ?? []) : null;
-    this.sticky = config.sticky == null ? null : new Sticky(config.sticky, config.service);
-    this.mirror = this.openMirror(wheel);
+    this.sticky = config.sticky == null ? null : new Sticky(config.sticky, config.service, context.stickyKey);
+    this.mirror = this.openMirror(context.wheel);
   }
 
   /** The mirror has endpoints of its own: neither its load nor its counts mix with the primary's. */

@@ -16,10 +16,11 @@ export class Sticky {
   private readonly service: string;
   private readonly secret: Buffer;
 
-  constructor(config: StickyRoute, service: string) {
+  /** `ownKey` signs when the route brings no secret. */
+  constructor(config: StickyRoute, service: string, ownKey: Buffer) {
     this.config = config;
     this.service = service;
-    this.secret = Buffer.from(config.secret, 'base64');
+    this.secret = config.secret === null ? ownKey : Buffer.from(config.secret, 'base64');
   }
 
   /** The place in the request's cookie, or -1 when there is none that we signed for this epoch. */

@@ -21,7 +21,7 @@ let port: number;
 async function start(count: number, route: RouteParts['route'] = {}): Promise<void> {
   upstream = await startUpstream(answering());
   port = await freePort();
-  hub = new Hub(MAIN, count);
+  hub = new Hub(MAIN, count, Buffer.alloc(32, 1));
   await hub.apply(tableOf(port, 1, { stable: [upstream], route }));
 }
 

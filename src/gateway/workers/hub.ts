@@ -27,8 +27,11 @@ class WorkerProcess {
   private nextId = 1;
   private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
 
-  constructor(entry: string, args: string[], onExit: (worker: WorkerProcess) => void) {
-    this.process = fork(entry, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  constructor(entry: string, args: string[], env: NodeJS.ProcessEnv, onExit: (worker: WorkerProcess) => void) {
+    this.process = fork(entry, args, {
+      env,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.process.on('message', (message: AnswerMessage) => this.settle(message));
     this.process.on('error', () => {});
     this.process.on('exit', () => {
@@ -82,6 +85,7 @@ export class Hub implements Plane {
   readonly bootId = randomUUID();
   private readonly entry: string;
   private readonly count: number;
+  private readonly stickyKey: Buffer;
   private workers: WorkerProcess[] = [];
   /** What workers that died had counted at their last report. */
   private retained: ServiceReport[] = [];
@@ -91,7 +95,8 @@ export class Hub implements Plane {
   private stopping = false;
   private readonly reporter: NodeJS.Timeout;
 
-  constructor(entry: string, count: number) {
+  constructor(entry: string, count: number, stickyKey: Buffer) {
+    this.stickyKey = stickyKey;
     this.entry = entry;
     this.count = count;
     for (let i = 0; i < count; i++) this.spawn(false);
@@ -104,7 +109,8 @@ export class Hub implements Plane {
 
   private spawn(successor: boolean): WorkerProcess {
     const args = ['--worker', String(this.count), ...(successor ? ['--successor'] : [])];
-    const worker = new WorkerProcess(this.entry, args, (dead) => this.onExit(dead));
+    const env = { ...process.env, DAVY_STICKY_KEY: this.stickyKey.toString('base64') };
+    const worker = new WorkerProcess(this.entry, args, env, (dead) => this.onExit(dead));
     this.workers.push(worker);
     return worker;
   }

@@ -4,8 +4,8 @@ import type { Plane } from '../plane.ts';
 import { watchProcess } from '../stats/process-stats.ts';
 
 /** The gateway in one process: the default. */
-export function singlePlane(): Plane {
-  const engine = new Engine();
+export function singlePlane(stickyKey: Buffer): Plane {
+  const engine = new Engine({ stickyKey });
   const processReport = watchProcess();
   return {
     bootId: engine.bootId,

@@ -6,8 +6,9 @@ import { watchProcess } from '../stats/process-stats.ts';
 import type { AnswerMessage, CallMessage, WorkerCalls } from './protocol.ts';
 
 /** Runs one worker: an engine that obeys its parent. When the parent dies it answers what is in progress and ends. */
-export function runWorker(limitPart: LimitPart): void {
-  const engine = new Engine({ sharedPorts: true, limitPart });
+/** `stickyKey`: base64, from the parent. */
+export function runWorker(limitPart: LimitPart, stickyKey: string): void {
+  const engine = new Engine({ sharedPorts: true, limitPart, stickyKey: Buffer.from(stickyKey, 'base64') });
   const processReport = watchProcess();
   const calls: { [K in keyof WorkerCalls]: (argument: Parameters<WorkerCalls[K]>[0]) => Promise<unknown> } = {
     apply: (table) => engine.apply(table as Parameters<WorkerCalls['apply']>[0]),

@@ -17,6 +17,14 @@ export function lintNames({ spec, at }: LintContext): Finding[] {
         errorFinding(specErrors['unknown-version'], sentence, at(['services', service.name, 'stable']), next),
       );
     }
+    const mirrored = service.traffic.gateway?.mirror?.version;
+    if (mirrored !== undefined && !versions.includes(mirrored)) {
+      const sentence = `services.${service.name} has no version ${mirrored} to mirror to${guess(mirrored, versions)}`;
+      const position = at(['services', service.name, 'traffic', 'mirror', 'version']);
+      findings.push(
+        errorFinding(specErrors['unknown-version'], sentence, position, `Declared versions: ${versions.join(', ')}.`),
+      );
+    }
     if (!policies.includes(service.policy)) {
       const sentence = `There is no policy ${service.policy}${guess(service.policy, policies)}`;
       const next = `Declared policies: ${policies.join(', ') || 'none'}.`;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { specDefaults as d } from '../defaults.ts';
 import { duration, integer, named, orNone, rate, share } from '../fields.ts';
+import { gatewayFields } from './gateway.ts';
 
 const retries = z.strictObject({
   maxTries: integer({
@@ -89,4 +90,5 @@ export const traffic = z.strictObject({
     example: { rate: '1000/s', burst: 200 },
     default: d.traffic.rateLimit,
   }).optional(),
+  ...gatewayFields,
 });

@@ -1,0 +1,71 @@
+import { parseDurationMs, parseShare } from '../lib/units.ts';
+import type { GatewaySpec, HeaderRuleSpec, TlsSpec } from './gateway-model.ts';
+import type { RawTraffic } from './schema/spec.ts';
+
+/** The schema has accepted the text, so it parses. */
+const ms = (text: string): number => parseDurationMs(text) as number;
+const shareOf = (text: string): number => parseShare(text) as number;
+
+/** The gateway's own settings of a service; only what the file names is there. */
+export function normaliseGateway(raw: RawTraffic): GatewaySpec {
+  const { rules, sticky, mirror, breaker, caps, slowStart, zone, limitMode, trustedProxies, accessLog, protocol, tls } =
+    raw;
+  return {
+    ...(rules?.length ? { rules: rules.map(normaliseRule) } : {}),
+    ...(sticky ? { sticky: { cookie: sticky.cookie, maxAgeS: Math.round(ms(sticky.maxAge ?? '7d') / 1000) } } : {}),
+    ...(mirror
+      ? {
+          mirror: {
+            version: mirror.version,
+            share: shareOf(mirror.share ?? '100%'),
+            maxConcurrent: mirror.concurrent ?? 16,
+          },
+        }
+      : {}),
+    ...(breaker ? { breaker: { consecutive5xx: breaker.consecutive5xx, openMs: ms(breaker.open) } } : {}),
+    ...(caps ? { caps: normaliseCaps(caps) } : {}),
+    ...(slowStart ? { slowStartMs: ms(slowStart) } : {}),
+    ...(zone ? { zone } : {}),
+    ...(limitMode ? { rateLimitMode: limitMode } : {}),
+    ...(trustedProxies?.length ? { trustedProxies: [...trustedProxies] } : {}),
+    ...(accessLog ? { accessLogShare: shareOf(accessLog) } : {}),
+    ...(protocol ? { protocol } : {}),
+    ...(tls ? { tls: normaliseTls(tls) } : {}),
+  };
+}
+
+function normaliseRule({ to, when }: NonNullable<RawTraffic['rules']>[number]): HeaderRuleSpec {
+  return {
+    to,
+    when: when.map(({ header, is, startsWith, present }) => {
+      const name = header.toLowerCase();
+      if (is !== undefined) return { header: name, match: 'exact' as const, value: is };
+      if (startsWith !== undefined) return { header: name, match: 'prefix' as const, value: startsWith };
+      return { header: name, match: present === true ? ('present' as const) : ('absent' as const), value: '' };
+    }),
+  };
+}
+
+function normaliseCaps({
+  connections,
+  pending,
+  requests,
+}: NonNullable<RawTraffic['caps']>): NonNullable<GatewaySpec['caps']> {
+  return {
+    ...(connections === undefined ? {} : { maxConnections: connections }),
+    ...(pending === undefined ? {} : { maxPending: pending }),
+    ...(requests === undefined ? {} : { maxRequests: requests }),
+  };
+}
+
+function normaliseTls(tls: NonNullable<RawTraffic['tls']>): TlsSpec {
+  return {
+    certificates: tls.certificates.map(({ names, cert, key }) => ({
+      names: [...(names ?? [])],
+      certFile: cert,
+      keyFile: key,
+    })),
+    clientCaFile: tls.clientCa ?? null,
+    allowedSans: [...(tls.allow ?? [])],
+  };
+}
