@@ -1,34 +1,23 @@
 import { type Arms, addArm, armsOf, emptyArm } from './arms.ts';
 import type { Assessment, Promotion, Why } from './assessment.ts';
-import { phiOf } from './dispersion.ts';
-import { limitEdge } from './edges.ts';
-import { forgetGroup, type InstantFinding, judgeInstant, keepWindow, poissonNats, stableOf } from './instant.ts';
+import { evidenceHarm, instantHarm } from './harm.ts';
 import type { JudgeSetup, Look, RollbackSpeed, Verdict } from './judge.ts';
-import { dropGroup, evidence } from './mixture.ts';
-import { absoluteName, type Plan, stepOf } from './plan.ts';
-import { activeGroups, fade, worstOf } from './pods.ts';
+import { type Broken, watchLimits } from './limits.ts';
+import { evidence } from './mixture.ts';
+import { type Plan, stepOf } from './plan.ts';
+import { activeGroups, fade } from './pods.ts';
 import { assessPromotion } from './promotion.ts';
 import { newSafe } from './safe.ts';
 import { newSums, type State } from './state.ts';
 import { adoptEdges, passTime, takeTick } from './step.ts';
-import { type Chain, newSustained, type SustainedLimit, stepSustained } from './sustained.ts';
+import { newSustained } from './sustained.ts';
 import { problemOf } from './validate-tick.ts';
-import { comparable, hasControl, toleratedErrorShare, type Weighed, weigh } from './weigh.ts';
+import { comparable, hasControl, type Weighed, weigh } from './weigh.ts';
 
 /** Looks without a single canary request, while stable has some, before the canary counts as unobservable. */
 const SILENT_LOOKS = 3;
 const PLACEBO_UNSTABLE = 20;
 const SPLIT_OK_BELOW = 20;
-const CONFIRMED = 10;
-/** The same when even a chance of one in twenty (ln 20) would not call the spread uneven: the others must not contradict. */
-const CONFIRMED_EVEN = 1;
-const EVEN_NATS = 3;
-/** Evidence left without the suspect: at most this, and the others are innocent. */
-const INNOCENT_BELOW = 3;
-/** ln 1000: an instance is named only when chance explains its part less than once in a thousand times. */
-const STANDS_OUT_NATS = 6.9;
-/** A broken limit is the canary's own when chance explains its distance from stable less than once in 150 times (ln 150). */
-const CLEARLY_WORSE_NATS = 5;
 /** Below this the evidence is not rising: the counts that explain a rise start afresh. */
 const AT_REST = 1.5;
 
@@ -120,8 +109,18 @@ function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, contro
   const weighed = weigh(s, plan, control, guarded);
   if (weighed.total <= AT_REST) s.rise = newSums(s.edges!.length);
   const harm = instantHarm(s, plan, arms, dtMs, control, guarded) ?? evidenceHarm(s, plan, weighed);
-  if (harm !== null) return conclude(s, plan, control, harm.verdict, harm.why, harm.speed, weighed, harm.instance);
-  return calm(s, plan, arms, dtMs, control, weighed);
+  const broken = watchLimits(s, plan, arms, dtMs, control);
+  if (harm !== null && harm.verdict !== 'hold') {
+    return conclude(s, plan, control, harm.verdict, harm.why, harm.speed, weighed, harm.instance);
+  }
+  if (broken !== null && !broken.shared)
+    return conclude(s, plan, control, 'rollback', broken.why, 'sustained', weighed);
+  const held = harm?.why ?? reasonToHold(s, plan, weighed, broken);
+  if (held !== null) {
+    const late = lateOr(s, plan, control, 'a calm environment', weighed);
+    return late ?? conclude(s, plan, control, 'hold', held, null, weighed);
+  }
+  return calm(s, plan, arms, control, weighed);
 }
 
 function count(s: State, arms: Arms, dtMs: number): void {
@@ -137,105 +136,8 @@ function count(s: State, arms: Arms, dtMs: number): void {
   });
 }
 
-interface Harm {
-  verdict: Verdict;
-  speed: RollbackSpeed | null;
-  why: Why;
-  instance: string | null;
-}
-
-function instantHarm(s: State, plan: Plan, arms: Arms, dtMs: number, control: boolean, guarded: boolean): Harm | null {
-  const rule = plan.policy.instant;
-  if (rule === null) return null;
-  keepWindow(s.instant, rule, arms.allGroups, arms.stable, dtMs);
-  const finding: InstantFinding = judgeInstant(s.instant, rule, {
-    tolerated: toleratedErrorShare(s, plan, control, stableOf(s.instant)),
-    nats: Math.log((10 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))) * phiOf(s.dispersion),
-    separable: guarded,
-  });
-  if (finding.kind === 'none') return null;
-  if (finding.kind === 'rollback') {
-    const { requests, errors, overMs } = finding;
-    return {
-      verdict: 'rollback',
-      speed: 'instant',
-      why: { kind: 'instant', requests, errors, overMs },
-      instance: null,
-    };
-  }
-  const instance = accuse(s, finding.group);
-  const { requests, errors } = finding;
-  return { verdict: 'pod-fault', speed: null, why: { kind: 'instance-instant', instance, requests, errors }, instance };
-}
-
-function evidenceHarm(s: State, plan: Plan, weighed: Weighed): Harm | null {
-  if (weighed.total < plan.threshold) return null;
-  const { weakest } = weighed;
-  const nats = weakest === null ? 0 : suspicion(s, weighed, weakest.group);
-  if (weakest === null || confirmed(weakest.total, nats, plan.threshold)) {
-    const named = weighed.metrics.filter((m) => !m.gated && m.weight * m.evidence >= plan.threshold).map((m) => m.name);
-    return { verdict: 'rollback', speed: 'statistical', why: { kind: 'evidence', named }, instance: null };
-  }
-  if (nats < STANDS_OUT_NATS || weakest.total > INNOCENT_BELOW) {
-    return { verdict: 'hold', speed: null, why: { kind: 'uncorroborated', without: weakest.total }, instance: null };
-  }
-  const instance = accuse(s, weakest.group);
-  const why: Why = { kind: 'instance-evidence', instance, without: weakest.total };
-  return { verdict: 'pod-fault', speed: null, why, instance };
-}
-
-/** Do the others confirm what the strongest instance shows? The more evenly the failures lie, the less it takes. */
-function confirmed(without: number, nats: number, threshold: number): boolean {
-  if (without >= threshold) return true;
-  if (nats < EVEN_NATS) return without >= CONFIRMED_EVEN;
-  return nats < STANDS_OUT_NATS && without >= CONFIRMED;
-}
-
-/**
- * How much more of the canary's failures (or slow requests) the group has, since the evidence began to rise, than chance
- * gives it when all instances are alike: the Chernoff bound x KL(share of events || share of requests), in nats.
- */
-function suspicion(s: State, weighed: Weighed, group: number): number {
-  const top = weighed.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a));
-  const { canary, groups } = s.rise;
-  const arm = groups[group];
-  if (arm === undefined || canary.n <= 0) return 0;
-  const slow = top.name === 'latency' || top.name.startsWith('absolute-p');
-  let most = 0;
-  for (const edge of slow ? (s.choice?.tested ?? []) : [-1]) {
-    const own = edge < 0 ? arm.x : arm.over[edge]!;
-    const all = edge < 0 ? canary.x : canary.over[edge]!;
-    most = Math.max(most, all * divergence(own / Math.max(all, 1), arm.n / canary.n));
-  }
-  return most;
-}
-
-/** KL(p || u) of two shares when p is the greater, else 0. */
-function divergence(p: number, u: number): number {
-  if (p <= u || u <= 0) return 0;
-  return p * Math.log(p / u) + (p < 1 ? (1 - p) * Math.log((1 - p) / (1 - u)) : 0);
-}
-
-/** Names the worst instance of a group and takes the group's evidence out: its replacement starts clean. */
-function accuse(s: State, group: number): string {
-  const instance = worstOf(s.pods, group) ?? `group ${group + 1}`;
-  for (const m of [s.errors, s.latency, s.absoluteErrors, ...s.absoluteLatency]) dropGroup(m, group);
-  forgetGroup(s.instant, group);
-  return instance;
-}
-
-function calm(s: State, plan: Plan, arms: Arms, dtMs: number, control: boolean, weighed: Weighed): Assessment {
-  const limits = sustainedLimits(s, plan);
-  stepSustained(s.sustained, limits, plan.policy.sustainedMs, arms.canary, arms.stable, dtMs);
-  const broken = brokenLimit(s, plan, limits, control);
-  if (broken !== null && !broken.shared)
-    return conclude(s, plan, control, 'rollback', broken.why, 'sustained', weighed);
-  const held = reasonToHold(s, plan, weighed, broken);
-  if (held !== null) {
-    return (
-      lateOr(s, plan, control, 'a calm environment', weighed) ?? conclude(s, plan, control, 'hold', held, null, weighed)
-    );
-  }
+/** Nothing speaks against the release: is it proven, or is time up? */
+function calm(s: State, plan: Plan, arms: Arms, control: boolean, weighed: Weighed): Assessment {
   const promotion = assessPromotion(s, plan, control);
   const step = stepOf(plan, s.step);
   const splitOk = !control || evidence(s.split, s.reserve) < SPLIT_OK_BELOW;
@@ -276,61 +178,6 @@ function lateOr(s: State, plan: Plan, control: boolean, waiting: string, weighed
   const why: Why = { kind: 'inconclusive', waiting, rolledBack: then === 'rollback' };
   if (then === 'rollback') return conclude(s, plan, control, 'rollback', why, 'no-data', weighed);
   return conclude(s, plan, control, 'inconclusive', why, null, weighed);
-}
-
-function sustainedLimits(s: State, plan: Plan): (SustainedLimit | null)[] {
-  const { limits } = stepOf(plan, s.step);
-  const errors = limits.errorShare === null ? null : { share: limits.errorShare, edge: -1 };
-  const latency = plan.quantiles.map((quantile) => {
-    const limit = limits.latency.find((candidate) => candidate.quantile === quantile);
-    const edge = limit === undefined ? null : limitEdge(s.edges!, limit.underMs);
-    return edge === null ? null : { share: 1 - quantile, edge: edge.index };
-  });
-  return [errors, ...latency];
-}
-
-interface Broken {
-  shared: boolean;
-  why: Extract<Why, { kind: 'sustained' }>;
-}
-
-function brokenLimit(
-  s: State,
-  plan: Plan,
-  limits: readonly (SustainedLimit | null)[],
-  control: boolean,
-): Broken | null {
-  const { compare, sustainedMs, sharedIncident } = plan.policy;
-  let shared: Broken | null = null;
-  for (let i = 0; i < limits.length; i++) {
-    const limit = limits[i];
-    const chain = s.sustained.chains[i]!;
-    if (!limit || chain.ms < sustainedMs) continue;
-    const { ratio, plus } =
-      i === 0
-        ? { ratio: compare.errors.ratio, plus: compare.errors.plusShare }
-        : { ratio: compare.latency.ratio, plus: 0 };
-    const found: Broken = {
-      shared: control && sharedIncident === 'hold' && asStable(chain, ratio, plus),
-      why: {
-        kind: 'sustained',
-        limit: i === 0 ? 'absolute-errors' : absoluteName(plan.quantiles[i - 1]!),
-        forMs: chain.ms,
-        requests: chain.nc,
-        events: chain.xc,
-        share: limit.share,
-      },
-    };
-    if (!found.shared) return found;
-    shared = found;
-  }
-  return shared;
-}
-
-/** The limit is broken, but the canary is not clearly worse than stable was in the same time. */
-function asStable(chain: Chain, ratio: number, plus: number): boolean {
-  if (chain.ns <= 0) return false;
-  return poissonNats(chain.xc, chain.nc * ((ratio * chain.xs) / chain.ns + plus)) < CLEARLY_WORSE_NATS;
 }
 
 function conclude(
