@@ -17,7 +17,7 @@ export function register(program: Command, io: CliIo): void {
     const findings = findingsOf(result);
     const ok = result.errors.length === 0;
     if (options.output === 'json') printJson(io, { ok, findings });
-    else if (findings.length > 0) io.out(renderFindings(findings, result.text));
+    else if (findings.length > 0) io.out(`${renderFindings(findings, result.text).trimEnd()}\n`);
     else io.out(`${file}: ok\n`);
     io.exitCode = ok ? 0 : 2;
   });

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { sleep } from '../lib/clock.ts';
 import { DavyError } from '../lib/error.ts';
 import { formatDurationMs, formatWeightBp, parseDurationMs } from '../lib/units.ts';
@@ -32,7 +32,7 @@ export function register(program: Command, io: CliIo): void {
     .argument('<version>')
     .requiredOption('--reason <text>', 'why; written to the ledger')
     .option('--wait', 'wait for the end: exit 0 completed, 3 rolled back or cancelled, 4 timed out')
-    .option('--timeout <duration>', 'how long to wait', duration, 10 * 60_000)
+    .addOption(new Option('--timeout <duration>', 'how long to wait').argParser(duration).default(10 * 60_000, '10m'))
     .option('--supersede', "replace another operator's release in flight");
   outputOption(connectionOptions(command)).action(async (service: string, version: string, options: ReleaseOptions) => {
     const api = connect(options, io);
