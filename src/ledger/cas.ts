@@ -21,15 +21,6 @@ export interface AttachmentMeta {
   desc: string;
 }
 
-/** Takes a name as the file system gave it; a name that is not UTF-8 is refused, because two readers would see two names. */
-export function nameFromBytes(bytes: Buffer): string {
-  const text = bytes.toString('utf8');
-  if (!Buffer.from(text, 'utf8').equals(bytes)) {
-    throw new DavyError(ledgerErrors['bad-name'], `The file name ${JSON.stringify(text)} is not UTF-8.`);
-  }
-  return checkAttachmentName(text);
-}
-
 /**
  * Stores the bytes under their SHA-256. Durable, names included, before it resolves: only then may a record name the
  * hash, so a record never points at nothing whatever crashes when.

@@ -72,6 +72,10 @@ export function checkAttachmentName(name: unknown): string {
       `The attachment name ${JSON.stringify(text)} is a path or holds control characters.`,
     );
   }
+  // What is not UTF-8 arrives with replacement characters: two readers would see two names.
+  if (text.includes('\ufffd')) {
+    throw new DavyError(ledgerErrors['bad-name'], `The attachment name ${JSON.stringify(text)} is not UTF-8.`);
+  }
   return text;
 }
 

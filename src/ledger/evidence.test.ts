@@ -6,7 +6,8 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createVirtualClock } from '../lib/virtual-clock.ts';
 import { addEvidence } from './add-evidence.ts';
-import { casPath, nameFromBytes } from './cas.ts';
+import { casPath } from './cas.ts';
+import { leafHash } from './codec.ts';
 import { startCollector } from './collector.ts';
 import { CompletenessCheck } from './completeness.ts';
 import { continueLedger } from './continue.ts';
@@ -133,6 +134,9 @@ describe('export', () => {
     expect(stdout).toMatch(/306 records: chain and Merkle tree hold/);
     expect(stdout).toContain('sealed segments match SEALS');
     expect(await verifyLedger(join(outDir, 'ledger'))).toMatchObject({ ok: true, size: 306 });
+    const bundle = await readFile(join(outDir, 'ledger', 'tile', 'entries', '001.p', '50'));
+    const tile = await readFile(join(outDir, 'ledger', 'tile', '0', '001.p', '50'));
+    expect(leafHash(bundle.toString('utf8', 2, 2 + bundle.readUInt16BE(0)))).toBe(tile.toString('hex', 0, 32));
   });
 
   it('refuses an unknown release, a folder in use, and a ledger that does not verify', async () => {
@@ -169,11 +173,14 @@ describe('attachments', () => {
     });
   });
 
-  it('refuse a name that is not UTF-8', () => {
-    expect(() => nameFromBytes(Buffer.from([0x61, 0xff, 0x62]))).toThrow(
-      expect.objectContaining({ code: 'ledger/bad-name' }),
-    );
-    expect(nameFromBytes(Buffer.from('größe.txt'))).toBe('größe.txt');
+  it('refuse a name that is not UTF-8', async () => {
+    const name = Buffer.from([0x61, 0xff, 0x62]).toString('utf8');
+    await expect(ledger.attach(Buffer.from('x'), { name, type: 't', desc: 'd' })).rejects.toMatchObject({
+      code: 'ledger/bad-name',
+    });
+    expect(await ledger.attach(Buffer.from('x'), { name: 'größe.txt', type: 't', desc: 'd' })).toMatchObject({
+      size: 1,
+    });
   });
 
   it('that are not stored cannot be named by a record', async () => {

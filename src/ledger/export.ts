@@ -15,6 +15,7 @@ import { nodeDisk } from './node-disk.ts';
 import { leavesFromLog, nodesOfLeaves } from './node-source.ts';
 import { readFolder, type StoredRecord } from './reader.ts';
 import { listSegments } from './replay.ts';
+import { bundlePath, entryBundle, nodesAt, readTile, TILE_WIDTH, tilePath } from './tiles.ts';
 import { tlogProof } from './tlog-proof.ts';
 import { verifyLedger } from './verify.ts';
 
@@ -69,7 +70,10 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
   await writer.write('records.jsonl', covered.map(({ line }) => `${line}\n`).join(''));
   const files = await writeFiles(disk, dir, covered, writer);
   const proofs = covered.length <= MAX_PROOFS ? await writeProofs(disk, dir, covered, head, checkpoint, writer) : 0;
-  if (options.release === null) await writeLedgerCopy(disk, dir, writer);
+  if (options.release === null) {
+    await writeLedgerCopy(disk, dir, writer);
+    await writeTiles(disk, dir, covered, head.size, writer);
+  }
   await writeAnchors(disk, dir, head.size, writer, options.release === null);
   await writer.write(
     'README.md',
@@ -192,6 +196,28 @@ async function writeLedgerCopy(disk: Disk, dir: string, writer: ExportWriter): P
       if (!/^[0-9a-f]{64}$/.test(sha256)) continue;
       await writer.write(`ledger/cas/${folder}/${sha256}`, await readAttachment(disk, dir, sha256));
     }
+  }
+}
+
+/** Tiles and entry bundles of the signed size: with `checkpoint` beside them a static log that tlog clients can read. */
+async function writeTiles(
+  disk: Disk,
+  dir: string,
+  records: StoredRecord[],
+  size: number,
+  writer: ExportWriter,
+): Promise<void> {
+  for (let level = 0; nodesAt(size, level) > 0; level++) {
+    for (let index = 0; index * TILE_WIDTH < nodesAt(size, level); index++) {
+      const hashes = await readTile(disk, dir, level, index, size);
+      if (!hashes)
+        throw new DavyError(ledgerErrors['missing-tile'], `Tile ${level}/${index} of a tree of ${size} is missing.`);
+      await writer.write(`ledger/${tilePath(level, index, hashes.length)}`, Buffer.from(hashes.join(''), 'latin1'));
+    }
+  }
+  for (let index = 0; index * TILE_WIDTH < size; index++) {
+    const lines = records.slice(index * TILE_WIDTH, (index + 1) * TILE_WIDTH).map(({ line }) => line);
+    await writer.write(`ledger/${bundlePath(index, lines.length)}`, entryBundle(lines));
   }
 }
 

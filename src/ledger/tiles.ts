@@ -100,7 +100,7 @@ export class TileWriter {
 }
 
 /** Number of complete nodes at a tile level (level 8 × `tileLevel` of the tree). */
-function nodesAt(size: number, tileLevel: number): number {
+export function nodesAt(size: number, tileLevel: number): number {
   return Math.floor(size / TILE_WIDTH ** tileLevel);
 }
 
@@ -132,6 +132,24 @@ export async function leavesFromTiles(disk: Disk, dir: string, size: number): Pr
     for (const hash of tile) leaves.push(hash);
   }
   return leaves;
+}
+
+/** Path of the bundle of the entries behind a level-0 tile (C2SP tlog-tiles, section "Log entries"). */
+export function bundlePath(index: number, width: number): string {
+  const base = `tile/entries/${tileIndexPath(index)}`;
+  return width === TILE_WIDTH ? base : `${base}.p/${width}`;
+}
+
+/** Entries one after the other, each behind its length as a big-endian uint16. */
+export function entryBundle(lines: readonly string[]): Buffer {
+  const parts: Buffer[] = [];
+  for (const line of lines) {
+    const bytes = Buffer.from(line);
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(bytes.length);
+    parts.push(length, bytes);
+  }
+  return Buffer.concat(parts);
 }
 
 /** Root of the perfect subtree over 2^k hashes. */
