@@ -1,6 +1,7 @@
 import http2 from 'node:http2';
 import type net from 'node:net';
 import type { Duplex } from 'node:stream';
+import { limits } from '../limits.ts';
 import { ClientPipe } from './client-pipe.ts';
 
 /** Streams that one client connection may have open at once. */
@@ -18,7 +19,13 @@ export class Http2Front {
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false },
     });
     this.server.on('session', (session) => {
+      if (this.sessions.size >= limits.clientConnections) {
+        session.destroy();
+        return;
+      }
       this.sessions.add(session);
+      // Without a stream for this long the connection is idle; streams in progress keep it awake.
+      session.setTimeout(limits.clientIdleMs, () => session.close());
       session.on('close', () => this.sessions.delete(session));
     });
     this.server.on('sessionError', () => {});
