@@ -78,3 +78,14 @@ test.each([
     expect((error as DavyError).position?.line).toBeGreaterThan(6);
   }
 });
+
+test.each([
+  ['a kill of one of two', 'fault: { kill: true }', 'scope: { service: a, instances: 1 }', null],
+  ['a kill of both', 'fault: { kill: true }', 'scope: { service: a }', 'hits 2 of 2 instances'],
+  ['a delay for everybody', 'fault: { delay: 1s }', 'scope: { service: a }', 'hits 100% of the requests'],
+  ['a delay for half of one of two', 'fault: { delay: 1s }', 'scope: { service: a, instances: 1, share: 50% }', null],
+])('%s is held against the limits before it is tried', (_, fault, scope, says) => {
+  const text = experiment('').replace('fault: { delay: 200ms }', fault).replace('scope: { service: a }', scope);
+  const warnings = parseSpec(text, 'davy.yaml').warnings.filter((one) => one.code === 'spec/chaos-beyond-limits');
+  expect(warnings.map((one) => one.sentence)).toEqual(says === null ? [] : [expect.stringContaining(says)]);
+});

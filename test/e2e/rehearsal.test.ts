@@ -106,6 +106,22 @@ test('X05: davy chaos stop --all ends a fault within 5 s', async () => {
   await load.stop();
 }, 60_000);
 
+test('a call cannot make Davy ask addresses that the spec does not know', async () => {
+  const { davy } = await start();
+  const inline = {
+    hypothesis: 'the metadata service answers',
+    probes: [{ name: 'metadata', http: 'http://169.254.169.254/latest' }],
+    fault: { delay: '100ms' },
+    scope: { service: 'shop', share: '10%' },
+    for: '1s',
+  };
+  writeFileSync(join(davy.folder, 'inline.json'), JSON.stringify(inline));
+  const outcome = await davy.davy('chaos', 'run', '--inline', join(davy.folder, 'inline.json'), '--reason', 'x');
+  expect(outcome.code).toBe(2);
+  expect(outcome.stderr).toContain('169.254.169.254');
+  expect(await runsOf(davy)).toEqual([]);
+}, 60_000);
+
 test('L01: a service that only fails is not drowned in retries', async () => {
   // Every request is answered 502: nothing listens where the service asks on.
   const { davy, url } = await start(

@@ -5,6 +5,7 @@ import { findRun, silences } from '../../chaos/decide.ts';
 import { nextSlotMs } from '../../chaos/schedule.ts';
 import type { ChaosRun } from '../../chaos/state.ts';
 import { DavyError } from '../../lib/error.ts';
+import type { Spec } from '../../spec/model.ts';
 import { normaliseExperiment } from '../../spec/normalise-chaos.ts';
 import { experiment as experimentSchema } from '../../spec/schema/chaos.ts';
 import { actorOf } from '../auth.ts';
@@ -123,7 +124,7 @@ const checkSchema = z.object({
 export type ChaosCheckDoc = z.infer<typeof checkSchema>;
 
 /** Rehearsing failure: what is declared, what would happen, running, stopping and clearing. */
-export function chaosRoutes({ chaos, clock }: ServerContext): FastifyPluginAsyncZod {
+export function chaosRoutes({ chaos, clock, spec }: ServerContext): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/api/v1/chaos',
@@ -175,7 +176,7 @@ export function chaosRoutes({ chaos, clock }: ServerContext): FastifyPluginAsync
         },
       },
       async (request) => {
-        const { plan, problem } = chaos.check(refOf(request.body), request.body.seed);
+        const { plan, problem } = chaos.check(refOf(request.body, spec), request.body.seed);
         return {
           allowed: problem === null,
           problem: problem && { code: problem.code, sentence: problem.message, next: problem.next },
@@ -198,7 +199,7 @@ export function chaosRoutes({ chaos, clock }: ServerContext): FastifyPluginAsync
       async (request, reply) => {
         const { reason: why, seed: wanted } = request.body;
         const options = wanted === undefined ? { reason: why } : { reason: why, seed: wanted };
-        const run = await chaos.run(refOf(request.body), options, actorOf(request));
+        const run = await chaos.run(refOf(request.body, spec), options, actorOf(request));
         reply.code(201);
         return runDoc(run);
       },
@@ -231,13 +232,32 @@ export function chaosRoutes({ chaos, clock }: ServerContext): FastifyPluginAsync
   };
 }
 
-function refOf(body: {
-  experiment?: string | undefined;
-  inline?: z.infer<typeof experimentSchema> | undefined;
-}): ExperimentRef {
-  if (body.inline !== undefined && body.experiment === undefined) return normaliseExperiment('inline', body.inline);
+type Inline = z.infer<typeof experimentSchema>;
+
+function refOf(body: { experiment?: string | undefined; inline?: Inline | undefined }, spec: Spec): ExperimentRef {
+  if (body.inline !== undefined && body.experiment === undefined) {
+    refuseForeignProbes(body.inline, spec);
+    return normaliseExperiment('inline', body.inline);
+  }
   if (body.experiment !== undefined && body.inline === undefined) return body.experiment;
   throw new DavyError(apiErrors['invalid-request'], 'Give either experiment or inline.');
+}
+
+/** A call must not make Davy ask addresses that the spec does not know: only this machine and declared endpoints. */
+function refuseForeignProbes({ probes }: Inline, spec: Spec): void {
+  const declared = Object.values(spec.services).flatMap((service) =>
+    Object.values(service.versions).flatMap((version) =>
+      version.endpoints.map((endpoint) => new URL(endpoint).hostname),
+    ),
+  );
+  const known = new Set(['127.0.0.1', 'localhost', '[::1]', ...declared]);
+  for (const { http, name: probe } of probes) {
+    if (http === undefined || known.has(URL.parse(http)?.hostname ?? '')) continue;
+    throw new DavyError(
+      apiErrors['invalid-request'],
+      `The probe ${probe} may only ask this machine or an endpoint of the spec, not ${http.slice(0, 100)}.`,
+    );
+  }
 }
 
 function runDocs(runs: ChaosRun[]): ChaosRunDoc[] {

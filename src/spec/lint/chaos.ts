@@ -1,11 +1,13 @@
 import { Cron } from 'croner';
 import { messageOf } from '../../lib/error.ts';
 import { nearestName } from '../../lib/nearest.ts';
-import type { ExperimentSpec } from '../chaos-model.ts';
+import { formatShare } from '../../lib/units.ts';
+import type { BlastLimits, ExperimentSpec } from '../chaos-model.ts';
 import { specErrors } from '../errors.ts';
 import type { Finding } from '../finding.ts';
 import type { SpecPath } from '../locator.ts';
-import { errorFinding, type LintContext } from './lint.ts';
+import { errorFinding, type LintContext, warningFinding } from './lint.ts';
+import { specWarnings } from './warnings.ts';
 
 /** Every experiment names services and versions that exist, a gateway edge that is counted, and a cron line that can be read. */
 export function lintExperiments(context: LintContext): Finding[] {
@@ -14,7 +16,38 @@ export function lintExperiments(context: LintContext): Finding[] {
     ...lintScope(context, experiment),
     ...lintProbes(context, experiment),
     ...lintCron(context, experiment),
+    ...lintBlast(context, experiment),
   ]);
+}
+
+/** With every instance ready and no release in flight an experiment must fit the limits, or it never runs at all. */
+function lintBlast({ spec, at }: LintContext, experiment: ExperimentSpec): Finding[] {
+  const { scope, fault, name } = experiment;
+  const service = spec.services[scope.service];
+  const limits = spec.chaos?.limits;
+  if (!service || !limits || (scope.version !== null && scope.version !== service.stable)) return [];
+  const ready = service.versions[service.stable]?.replicas ?? 0;
+  const hit = Math.min(ready, scope.instances ?? ready);
+  const ofProcesses = fault.kind === 'kill' || fault.kind === 'pause';
+  const why = ofProcesses
+    ? processesBeyond(hit, ready, limits)
+    : requestsBeyond((ready === 0 ? 0 : hit / ready) * scope.share, limits);
+  if (why === null) return [];
+  const sentence = `chaos.experiments.${name} ${why}`;
+  return [warningFinding(specWarnings['chaos-beyond-limits'], sentence, at(['chaos', 'experiments', name, 'scope']))];
+}
+
+function processesBeyond(hit: number, ready: number, limits: BlastLimits): string | null {
+  if (hit / Math.max(1, ready) > limits.instancesShare + 1e-9) {
+    return `hits ${hit} of ${ready} instances; chaos.limits.instances is ${formatShare(limits.instancesShare)}`;
+  }
+  if (ready - hit >= limits.minHealthy) return null;
+  return `leaves ${ready - hit} of ${ready} instances; chaos.limits.minHealthy is ${limits.minHealthy}`;
+}
+
+function requestsBeyond(share: number, limits: BlastLimits): string | null {
+  if (share <= limits.requestsShare + 1e-9) return null;
+  return `hits ${formatShare(share, 0)} of the requests; chaos.limits.requests is ${formatShare(limits.requestsShare)}`;
 }
 
 function lintScope(context: LintContext, { name, scope }: ExperimentSpec): Finding[] {

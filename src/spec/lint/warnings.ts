@@ -81,4 +81,8 @@ export const specWarnings = defineWarnings({
     means: 'No service is released by this policy.',
     next: 'Remove it or name it under `release`.',
   },
+  'chaos-beyond-limits': {
+    means: 'An experiment hits more than `chaos.limits` allow even when every instance is ready, so it never runs.',
+    next: 'Narrow its scope (`instances`, `share`), or raise the limit.',
+  },
 });
