@@ -7,6 +7,9 @@ import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { askOnce } from './chaos/http-probe.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
 import { keepLedger } from './ledger/keeping.ts';
+import type { Json } from './ledger/record.ts';
+import { chaosSource, distributionSource, metricsSource } from './ledger/sources.ts';
+import { openStoredProofs } from './ledger/stored-proof.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { sleep, systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
@@ -71,18 +74,18 @@ export async function openApp(options: AppOptions): Promise<App> {
   const leave = { running: true };
 
   try {
+    const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
+    const onNotice = (message: string): void => log.warn({}, message);
     const ledger = await openFileLedger({
       dir: ledgerDir,
       system: spec.system,
       writerId: `ctl-${process.pid}`,
       clock,
-      onNotice: (message) => log.warn({}, message),
+      secrets: [token, ...secretsOf(spec)],
+      onNotice,
     });
     closers.push(() => ledger.close());
     if (ledger.recovery) say(`ledger: repaired after an unclean stop; ${ledger.head().size} records`);
-    const onNotice = (message: string): void => log.warn({}, message);
-    const keeping = keepLedger({ ledger, clock, witnesses: [], timestamps: null, ...spec.anchors, onNotice });
-    closers.push(() => keeping.stop());
 
     // Closed in reverse: the gateway finishes its requests before the instances that answer them go away.
     const workloads = openWorkloads({
@@ -117,17 +120,24 @@ export async function openApp(options: AppOptions): Promise<App> {
       seeded: seededRandom,
       newSeed: () => randomInt(2 ** 32),
     });
-    const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
+    const observed = (): Json => JSON.parse(JSON.stringify(controller.observed()));
+    const sources = [metricsSource(() => metrics.text()), distributionSource(observed), chaosSource()];
+    const keeping = keepLedger({ ledger, clock, witnesses: [], timestamps: null, ...spec.anchors, sources, onNotice });
+    closers.push(() => keeping.stop());
     const server = await startServer(
       {
         spec,
         controller,
         chaos,
         workloads,
+        judge,
         ledger,
         clock,
         log,
         gatewayMetrics: () => metrics.text(),
+        counters: () => metrics.read(),
+        proofs: openStoredProofs(ledger),
+        ledgerKey: () => ledger.vkey,
         verifyLedger: () => verifyLedger(ledgerDir),
       },
       { host: options.host, port: options.port, token, tokenWasChosen: env.DAVY_TOKEN !== undefined, version: VERSION },
@@ -171,6 +181,13 @@ export async function openApp(options: AppOptions): Promise<App> {
     await closeAll(closers);
     throw error;
   }
+}
+
+/** Values in the spec that must never be recorded: what its environment variables call a secret. */
+function secretsOf(spec: Spec): string[] {
+  const versions = Object.values(spec.services).flatMap((service) => Object.values(service.versions));
+  const variables = versions.flatMap(({ env }) => Object.entries(env));
+  return variables.filter(([name]) => /SECRET|TOKEN|PASSW|CREDENTIAL|_KEY$/i.test(name)).map(([, value]) => value);
 }
 
 function releasesInFlight(controller: Controller): string[] {

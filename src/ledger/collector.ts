@@ -2,6 +2,7 @@ import { messageOf } from '../lib/error.ts';
 import { evidenceEvent, releaseOf } from './evidence.ts';
 import type { FileLedger } from './file-ledger.ts';
 import type { Json, LedgerRecord } from './record.ts';
+import { Scrubber } from './scrub.ts';
 
 /** Something worth keeping with certain records: a metrics snapshot with a verdict, a dashboard with a promotion. */
 export interface EvidenceSource {
@@ -17,7 +18,8 @@ export interface CollectedFile {
   name: string;
   type: string;
   desc: string;
-  content: Uint8Array | Json;
+  /** Text and JSON are scrubbed like records; bytes are kept as they are. */
+  content: Uint8Array | string | Json;
 }
 
 /** At most this many collections wait; beyond it the newest are reported and dropped rather than held in memory. */
@@ -60,6 +62,12 @@ export function startCollector(
   };
 }
 
+const scrubber = new Scrubber();
+
+function textOf(content: string | Json): string {
+  return typeof content === 'string' ? content : `${JSON.stringify(content, null, 2)}\n`;
+}
+
 async function collectOne(
   ledger: FileLedger,
   source: EvidenceSource,
@@ -70,7 +78,7 @@ async function collectOne(
     const file = await source.collect(record);
     if (!file) return;
     const { content, ...meta } = file;
-    const bytes = content instanceof Uint8Array ? content : Buffer.from(`${JSON.stringify(content, null, 2)}\n`);
+    const bytes = content instanceof Uint8Array ? content : Buffer.from(scrubber.text(textOf(content)));
     const att = await ledger.attach(bytes, meta);
     await ledger.append([evidenceEvent(att, { release: releaseOf(record), kind: source.kind, cause: record.id })]);
   } catch (error) {

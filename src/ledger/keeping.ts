@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts';
 import { type Anchors, startAnchors } from './anchors.ts';
+import { type EvidenceSource, startCollector } from './collector.ts';
 import type { FileLedger } from './file-ledger.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { parseVerifierKey } from './keys.ts';
@@ -11,6 +12,8 @@ export interface KeepingOptions {
   /** Where checkpoints are taken to; C2SP verifier keys. */
   witnesses: readonly { url: string; vkey: string }[];
   timestamps: { url: string; everyMs: number } | null;
+  /** What is attached by itself, and to which records. */
+  sources: readonly EvidenceSource[];
   /** Trouble for people: an anchor fails (or works again), the heartbeat could not be written. */
   onNotice: (message: string) => void;
 }
@@ -23,6 +26,7 @@ export function keepLedger(options: KeepingOptions): { anchors: Anchors | null; 
   const { ledger, clock, onNotice } = options;
   const targets = options.witnesses.map(({ url, vkey }) => ({ url, verifier: parseVerifierKey(vkey) }));
   const heartbeat = startHeartbeat(ledger, clock, onNotice);
+  const collector = startCollector(ledger, options.sources, onNotice);
   const anchors =
     targets.length === 0 && options.timestamps === null
       ? null
@@ -40,6 +44,7 @@ export function keepLedger(options: KeepingOptions): { anchors: Anchors | null; 
     anchors,
     async stop() {
       heartbeat.stop();
+      await collector.stop();
       await anchors?.close();
     },
   };
