@@ -56,7 +56,7 @@ async function run(options: DemoOptions, io: CliIo): Promise<void> {
     onFatal: (error) => say(String(error)),
   });
   try {
-    say(`everything is up: API at ${app.url}, ${REQUESTS_PER_SECOND} requests/s begin`);
+    say(`everything is up: ${REQUESTS_PER_SECOND} requests/s begin; watch at ${app.url}/#token=${app.token}`);
     const load = startLoad(steadyPlan({ url: 'http://127.0.0.1:8081/', ratePerSecond: REQUESTS_PER_SECOND }));
     const outcome = await tell(app, load, spec, options, io);
     const problems = shortcomings(outcome);
@@ -153,7 +153,7 @@ function summary(outcome: DemoOutcome, problems: string[], io: CliIo): string {
 }
 
 async function serveOn(app: App, io: CliIo): Promise<void> {
-  io.say(`Still serving on ${app.url} until Ctrl-C.\n  token ${app.token}\n`);
+  io.say(`Still serving until Ctrl-C.\n  page ${app.url}/#token=${app.token}\n  token ${app.token}\n`);
   const where = app.url.endsWith(`:${DEFAULT_PORT}`) ? '' : ` --port ${new URL(app.url).port}`;
   const verbs = ['status', 'explain service-b-2', 'evidence verify'].map((verb) => `npx davy ${verb}${where}`);
   io.say(`  try: ${verbs.join('   ·   ')}\n`);

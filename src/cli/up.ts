@@ -124,6 +124,7 @@ function welcome(spec: Spec, { url, token }: { url: string; token: string }): st
   );
   return [
     `davy: ${spec.system} is up at ${url}`,
+    `  page ${url}/#token=${token}`,
     `  token ${token}`,
     ...services,
     '  next: davy status -w   ·   davy release SERVICE VERSION --reason "…"   ·   Ctrl-C stops everything',

@@ -11,6 +11,7 @@ import { listSegments } from './replay.ts';
 import { toHex } from './tree.ts';
 
 const TRIES = 5;
+const MAX_MARKS = 1_000;
 
 /** What somebody who trusts nobody needs to check a record: stored bytes, a signed checkpoint, and paths between them. */
 export interface StoredProofs {
@@ -33,6 +34,15 @@ export interface StoredProof {
 export function openStoredProofs(ledger: Pick<FileLedger, 'dir' | 'checkpoint'>, disk: Disk = nodeDisk): StoredProofs {
   const { dir } = ledger;
 
+  /** Where a reader that goes on will begin, so that reading a whole segment in parts does not scan it again each time. */
+  const marks = new Map<number, { firstSeq: number; offset: number }>();
+
+  function remember(seq: number, mark: { firstSeq: number; offset: number }): void {
+    marks.delete(seq);
+    marks.set(seq, mark);
+    if (marks.size > MAX_MARKS) marks.delete(marks.keys().next().value as number);
+  }
+
   async function attempt(seq: number | null, fromSize: number | null): Promise<StoredProof> {
     const checkpoint = await ledger.checkpoint();
     const { size } = parseTreeHead(checkpoint);
@@ -52,15 +62,18 @@ export function openStoredProofs(ledger: Pick<FileLedger, 'dir' | 'checkpoint'>,
       const found: string[] = [];
       const segments = await listSegments(disk, dir);
       for (const [index, segment] of segments.entries()) {
-        const next = segments[index + 1]?.firstSeq ?? Number.MAX_SAFE_INTEGER;
-        if (next <= fromSeq) continue;
-        let seq = segment.firstSeq;
-        for await (const { bytes } of lineChunks(disk, layout.segment(dir, segment.name))) {
+        if ((segments[index + 1]?.firstSeq ?? Number.MAX_SAFE_INTEGER) <= fromSeq) continue;
+        const known = marks.get(fromSeq);
+        const mark = known?.firstSeq === segment.firstSeq ? known : { firstSeq: segment.firstSeq, offset: 0 };
+        let seq = mark === known ? fromSeq : segment.firstSeq;
+        for await (const { bytes, offset } of lineChunks(disk, layout.segment(dir, segment.name), mark.offset)) {
           for (let start = 0; start < bytes.length; seq++) {
             const end = lineEnd(bytes, start);
             if (seq >= fromSeq) found.push(bytes.toString('utf8', start, end));
-            if (found.length >= limit) return found;
             start = end + 1;
+            if (found.length < limit) continue;
+            remember(seq + 1, { firstSeq: segment.firstSeq, offset: offset + start });
+            return found;
           }
         }
       }

@@ -51,7 +51,7 @@ const REPLACED = new Set(['ledger/fenced', 'ledger/closed']);
 /** A poisoned ledger may hold more than it acknowledged. */
 const FATAL = new Set(['ledger/poisoned', ...REPLACED]);
 
-const ROOM_TYPES = /^(release|service|traffic)\./;
+export const ROOM_TYPES = /^(release|service|traffic)\./;
 
 export function createReleaseStore({ ledger, judge, nowMs, log, onFatal }: StoreParts): ReleaseStore {
   let fleet = emptyFleet();
@@ -193,10 +193,10 @@ function chunkLooks(entries: { release: string; look: Look; bytes: number }[]): 
   return events;
 }
 
-function eventOf(record: LedgerRecord): ReleaseEvent {
+export function eventOf(record: LedgerRecord): ReleaseEvent {
   return { type: record.type, data: record.data } as unknown as ReleaseEvent;
 }
 
-function contextOf(record: LedgerRecord): EventContext {
+export function contextOf(record: LedgerRecord): EventContext {
   return { atMs: Date.parse(record.time), by: record.actor.id };
 }

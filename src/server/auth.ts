@@ -3,9 +3,14 @@ import type { FastifyRequest } from 'fastify';
 import type { Actor } from '../ledger/record.ts';
 import { DavyError } from '../lib/error.ts';
 import { apiErrors } from './errors.ts';
+import { type Sessions, sessionIdOf } from './sessions.ts';
 
-/** Paths that answer without a token. Everything else is refused by default. */
-const OPEN_PATHS = new Set(['/healthz', '/readyz']);
+/** Calls that answer without a token. Everything else is refused by default. */
+const OPEN_CALLS = new Set(['GET /healthz', 'HEAD /healthz', 'GET /readyz', 'HEAD /readyz', 'POST /api/v1/session']);
+/** The one route that serves the page's files and its deep links. */
+export const PAGE_ROUTE = '/*';
+/** A form or an image of another site cannot send it, and a script of another site may not. */
+export const PAGE_HEADER = 'x-davy-page';
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/;
 const ACTOR = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
@@ -13,6 +18,7 @@ export interface AuthRules {
   token: string;
   /** The server listens on a loopback address: its metrics need no token, and only loopback names may address it. */
   loopback: boolean;
+  sessions: Sessions;
 }
 
 /** Refuses foreign hosts, then anything without the token. Runs before the body is read. */
@@ -27,12 +33,49 @@ export function authorise(request: FastifyRequest, rules: AuthRules): void {
   if (origin !== undefined && hostOf(origin) !== request.headers.host) {
     throw new DavyError(apiErrors['foreign-host'], `The Origin "${clip(origin)}" is not this server.`);
   }
-  const path = request.url.split('?', 1)[0] ?? '';
-  if (OPEN_PATHS.has(path) || (path === '/metrics' && rules.loopback)) return;
+  if (isOpen(request, rules)) return;
   const given = /^Bearer (\S{1,512})$/.exec(request.headers.authorization ?? '')?.[1];
-  if (given === undefined || !sameSecret(given, rules.token)) {
+  if (given !== undefined && sameSecret(given, rules.token)) return;
+  if (given !== undefined || !hasSession(request, rules)) {
     throw new DavyError(apiErrors.unauthorised, 'A valid token is missing.');
   }
+  if (!isReading(request) && request.headers[PAGE_HEADER] === undefined) {
+    throw new DavyError(apiErrors['foreign-host'], `A change by cookie needs the header ${PAGE_HEADER}.`);
+  }
+}
+
+/** The page's own files hold nothing secret; what they show comes from the API, which asks who wants it. */
+function isOpen(request: FastifyRequest, rules: AuthRules): boolean {
+  const path = request.url.split('?', 1)[0] ?? '';
+  if (OPEN_CALLS.has(`${request.method} ${path}`)) return true;
+  // Decided on the route that will answer, not on the text of the address: encodings and slashes cannot fool it.
+  const route = request.routeOptions.url;
+  if (route === '/metrics') return rules.loopback;
+  return isReading(request) && route === PAGE_ROUTE && isPagePath((request.params as { '*': string })['*']);
+}
+
+/** Whether an address (without its first slash) belongs to the page: a file or a deep link, nothing of the API. */
+export function isPagePath(path: string): boolean {
+  return !/^\/*(api|metrics|healthz|readyz)(\/|$)/i.test(path);
+}
+
+function hasSession(request: FastifyRequest, rules: AuthRules): boolean {
+  const id = sessionIdOf(request.headers.cookie, portOf(request));
+  return id !== null && rules.sessions.find(id) !== null;
+}
+
+function isReading(request: FastifyRequest): boolean {
+  return request.method === 'GET' || request.method === 'HEAD';
+}
+
+/** The port that the request came in on. */
+export function portOf(request: FastifyRequest): number {
+  return request.socket.localPort ?? 0;
+}
+
+/** Compares in constant time; for the route that exchanges the token for a session. */
+export function isToken(given: string, rules: Pick<AuthRules, 'token'>): boolean {
+  return sameSecret(given, rules.token);
 }
 
 /** Who acts: a name that the holder of the token claims, never an address. */

@@ -1,7 +1,10 @@
+import type { Judge } from '../analysis/judge.ts';
 import type { Chaos } from '../chaos/chaos.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { StoredProofs } from '../ledger/stored-proof.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import type { CounterSnapshot } from '../metrics/source.ts';
 import type { Controller } from '../release/controller.ts';
 import type { Spec } from '../spec/model.ts';
 import type { Workloads } from '../workloads/workloads.ts';
@@ -12,11 +15,17 @@ export interface ServerContext {
   controller: Controller;
   chaos: Chaos;
   workloads: Workloads;
+  judge: Judge;
   ledger: Ledger;
   clock: Clock;
   log: Log;
   /** Prometheus text of the data plane, for the one scrape address. Rejects when it cannot be reached. */
   gatewayMetrics: () => Promise<string>;
+  /** The data plane's counts. Rejects when it cannot be reached. */
+  counters: () => Promise<CounterSnapshot>;
+  proofs: StoredProofs;
+  /** C2SP verifier key that the ledger's checkpoints are signed with now. */
+  ledgerKey: () => string;
   /** Checks the ledger on disk; slow on long ledgers. */
   verifyLedger: () => Promise<LedgerCheck>;
 }

@@ -19,6 +19,12 @@ export const apiErrors = defineErrors('api', {
     exit: 2,
     http: 404,
   },
+  'page-not-built': {
+    means: 'The web page has not been built, so there is nothing to show in a browser.',
+    next: 'Run `npm run setup`, then load the page again.',
+    exit: 2,
+    http: 503,
+  },
   'invalid-request': {
     means: 'The body, a parameter or a header does not fit the schema.',
     next: 'Compare with /api/v1/openapi.json.',

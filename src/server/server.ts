@@ -7,17 +7,24 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
 import { DavyError, messageOf } from '../lib/error.ts';
-import { authorise } from './auth.ts';
+import { type AuthRules, authorise } from './auth.ts';
 import type { ServerContext } from './context.ts';
 import { apiErrors } from './errors.ts';
 import { createKeyGuard } from './key-guard.ts';
+import { servePage } from './page.ts';
 import { chaosRoutes } from './routes/chaos.ts';
 import { evidenceRoutes } from './routes/evidence.ts';
 import { fleetRoutes } from './routes/fleet.ts';
+import { historyRoutes } from './routes/history.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { operationRoutes } from './routes/operations.ts';
+import { proofRoutes } from './routes/proofs.ts';
 import { releaseRoutes } from './routes/releases.ts';
+import { sessionRoutes } from './routes/session.ts';
+import { systemRoutes } from './routes/system.ts';
+import { trafficRoutes } from './routes/traffic.ts';
 import { errorSchema } from './schemas.ts';
+import { createSessions } from './sessions.ts';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const MIN_CHOSEN_TOKEN_CHARS = 32;
@@ -45,7 +52,8 @@ export async function startServer(context: ServerContext, options: ListenOptions
       `Davy will not listen on ${options.host} with a token that nobody chose.`,
     );
   }
-  const app = await buildServer(context, { token: options.token, loopback, version: options.version });
+  const rules = { token: options.token, loopback, sessions: createSessions(context.clock) };
+  const app = await buildServer(context, rules, options.version);
   try {
     const url = await app.listen({ host: options.host, port: options.port });
     return { url, close: () => app.close() };
@@ -59,10 +67,7 @@ export async function startServer(context: ServerContext, options: ListenOptions
 }
 
 /** The server without a listening socket. */
-async function buildServer(
-  context: ServerContext,
-  options: { token: string; loopback: boolean; version: string },
-): Promise<FastifyInstance> {
+export async function buildServer(context: ServerContext, rules: AuthRules, version: string): Promise<FastifyInstance> {
   const app = Fastify({
     bodyLimit: BODY_LIMIT_BYTES,
     forceCloseConnections: true,
@@ -70,12 +75,13 @@ async function buildServer(
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  app.addHook('onRequest', async (request) => authorise(request, options));
+  app.addHook('onRequest', async (request) => authorise(request, rules));
   app.addHook('onRoute', ({ schema }) => {
     if (schema) schema.response = { '4xx': errorSchema, '5xx': errorSchema, ...(schema.response as object) };
   });
   app.addHook('onSend', async (_request, reply) => {
-    reply.header('x-content-type-options', 'nosniff').header('cache-control', 'no-store');
+    reply.header('x-content-type-options', 'nosniff');
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
   });
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const known = toDavyError(error);
@@ -92,19 +98,25 @@ async function buildServer(
   });
   await app.register(swagger, {
     openapi: {
-      info: { title: 'Davy', version: options.version, description: 'Release safety from one file.' },
+      info: { title: 'Davy', version, description: 'Release safety from one file.' },
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
     },
     transform: jsonSchemaTransform,
   });
+  app.register(sessionRoutes(rules));
   app.register(fleetRoutes(context));
   app.register(releaseRoutes(context, createKeyGuard()));
   app.register(chaosRoutes(context));
   app.register(evidenceRoutes(context));
   app.register(ledgerRoutes(context));
   app.register(operationRoutes(context));
+  app.register(historyRoutes(context));
+  app.register(proofRoutes(context));
+  app.register(trafficRoutes(context));
+  app.register(systemRoutes(context, version));
   app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  await servePage(app);
   await app.ready();
   return app;
 }

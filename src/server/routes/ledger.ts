@@ -8,6 +8,8 @@ import { streamRecords } from '../event-stream.ts';
 import { recordSchema } from '../schemas.ts';
 
 const MAX_PAGE = 1000;
+/** Records that one filtered call looks at. */
+const MAX_SCAN = 10_000;
 const tags = ['ledger'];
 const seq = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
@@ -23,17 +25,28 @@ export function ledgerRoutes({ ledger, verifyLedger }: ServerContext): FastifyPl
           querystring: z.object({
             from: seq.default(0),
             limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
+            type: z.string().max(100).default('').describe('Only types that begin like this.'),
+            text: z.string().max(100).default('').describe('Only records whose stream, actor or data contain this.'),
           }),
-          response: { 200: z.object({ size: z.number().int(), records: z.array(recordSchema) }) },
+          response: {
+            200: z.object({
+              size: z.number().int(),
+              next: z.number().int().describe('Where to go on; `size` at the end.'),
+              records: z.array(recordSchema),
+            }),
+          },
         },
       },
       async ({ query }) => {
         const records: LedgerRecord[] = [];
+        const size = ledger.head().size;
+        let next = Math.min(query.from, size);
         for await (const record of ledger.read(query.from)) {
-          records.push(record);
-          if (records.length >= query.limit) break;
+          next = record.seq + 1;
+          if (matches(record, query)) records.push(record);
+          if (records.length >= query.limit || next - query.from >= MAX_SCAN) break;
         }
-        return { size: ledger.head().size, records: records.map((record) => ({ ...record })) };
+        return { size, next, records: records.map((record) => ({ ...record })) };
       },
     );
     app.get(
@@ -74,4 +87,10 @@ export function ledgerRoutes({ ledger, verifyLedger }: ServerContext): FastifyPl
       () => verifyLedger(),
     );
   };
+}
+
+function matches(record: LedgerRecord, { type, text }: { type: string; text: string }): boolean {
+  if (!record.type.startsWith(type)) return false;
+  if (text === '' || record.stream.includes(text) || record.actor.id.includes(text)) return true;
+  return JSON.stringify(record.data).includes(text);
 }
