@@ -5,7 +5,10 @@ import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
 import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 
 /** Holds so long that only a person moves the release. */
-const PATIENT_POLICY = QUICK_POLICY.replace('weight: 20%, hold: 3s', 'weight: 20%, hold: 10m');
+const PATIENT_POLICY = QUICK_POLICY.replace('weight: 20%, hold: 3s', 'weight: 20%, hold: 10m').replace(
+  'weight: 50%, hold: 2s',
+  'weight: 50%, hold: 10m',
+);
 
 describe('what a person does', { timeout: 60_000 }, () => {
   let davy: Running;
