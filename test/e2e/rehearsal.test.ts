@@ -149,11 +149,15 @@ test('L02: at twice the rate the bucket admits its rate and its burst, and nothi
   const { davy, url } = await start('', 'rateLimit: { rate: 200/s, burst: 50 }');
   expect((await davy.fleet()).services).toHaveLength(1);
   const plan = steadyPlan({ url, ratePerSecond: 400, durationMs: 5_000, arrivals: 'uniform' });
+  const startedMs = systemClock.monoMs();
   const { counts } = await startLoad(plan).done;
   const limited = counts.statuses['429'] ?? 0;
-  const allowed = 200 * 5 + 50;
   expect(counts.statuses['200']! + limited).toBe(counts.requests);
-  expect(Math.abs(counts.statuses['200']! / allowed - 1)).toBeLessThan(0.01);
+  // A busy machine stretches the five seconds: the bound is on what the bucket may admit in the time that passed.
+  // That it admits exactly its rate is tested on a simulated clock (src/gateway/route/semantics.test.ts).
+  const passedMs = systemClock.monoMs() - startedMs;
+  expect(counts.statuses['200']).toBeLessThanOrEqual((200 * passedMs) / 1000 + 50 + 1);
+  expect(counts.statuses['200']).toBeGreaterThan(200 * 5 * 0.8);
 }, 60_000);
 
 test('E02: an evidence writer and three actions at once give one order without a gap', async () => {
