@@ -31,6 +31,8 @@ export function readGatewayConnection(runDir: string): GatewayConnection {
   }
 }
 
+type Method = 'GET' | 'PUT' | 'POST';
+
 /** The gateway's admin calls, with short time-outs and errors of `traffic/`. */
 export class GatewayAdmin {
   private readonly where: GatewayAddress;
@@ -42,7 +44,7 @@ export class GatewayAdmin {
   }
 
   /** Resolves with the answer's JSON; rejects with an error of `traffic/`. */
-  async call(method: 'GET' | 'PUT' | 'POST', path: string, body?: unknown): Promise<unknown> {
+  async call(method: Method, path: string, body?: unknown): Promise<unknown> {
     const { status, text } = await this.send(method, path, body);
     return this.judge(method, path, status, text);
   }
@@ -54,25 +56,38 @@ export class GatewayAdmin {
     return text;
   }
 
-  private async send(
-    method: 'GET' | 'PUT' | 'POST',
-    path: string,
-    body?: unknown,
-  ): Promise<{ status: number; text: string }> {
-    const { pool, token } = this.open();
+  private async send(method: Method, path: string, body?: unknown): Promise<{ status: number; text: string }> {
     try {
-      const answer = await pool.request({
-        method,
-        path,
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        body: body === undefined ? null : JSON.stringify(body),
-        signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
-      });
-      return { status: answer.statusCode, text: await answer.body.text() };
+      return await this.attempt(method, path, body);
     } catch (error) {
       await this.close();
+      if (error instanceof DavyError) throw error;
+      // A kept connection that the other side had closed, or a gateway that was started anew: every call may be repeated.
+      if ((error as Error).name !== 'TimeoutError') return this.attemptAnew(method, path, body);
       throw new DavyError(trafficErrors.unreachable, `${method} ${path}: ${messageOf(error)}.`, { cause: error });
     }
+  }
+
+  private async attemptAnew(method: Method, path: string, body: unknown): Promise<{ status: number; text: string }> {
+    try {
+      return await this.attempt(method, path, body);
+    } catch (error) {
+      await this.close();
+      if (error instanceof DavyError) throw error;
+      throw new DavyError(trafficErrors.unreachable, `${method} ${path}: ${messageOf(error)}.`, { cause: error });
+    }
+  }
+
+  private async attempt(method: Method, path: string, body: unknown): Promise<{ status: number; text: string }> {
+    const { pool, token } = this.open();
+    const answer = await pool.request({
+      method,
+      path,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+    });
+    return { status: answer.statusCode, text: await answer.body.text() };
   }
 
   private open(): { pool: Pool; token: string } {
