@@ -175,8 +175,10 @@ export class ChainCheck {
     const bad = (why: string, at = seq, wellFormed = false): ChainProblem => ({ seq: at, why, wellFormed });
     if (end - start > MAX_LINE_BYTES) return bad(`is longer than ${MAX_LINE_BYTES} bytes`);
     let record = chunk === null ? null : this.#fast.read(chunk, start, end, seq, this.state.tip);
-    if (record) this.#keepTexts(record);
-    else {
+    if (record) {
+      // What the state keeps must not hold on to the text of a whole chunk.
+      if (record.key !== undefined) record.key = copyOf(record.key);
+    } else {
       const text = bytes.toString('utf8', start, end);
       if (!text.startsWith(`{"v":1,"seq":${seq},"time":"`)) return this.#wrongHead(bytes, start, end);
       let parsed: LedgerRecord;
@@ -204,12 +206,6 @@ export class ChainCheck {
     return record;
   }
 
-  /** What the state keeps must not hold on to the text of a whole chunk. */
-  #keepTexts(record: ChainRecord): void {
-    if (!this.state.streams.has(record.stream)) record.stream = copyOf(record.stream);
-    if (record.key !== undefined) record.key = copyOf(record.key);
-  }
-
   #attach(record: LedgerRecord): void {
     const { prev, tx, term, time } = record;
     this.#detached = false;
@@ -228,6 +224,7 @@ export class ChainCheck {
 
   #placeProblem(record: ChainRecord): string | null {
     const lastSv = this.state.streams.get(record.stream);
+    if (lastSv === undefined) record.stream = copyOf(record.stream);
     if (lastSv === undefined && this.#begin) this.#begin.versions.set(record.stream, record.sv);
     const expectedSv = lastSv === undefined && this.#begin ? record.sv : (lastSv ?? -1) + 1;
     if (record.sv !== expectedSv) return `has stream version ${record.sv}, expected ${expectedSv}`;
@@ -244,8 +241,9 @@ export class ChainCheck {
   }
 }
 
-function copyOf(ascii: string): string {
-  return Buffer.from(ascii, 'latin1').toString('latin1');
+/** The same text without the longer one that it may be a slice of. */
+function copyOf(text: string): string {
+  return Buffer.from(text).toString();
 }
 
 /** Leaf hash of `bytes[start, end)`; uses the byte before, the LF of the line before, as the leaf prefix. */

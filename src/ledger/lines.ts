@@ -20,21 +20,28 @@ export async function* lineChunks(
 ): AsyncGenerator<LineChunk> {
   let offset = from;
   let want = chunkBytes;
+  let reading = readAhead(disk, path, offset, Math.min(to, offset + want));
   while (offset < to) {
-    const read = await disk.read(path, offset, Math.min(to, offset + want));
+    const read = await reading;
     const last = read.lastIndexOf(LF);
     const atEnd = read.length < want;
-    if (last === -1) {
-      if (atEnd) return;
-      // A line longer than the chunk: the limit of a line is far below, so a real ledger never comes here twice.
-      want *= 2;
-      continue;
-    }
-    yield { bytes: read.subarray(0, last + 1), offset };
+    if (last === -1 && atEnd) return;
+    const chunk = { bytes: read.subarray(0, last + 1), offset };
     offset += last + 1;
+    // A line longer than the chunk: the limit of a line is far below, so a real ledger never comes here twice.
+    want = last === -1 ? want * 2 : chunkBytes;
+    // The next chunk is read while the consumer works on this one.
+    if (!atEnd) reading = readAhead(disk, path, offset, Math.min(to, offset + want));
+    if (last !== -1) yield chunk;
     if (atEnd) return;
-    want = chunkBytes;
   }
+}
+
+/** A read that may be abandoned: its failure is only seen by who awaits it. */
+function readAhead(disk: Disk, path: string, from: number, to: number): Promise<Buffer> {
+  const reading = disk.read(path, from, to);
+  reading.catch(() => undefined);
+  return reading;
 }
 
 /** Index of the LF that ends the line starting at `start`. */
