@@ -177,6 +177,7 @@ export class Hub implements Plane {
       else {
         sum.matched += report.matched;
         sum.injected += report.injected;
+        sum.delayed += report.delayed;
         sum.addedMsSum += report.addedMsSum;
         sum.addedMsMax = Math.max(sum.addedMsMax, report.addedMsMax);
         sum.expiresInMs = Math.max(sum.expiresInMs, report.expiresInMs);
