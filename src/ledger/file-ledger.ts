@@ -19,9 +19,10 @@ import {
 } from './facts.ts';
 import { FileTarget } from './file-target.ts';
 import { GroupCommit } from './group-commit.ts';
+import { identify } from './identity.ts';
 import { createUuidV7 } from './ids.ts';
-import { ED25519_NOTE, isKeyName, loadOrCreateSigner, type NoteSigner, publicKeyPem, verifierKeyText } from './keys.ts';
-import { layout, SEGMENT_RECORDS } from './layout.ts';
+import { ED25519_NOTE, loadOrCreateSigner, type NoteSigner, publicKeyPem, verifierKeyText } from './keys.ts';
+import { layout } from './layout.ts';
 import type { AppendOptions, Ledger, LedgerHead } from './ledger.ts';
 import { nodeDisk } from './node-disk.ts';
 import { type OpenedLog, openLog, type Recovery } from './open-log.ts';
@@ -123,59 +124,6 @@ async function openLocked(
   const ledger = new OpenFileLedger({ disk, dir, options, opened, facts, signer, keyFile, term, log, release });
   await ledger.start(isNew);
   return ledger;
-}
-
-/** The ledger's own description and the key that it names. */
-async function identify(
-  disk: Disk,
-  keyFile: string,
-  known: LedgerFacts | null,
-  options: FileLedgerOptions,
-): Promise<{ facts: LedgerFacts; signer: NoteSigner }> {
-  if (!known) return describeNew(disk, keyFile, options);
-  if (!(await disk.stat(keyFile))) {
-    throw new DavyError(
-      ledgerErrors['bad-key'],
-      `The signing key ${keyFile} of the ledger ${known.origin} is missing.`,
-    );
-  }
-  await finishRotation(disk, keyFile, known);
-  const signer = await loadOrCreateSigner(disk, keyFile, known.origin, ED25519_NOTE);
-  if (verifierKeyText(signer) !== known.keys.at(-1)!.vkey) {
-    throw new DavyError(ledgerErrors['bad-key'], `The key in ${keyFile} is not the one that the ledger names.`);
-  }
-  return { facts: known, signer };
-}
-
-/** A crash may have come between the record of a rotation and the new key's taking the old one's place. */
-async function finishRotation(disk: Disk, keyFile: string, known: LedgerFacts): Promise<void> {
-  const next = `${keyFile}.next`;
-  if (!(await disk.stat(next))) return;
-  const signer = await loadOrCreateSigner(disk, next, known.origin, ED25519_NOTE);
-  if (verifierKeyText(signer) === known.keys.at(-1)!.vkey) await disk.rename(next, keyFile);
-  else await disk.remove(next);
-  await disk.syncDir(dirname(keyFile));
-}
-
-async function describeNew(
-  disk: Disk,
-  keyFile: string,
-  options: FileLedgerOptions,
-): Promise<{ facts: LedgerFacts; signer: NoteSigner }> {
-  const newId = options.newId ?? createUuidV7(() => options.clock.nowMs());
-  const origin = `davy/${options.system}/${newId().replaceAll('-', '').slice(-8)}`;
-  if (!isKeyName(origin)) {
-    throw new DavyError(ledgerErrors['bad-event'], `The system name "${options.system}" cannot name a ledger.`);
-  }
-  const signer = await loadOrCreateSigner(disk, keyFile, origin, ED25519_NOTE);
-  const facts: LedgerFacts = {
-    origin,
-    segmentRecords: options.segmentRecords ?? SEGMENT_RECORDS,
-    keys: [{ vkey: verifierKeyText(signer), fromSize: 0 }],
-    witnessPolicy: options.witnessPolicy ?? '',
-    parent: options.parent ?? null,
-  };
-  return { facts, signer };
 }
 
 interface Parts {
