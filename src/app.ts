@@ -7,6 +7,7 @@ import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { askOnce } from './chaos/http-probe.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
 import { keepLedger } from './ledger/keeping.ts';
+import { policyText } from './ledger/policy.ts';
 import type { Json } from './ledger/record.ts';
 import { chaosSource, distributionSource, metricsSource } from './ledger/sources.ts';
 import { openStoredProofs } from './ledger/stored-proof.ts';
@@ -82,6 +83,7 @@ export async function openApp(options: AppOptions): Promise<App> {
       writerId: `ctl-${process.pid}`,
       clock,
       secrets: [token, ...secretsOf(spec)],
+      witnessPolicy: policyText(spec.anchors?.witnesses ?? []),
       onNotice,
     });
     closers.push(() => ledger.close());

@@ -38,14 +38,18 @@ function registerVerify(evidence: Command, io: CliIo): void {
     .option('--offline <dir>', 'a copied ledger folder, instead of the one under --data')
     .option('--quick', 'the links between the records only: no tree, signatures or attachments')
     .option('--from <checkpoint>', 'a checkpoint file kept from earlier that the ledger must still contain')
+    .option('--witness <vkey...>', 'verifier keys of witnesses, beside those that record 0 names')
     .option('--key <vkey>', 'the verifier key that the ledger must have');
   outputOption(placeOptions(command)).action(
-    async (options: Printed & { offline?: string; from?: string; key?: string; quick?: boolean }) => {
+    async (
+      options: Printed & { offline?: string; from?: string; key?: string; quick?: boolean; witness?: string[] },
+    ) => {
       const dir = options.offline === undefined ? ledgerDir(io, options) : resolve(io.cwd, options.offline);
       if (options.quick && (await isChained(io, dir, options.output))) return;
       const result = await verifyLedger(dir, {
         ...(options.from !== undefined && { from: await readFile(resolve(io.cwd, options.from), 'utf8') }),
         ...(options.key !== undefined && { vkey: options.key }),
+        ...(options.witness !== undefined && { witnesses: options.witness }),
         onProgress: progressBar(io),
       });
       if (options.output === 'json') printJson(io, { ...result });
@@ -89,6 +93,9 @@ function renderVerified(result: VerifyResult, color: boolean): string {
         ? 'no signed checkpoint covers it: only the chain was checked'
         : `signed up to ${result.checkpointSize} records`,
     );
+    for (const { name, size, timeSec } of result.witnessed) {
+      lines.push(`witnessed by ${name} up to ${size} records at ${new Date(timeSec * 1_000).toISOString()}`);
+    }
   }
   if (result.unfinishedBytes > 0) lines.push(`${result.unfinishedBytes} bytes of an unfinished record at the end`);
   for (const warning of result.warnings) lines.push(`${style.warn('note')}: ${warning.says}`);

@@ -193,6 +193,12 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 2,
     http: 410,
   },
+  'clock-drift': {
+    means: 'The time that a record claims differs by more than 2 s from the time that a witness signed.',
+    next: 'Check the time service of the machine that runs Davy, and of the witness.',
+    exit: 1,
+    http: 500,
+  },
   'unknown-format': {
     means: 'The ledger has a format version or setting that this program does not know.',
     next: 'Use the Davy version that wrote it, or a newer one.',

@@ -57,7 +57,7 @@ export function openedData(facts: LedgerFacts): JsonObject {
 
 /** Whether a record describes the ledger itself; such a record is always parsed in full. */
 export function isDescription(record: ChainRecord): record is LedgerRecord {
-  return record.type === OPENED || record.type === KEY_ROTATED;
+  return record.type === OPENED || record.type === KEY_ROTATED || record.type === ANCHORED;
 }
 
 /** Reads record 0; throws `ledger/unknown-format` when it is no description of a ledger this program knows. */

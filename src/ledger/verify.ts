@@ -4,14 +4,17 @@ import { attachmentProblem } from './cas.ts';
 import { ChainCheck } from './chain-check.ts';
 import { parseTreeHead } from './checkpoint.ts';
 import { ZERO_HASH } from './codec.ts';
+import { cosignedAt } from './cosignature.ts';
 import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { applyFacts, factsOf, isDescription, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
+import { ANCHORED, applyFacts, factsOf, isDescription, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
 import { joinSegments } from './join-segments.ts';
+import { parseVerifierKey } from './keys.ts';
 import { layout, SEGMENT_RECORDS, segmentFirstSeq, segmentName } from './layout.ts';
 import { locateAlteration } from './locate.ts';
 import { nodeDisk } from './node-disk.ts';
 import { parseNote } from './note.ts';
+import { policyKeys } from './policy.ts';
 import type { LedgerRecord } from './record.ts';
 import { listSegments, replay, type SegmentFile } from './replay.ts';
 import { readSeals } from './seals.ts';
@@ -44,6 +47,8 @@ export interface VerifyResult {
   /** Merkle root (hex) over them. */
   root: string;
   firstBad: BadRecord | null;
+  /** The newest checkpoint that each witness has cosigned, with the time (seconds since the epoch) it signed. */
+  witnessed: { name: string; size: number; timeSec: number }[];
   /** Size of the newest checkpoint whose signature and root hold; null when there is none. */
   checkpointSize: number | null;
   /** Bytes of a record that a writer is just writing, or that a crash tore; no complete record. */
@@ -57,6 +62,8 @@ export interface VerifyOptions {
   attachments?: boolean;
   /** A checkpoint (signed note) that the caller kept from earlier: the ledger must still contain it. */
   from?: string;
+  /** Verifier keys of witnesses whose cosignatures count, beside those that record 0 names. */
+  witnesses?: readonly string[];
   /** The C2SP verifier key that the caller knows the ledger by; without it the key in record 0 is believed. */
   vkey?: string;
   /** From this length on the segments are checked on all cores; default 16 MB. */
@@ -91,6 +98,11 @@ interface Found {
   tip: string;
   clockSteps: number[];
 }
+
+/** Allowed between the clocks of the machine and of a witness. */
+const MAX_DRIFT_MS = 2_000;
+/** From a cosignature to its record: the other witnesses, the timestamp, and the whole second that a witness cuts off. */
+const ANCHOR_WITHIN_MS = 21_000;
 
 /** Below this a thread costs more than it saves. */
 const PARALLEL_FROM_BYTES = 16_000_000;
@@ -136,6 +148,7 @@ class Verification {
       size: this.#found.size,
       root: this.#found.root,
       firstBad: this.#bad[0] ?? null,
+      witnessed: this.#witnessed(held),
       checkpointSize: held.at(-1)?.size ?? null,
       unfinishedBytes: this.#unfinishedBytes,
       warnings: this.#warnings,
@@ -250,9 +263,34 @@ class Verification {
     try {
       if (record.seq === 0) this.#facts = this.#expectKey(factsOf(record));
       else if (this.#facts) applyFacts(this.#facts, record);
+      if (record.type === ANCHORED) this.#compareClocks(record);
     } catch (error) {
       this.#bad.push({ seq: record.seq, file: this.#fileOf(record.seq, segmentName(0)), why: messageOf(error) });
     }
+  }
+
+  /** A witness signs with its own clock: far apart from it, the times that the records claim mislead. */
+  #compareClocks(record: LedgerRecord): void {
+    const times = record.data.cosigned_at;
+    if (typeof times !== 'object' || times === null || Array.isArray(times)) return;
+    for (const [name, timeSec] of Object.entries(times)) {
+      if (typeof timeSec !== 'number') continue;
+      const driftMs = Date.parse(record.time) - timeSec * 1_000;
+      if (driftMs > -MAX_DRIFT_MS && driftMs < MAX_DRIFT_MS + ANCHOR_WITHIN_MS) continue;
+      const says = `Record ${record.seq} claims ${record.time}, the witness ${name} signed at ${new Date(timeSec * 1_000).toISOString()}.`;
+      this.#warnings.push({ code: ledgerErrors['clock-drift'].code, seq: record.seq, says });
+    }
+  }
+
+  #witnessed(held: readonly KnownRoot[]): VerifyResult['witnessed'] {
+    const keys = [...policyKeys(this.#facts?.witnessPolicy ?? ''), ...(this.#options.witnesses ?? [])];
+    const found: VerifyResult['witnessed'] = [];
+    for (const verifier of [...new Set(keys)].map(parseVerifierKey)) {
+      const newest = held.findLast((known) => cosignedAt(parseNote(known.note), verifier) !== null);
+      if (!newest) continue;
+      found.push({ name: verifier.name, size: newest.size, timeSec: cosignedAt(parseNote(newest.note), verifier)! });
+    }
+    return found;
   }
 
   #expectKey(facts: LedgerFacts): LedgerFacts {

@@ -167,7 +167,11 @@ describe('anchors', () => {
       });
       expect(await anchors!.now()).toBeNull();
       expect(alarms).toEqual([]);
-      expect((await verifyLedger(DIR, { disk })).ok).toBe(true);
+      expect(await verifyLedger(DIR, { disk, witnesses: [witness.vkey] })).toMatchObject({
+        ok: true,
+        witnessed: [{ name: 'w.example', size: 301, timeSec: Math.floor(clock.nowMs() / 1000) }],
+        warnings: [],
+      });
     } finally {
       await tsa.close();
     }
@@ -197,6 +201,19 @@ describe('anchors', () => {
     });
     await anchors!.now();
     expect(alarms.slice(2)).toEqual([['witness w.example', false]]);
+  });
+
+  it('a clock that is far from the witness is a finding', async () => {
+    start(witness.url);
+    await happen(1);
+    const size = await anchors!.now();
+    const drifts = async () =>
+      (await verifyLedger(DIR, { disk })).warnings.filter(({ code }) => code === 'ledger/clock-drift');
+    expect(await drifts()).toEqual([]);
+    await ledger.append([
+      { type: 'ledger.anchored', stream: 'ledger', data: { size: size!, root: '', cosigned_at: { 'w.example': 1 } } },
+    ]);
+    expect(await drifts()).toHaveLength(1);
   });
 
   it('a ledger restored from an older copy is refused by the witness although its own checkpoint fits', async () => {
