@@ -342,6 +342,9 @@ class OpenFileLedger implements FileLedger {
         await markEnd(disk, dir, { term, size: this.#durable.size, tip: this.#durable.tip });
       }
       await log.close();
+    } catch (error) {
+      // Without an end mark the next start treats this as an unclean stop and checks the tail; nothing is lost.
+      this.#notice(`The ledger was closed without its end mark: ${messageOf(error)}.`);
     } finally {
       await release();
     }
