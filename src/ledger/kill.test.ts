@@ -4,12 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createVirtualClock } from '../lib/virtual-clock.ts';
 import { openFileLedger } from './file-ledger.ts';
 import { verifyLedger } from './verify.ts';
 
-const APPENDER = join(import.meta.dirname, 'testing', 'appender.ts');
+const APPENDER = fileURLToPath(new URL('./testing/appender.ts', import.meta.url));
 let home = '';
 let dir = '';
 

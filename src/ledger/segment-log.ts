@@ -170,7 +170,8 @@ export class SegmentLog {
 
   /** The disk filled up half way: nothing of the batch may stay, also what went into the older file. */
   async #undoAcross(before: { open: OpenSegment; file: DiskFile }, filled: { firstSeq: number }[]): Promise<void> {
-    for (const { firstSeq } of filled) {
+    // Newest first: a crash half way must not leave a file behind a gap.
+    for (const { firstSeq } of filled.toReversed()) {
       const path = layout.segment(this.#dir, segmentName(firstSeq + this.#segmentRecords));
       await this.#disk.remove(path);
     }
