@@ -1,15 +1,17 @@
 import { request } from 'undici';
-import { sleep } from '../lib/clock.ts';
+import { type Clock, sleep } from '../lib/clock.ts';
 import { formatShare } from '../lib/units.ts';
 import type { LoadResult } from '../load/result.ts';
 import { startLoad, steadyPlan } from '../load/start-load.ts';
 import type { ChaosListDoc, ChaosRunDoc } from '../server/routes/chaos.ts';
-import type { ServiceSpec } from '../spec/model.ts';
+import type { RateLimitSpec, ServiceSpec } from '../spec/model.ts';
 import { type Finding, finding, inconclusive, type Scenario, type VerifyContext } from './scenario.ts';
 import { underLoad } from './traffic.ts';
 
 const pollMs = 500;
 const limiterMs = 5_000;
+const limiterTries = 3;
+const limiterMaxPerSecond = 10_000;
 /** A generator that is later than this offers bursts instead of a rate. */
 const limiterLagMs = 100;
 
@@ -20,20 +22,29 @@ export const limiter: Scenario = {
     const service = Object.values(spec.services).find((one) => one.traffic.rateLimit !== null);
     const limit = service?.traffic.rateLimit;
     if (!service || !limit) return inconclusive('no service declares a rateLimit');
-    const url = `http://127.0.0.1:${service.listenPort}/`;
-    // Full again after a quiet time, so that the burst is known.
-    await sleep(clock, Math.min(10_000, 1_000 + (1000 * limit.burst) / limit.perSecond));
-    const ratePerSecond = Math.min(10_000, 2 * limit.perSecond);
-    if (ratePerSecond < 1.5 * limit.perSecond)
-      return inconclusive(`${limit.perSecond}/s is more than this machine should offer`);
-    const flood = startLoad(
-      steadyPlan({ url, ratePerSecond, durationMs: limiterMs, arrivals: 'uniform', maxConnections: 512 }),
-    );
-    await sleep(clock, limiterMs / 2);
-    const refused = await askUntilRefused(url);
-    return judgeLimiter(await flood.done, limit, refused);
+    if (2 * limit.perSecond > limiterMaxPerSecond) {
+      return inconclusive(`${limit.perSecond}/s is more than this machine should be flooded with`);
+    }
+    let found = await floodOnce(service, limit, clock);
+    // A machine that was busy elsewhere gets another chance; a limiter that is wrong does not.
+    for (let i = 1; i < limiterTries && found.verdict === 'INCONCLUSIVE'; i++)
+      found = await floodOnce(service, limit, clock);
+    return found;
   },
 };
+
+async function floodOnce(service: ServiceSpec, limit: RateLimitSpec, clock: Clock): Promise<Finding> {
+  const url = `http://127.0.0.1:${service.listenPort}/`;
+  // Full again after a quiet time, so that the burst is known.
+  await sleep(clock, Math.min(10_000, 1_000 + (1000 * limit.burst) / limit.perSecond));
+  const ratePerSecond = 2 * limit.perSecond;
+  const flood = startLoad(
+    steadyPlan({ url, ratePerSecond, durationMs: limiterMs, arrivals: 'uniform', maxConnections: 512 }),
+  );
+  await sleep(clock, limiterMs / 2);
+  const refused = await askUntilRefused(url);
+  return judgeLimiter(await flood.done, limit, refused);
+}
 
 /** The fields of the first 429, as it came to a client. */
 async function askUntilRefused(url: string): Promise<Record<string, string> | null> {
@@ -46,11 +57,7 @@ async function askUntilRefused(url: string): Promise<Record<string, string> | nu
   return null;
 }
 
-function judgeLimiter(
-  result: LoadResult,
-  limit: { perSecond: number; burst: number },
-  refused: Record<string, string> | null,
-): Finding {
+function judgeLimiter(result: LoadResult, limit: RateLimitSpec, refused: Record<string, string> | null): Finding {
   const limited = result.counts.statuses['429'] ?? 0;
   const admitted = result.counts.requests - limited;
   const expected = limit.perSecond * (result.durationMs / 1000) + limit.burst;
