@@ -45,8 +45,15 @@ export function addArm(arm: Arm, other: Arm): void {
 
 const NONE: InstanceTick[] = [];
 
-/** Sorts a valid tick into arms and notes the canary's instances in `pods`. */
-export function armsOf(tick: Tick, stable: string, canary: string, warmupMs: number, pods: Pod[]): Arms {
+/** Sorts a valid tick into arms and notes the canary's instances in `pods`; slow is what exceeds `slowEdge` (-1: not known yet). */
+export function armsOf(
+  tick: Tick,
+  stable: string,
+  canary: string,
+  warmupMs: number,
+  pods: Pod[],
+  slowEdge: number,
+): Arms {
   const edges = tick.edges.length;
   const canaryRows = Object.hasOwn(tick.versions, canary) ? tick.versions[canary]! : NONE;
   const stableRows = Object.hasOwn(tick.versions, stable) ? tick.versions[stable]! : NONE;
@@ -68,7 +75,7 @@ export function armsOf(tick: Tick, stable: string, canary: string, warmupMs: num
   }
   canaryRows.forEach((row, i) => {
     const pod = owners[i]!;
-    tally(pod, row.requests, row.errors);
+    tally(pod, row.requests, row.errors, row.over[slowEdge] ?? 0);
     arms.canaryTotal += row.requests;
     add(arms.allGroups[pod.group]!, row);
     const young = isYoung(row, warmupMs);

@@ -4,7 +4,7 @@ import { phiOf } from './dispersion.ts';
 import { forgetGroup, type InstantFinding, judgeInstant, keepWindow, stableOf } from './instant.ts';
 import type { RollbackSpeed, Verdict } from './judge.ts';
 import { dropGroup } from './mixture.ts';
-import type { Plan } from './plan.ts';
+import type { MetricName, Plan } from './plan.ts';
 import { worstOf } from './pods.ts';
 import type { State } from './state.ts';
 import { toleratedErrorShare, type Weighed } from './weigh.ts';
@@ -52,7 +52,7 @@ export function instantHarm(
       instance: null,
     };
   }
-  const instance = accuse(s, finding.group);
+  const instance = accuse(s, finding.group, false);
   const { requests, errors } = finding;
   return { verdict: 'pod-fault', speed: null, why: { kind: 'instance-instant', instance, requests, errors }, instance };
 }
@@ -68,7 +68,7 @@ export function evidenceHarm(s: State, plan: Plan, weighed: Weighed): Harm | nul
   if (nats < STANDS_OUT_NATS || weakest.total > INNOCENT_BELOW) {
     return { verdict: 'hold', speed: null, why: { kind: 'uncorroborated', without: weakest.total }, instance: null };
   }
-  const instance = accuse(s, weakest.group);
+  const instance = accuse(s, weakest.group, isLatency(topOf(weighed)));
   const why: Why = { kind: 'instance-evidence', instance, without: weakest.total };
   return { verdict: 'pod-fault', speed: null, why, instance };
 }
@@ -85,11 +85,10 @@ function confirmed(without: number, nats: number, threshold: number): boolean {
  * gives it when all instances are alike: the Chernoff bound x KL(share of events || share of requests), in nats.
  */
 function suspicion(s: State, weighed: Weighed, group: number): number {
-  const top = weighed.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a));
   const { canary, groups } = s.rise;
   const arm = groups[group];
   if (arm === undefined || canary.n <= 0) return 0;
-  const slow = top.name === 'latency' || top.name.startsWith('absolute-p');
+  const slow = isLatency(topOf(weighed));
   let most = 0;
   for (const edge of slow ? (s.choice?.tested ?? []) : [-1]) {
     const own = edge < 0 ? arm.x : arm.over[edge]!;
@@ -99,6 +98,14 @@ function suspicion(s: State, weighed: Weighed, group: number): number {
   return most;
 }
 
+function topOf(weighed: Weighed): MetricName {
+  return weighed.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a)).name;
+}
+
+function isLatency(name: MetricName): boolean {
+  return name === 'latency' || name.startsWith('absolute-p');
+}
+
 /** KL(p || u) of two shares when p is the greater, else 0. */
 function divergence(p: number, u: number): number {
   if (p <= u || u <= 0) return 0;
@@ -106,8 +113,8 @@ function divergence(p: number, u: number): number {
 }
 
 /** Names the worst instance of a group and takes the group's evidence out: its replacement starts clean. */
-function accuse(s: State, group: number): string {
-  const instance = worstOf(s.pods, group) ?? `group ${group + 1}`;
+function accuse(s: State, group: number, bySlow: boolean): string {
+  const instance = worstOf(s.pods, group, bySlow) ?? `group ${group + 1}`;
   for (const m of [s.errors, s.latency, s.absoluteErrors, ...s.absoluteLatency]) dropGroup(m, group);
   forgetGroup(s.instant, group);
   return instance;

@@ -51,7 +51,7 @@ export function lookInto(s: State, setup: JudgeSetup, plan: Plan, look: Look): A
   const tick = look.tick!;
   s.lastT = tick.t + 0; // -0 is not JSON
   adoptEdges(s, setup, tick);
-  const arms = armsOf(tick, plan.stable, plan.canary, plan.policy.warmupMs, s.pods);
+  const arms = armsOf(tick, plan.stable, plan.canary, plan.policy.warmupMs, s.pods, s.choice?.gates[0] ?? -1);
   noteSilence(s, look, arms);
   if (s.canarySilent >= SILENT_LOOKS) return canarySilent(s, plan, dtMs, control);
   if (arms.canaryTotal > 0 || arms.stableTotal === 0) s.blindMs = 0;

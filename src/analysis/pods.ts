@@ -8,6 +8,7 @@ export interface Pod {
   /** Fading tally (half-life 5 min) that names the worst instance of a group. */
   n: number;
   x: number;
+  slow: number;
   /** Time since it last carried a request, ms. */
   idleMs: number;
 }
@@ -22,7 +23,7 @@ const FORGET_MS = 300_000;
 export function podOf(pods: Pod[], id: string): Pod {
   for (const pod of pods) if (pod.id === id) return pod;
   if (pods.length >= MAX_PODS) return pods[pods.length - 1]!;
-  const pod: Pod = { id, group: pods.length % MAX_GROUPS, n: 0, x: 0, idleMs: 0 };
+  const pod: Pod = { id, group: pods.length % MAX_GROUPS, n: 0, x: 0, slow: 0, idleMs: 0 };
   pods.push(pod);
   return pod;
 }
@@ -36,13 +37,15 @@ export function fade(pods: Pod[], dtMs: number): void {
   for (const pod of pods) {
     pod.n *= keep;
     pod.x *= keep;
+    pod.slow *= keep;
     pod.idleMs += dtMs;
   }
 }
 
-export function tally(pod: Pod, requests: number, events: number): void {
+export function tally(pod: Pod, requests: number, errors: number, slow: number): void {
   pod.n += requests;
-  pod.x += events;
+  pod.x += errors;
+  pod.slow += slow;
   if (requests > 0) pod.idleMs = 0;
 }
 
@@ -67,13 +70,13 @@ export function activePods(pods: readonly Pod[]): number {
   return count;
 }
 
-/** The instance of a group with the highest share of failures. */
-export function worstOf(pods: readonly Pod[], group: number): string | null {
+/** The instance of a group with the highest share of failures, or of slow requests. */
+export function worstOf(pods: readonly Pod[], group: number, bySlow: boolean): string | null {
   let worst: Pod | null = null;
   let worstShare = -1;
   for (const pod of pods) {
     if (pod.group !== group || pod.n <= 0) continue;
-    const share = pod.x / pod.n;
+    const share = (bySlow ? pod.slow : pod.x) / pod.n;
     if (share > worstShare) {
       worst = pod;
       worstShare = share;

@@ -168,6 +168,21 @@ describe('given one bad instance of three', () => {
     expect(drive.last!.instance).toBe('v2/1');
   });
 
+  it('names the slow one among more instances than are watched one by one', () => {
+    const drive = new Drive(
+      policyOf({
+        instant: null,
+        steps: [{ weightBp: 1000, holdMs: 3_600_000, limits: { errorShare: null, latency: [] } }],
+      }),
+    );
+    const canary = Array.from(
+      { length: 12 },
+      (_, i): Behaviour => ({ requests: 60, errors: 0.001, slower: i === 9 ? 6 : 1 }),
+    );
+    const found = drive.until(canary, three(good(2160)), 600, 5000, ['hold']);
+    expect(found).toMatchObject({ verdict: 'pod-fault', instance: 'v2/10' });
+  });
+
   it('goes on with clean evidence once the instance was replaced', () => {
     const drive = new Drive();
     drive.until([{ requests: 30, errors: 0.4 }, good(30), good(30)], three(good(270)), 200);
