@@ -51,7 +51,7 @@ async function createRig() {
       await client.dataPlane.observe().catch(() => {});
     },
     stop: async () => {
-      const exit = child.exitCode === null ? once(child, 'exit') : null;
+      const exit = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
       child.kill('SIGKILL');
       await exit;
       await client.close();
