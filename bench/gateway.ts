@@ -359,10 +359,12 @@ if (missing.length > 0) {
   say(`skipped: ${missing.join(', ')} not installed (Debian packages nginx-light, haproxy, wrk)`);
 } else {
   const { targets, stop } = await startAll(dir);
-  process.on('SIGINT', () => {
-    stop();
-    process.exit(130);
-  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      stop();
+      process.exit(130);
+    });
+  }
   try {
     for (const one of cases) if (options.only === undefined || one.title.includes(options.only)) runCase(one, targets);
     if (options.only === undefined || 'open loop'.includes(options.only)) runOpenLoop(targets);
