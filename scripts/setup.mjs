@@ -41,7 +41,9 @@ function installDependencies() {
 function buildPage() {
   if (!existsSync(join(root, 'web/index.html'))) return;
   const stamp = join(root, 'web/dist/.setup-stamp');
-  const wanted = digest([...filesBelow(join(root, 'web')), join(root, 'package-lock.json')]);
+  // The page shows releases in the words of the command line.
+  const shared = ['src/release/explain.ts', 'src/lib/units.ts', 'package-lock.json'].map((path) => join(root, path));
+  const wanted = digest([...filesBelow(join(root, 'web')), ...shared]);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   say('building the web page …');
   run(join(root, 'node_modules/.bin/vite'), ['build', '--logLevel', 'error', join(root, 'web')]);
