@@ -3,6 +3,7 @@ import type { Assessment, Why } from './assessment.ts';
 import { type EdgeChoice, limitEdge } from './edges.ts';
 import type { Judgement, MetricEvidence } from './judge.ts';
 import { type Plan, stepOf } from './plan.ts';
+import { activePods } from './pods.ts';
 import type { State, Sums } from './state.ts';
 import { edgePhi } from './step.ts';
 import type { MetricValue } from './weigh.ts';
@@ -82,7 +83,7 @@ export function reasonOf(s: State, plan: Plan, found: Assessment, promote: Judge
     case 'stable-silent':
       return `Stable has had no requests for ${why.looks} looks, so there is nothing to compare the canary with.`;
     case 'instant':
-      return `Canary fails ${percent(why.errors / why.requests)} of ${requests(why.requests)} within ${lasting(why.overMs)}, the instant limit is ${percent(plan.policy.instant!.errorShare)}.`;
+      return `Canary fails ${percent(why.errors / why.requests)} of ${requests(why.requests)} within ${lasting(why.overMs)}, the instant limit is ${percent(plan.policy.instant!.errorShare)}${alone(s)}.`;
     case 'evidence':
       return evidenceReason(s, plan, found, why);
     case 'instance-instant':
@@ -125,7 +126,12 @@ function evidenceReason(s: State, plan: Plan, found: Assessment, why: Extract<Wh
   const isShare = top.name === 'split' || top.name === 'throughput';
   const what = (isSlow ? slow(sums, s) : isShare ? shareText(sums) : null) ?? failing(sums);
   const names = why.named.length > 0 ? why.named.join(', ') : 'all metrics together';
-  return `${what.charAt(0).toUpperCase()}${what.slice(1)}; evidence ${nicely(found.total)} ≥ ${nicely(plan.threshold)} (${names}).`;
+  return `${what.charAt(0).toUpperCase()}${what.slice(1)}; evidence ${nicely(found.total)} ≥ ${nicely(plan.threshold)} (${names})${alone(s)}.`;
+}
+
+/** The limit of every statistic, said where it matters. */
+function alone(s: State): string {
+  return activePods(s.pods) === 1 ? '; with one canary instance, a bad version and a bad machine look alike' : '';
 }
 
 function shareText(sums: Sums): string {
