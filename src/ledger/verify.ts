@@ -203,7 +203,8 @@ class Verification {
       progress.bytes += bytes;
       progress.records += records;
       this.#options.onProgress?.({ ...progress });
-    });
+    }).catch(() => null); // without threads the walk in order does it all
+    if (!reports) return false;
     const first = reports[0]?.descriptions[0];
     const joined = first?.seq === 0 ? joinSegments(reports, factsOf(first).segmentRecords) : null;
     if (!joined) return false;
