@@ -60,3 +60,10 @@ export function renderAnswer(answer: OwnAnswer): Buffer {
     `${answer.extra ?? ''}${answer.close ? 'Connection: close\r\n' : ''}\r\n`;
   return ascii(answer.headOnly ? head : head + body);
 }
+
+/** What the client is told when the last try failed. */
+export function detailOf(cause: Cause): string {
+  if (cause === 'upstream-timeout') return 'the instance did not answer in time';
+  if (cause === 'connect-failure') return 'the instance could not be reached';
+  return 'the instance closed the connection before its answer was complete';
+}

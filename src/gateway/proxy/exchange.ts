@@ -7,7 +7,7 @@ import type { FaultHit, FaultTarget } from '../../traffic/fault-book.ts';
 import type { FaultRule } from '../../traffic/faults.ts';
 import { BodyReader, type BodySink, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { type ForwardContext, REQUEST_HEAD_EXTRA, writeRequestHead } from '../http1/forward.ts';
-import { asksForWebSocket, faults, type Head } from '../http1/head.ts';
+import { asksForWebSocket, type Head } from '../http1/head.ts';
 import { M } from '../http1/names.ts';
 import { relayChunks, relayed } from '../http1/relay.ts';
 import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
@@ -19,11 +19,12 @@ import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
 import { ABORTED, type Outcome, RESET, TIMEOUT } from '../stats/outcome.ts';
 import { Account } from './account.ts';
-import type { Cause, OwnAnswer } from './answer.ts';
+import { countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts';
+import { type Cause, detailOf } from './answer.ts';
 import { type AnswerContext, AnswerRelay } from './answer-relay.ts';
 import type { ClientConnection } from './client.ts';
 import { Outgoing } from './outgoing.ts';
-import { limitAnswer, rateLimitFields } from './rate-limit.ts';
+import { rateLimitFields } from './rate-limit.ts';
 import { backOffMs, isRetriableStatus, retryAfterMs } from './retry.ts';
 import { Throttle } from './throttle.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
@@ -31,11 +32,6 @@ import { Upstream, type UpstreamUser } from './upstream.ts';
 /** Octets of a body after which the reader gets a buffer of its own. */
 const BULK_BYTES = 64 * 1024;
 const NO_BYTES = Buffer.alloc(0);
-
-interface Refusal {
-  answer: OwnAnswer;
-  flag: number;
-}
 
 /** Objects that are handed over and read within one call; kept so that a request allocates none of them. */
 const forwardContext: ForwardContext = {
@@ -103,7 +99,8 @@ export class Exchange implements UpstreamUser, BodySink {
     const nowMs = performance.now();
     const route = this.client.listener.route;
     this.reset(head, route, nowMs);
-    const refusal = this.refusal(head, route, nowMs);
+    const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
+    const refusal = refusalOf(head, route, nowMs, close);
     if (refusal !== null) return this.refuse(head, refusal);
     const { arm, cohort, setCookie } = route.choose(head, buf, nowMs);
     this.setCookie = setCookie;
@@ -136,51 +133,11 @@ export class Exchange implements UpstreamUser, BodySink {
     this.replayable = this.upstreamReusable = true;
   }
 
-  /** Why the request is refused before anything is spent on it; null when it is not. */
-  private refusal(head: Head, route: Route, nowMs: number): Refusal | null {
-    const { state, config } = route;
-    if (head.method === M.connect) {
-      const { status, detail } = faults.connect;
-      return { flag: F.clientProtocol, answer: { status, cause: 'bad-request', detail, headOnly: false, close: true } };
-    }
-    if (state.bucket !== null && !state.bucket.take(nowMs)) {
-      if (config.rateLimitMode !== 'shadow') {
-        return { flag: F.rateLimited, answer: limitAnswer(state.bucket, this.headOnly, this.closesEarly(head)) };
-      }
-      state.shadowLimited++;
-    }
-    const maxRequests = config.caps?.maxRequests;
-    if (maxRequests !== undefined && state.budget.activeRequests >= maxRequests) {
-      return this.shed(head, `more than ${maxRequests} requests in progress`, 1);
-    }
-    if (config.breaker != null && !state.breaker.admits(nowMs)) {
-      return this.shed(head, 'the route is open after failures in a row', state.breaker.secondsToProbe(nowMs));
-    }
-    return null;
-  }
-
-  private shed(head: Head, detail: string, retryAfterS: number): Refusal {
-    const extra = `Retry-After: ${retryAfterS}\r\n`;
-    const close = this.closesEarly(head);
-    return {
-      flag: F.overflow,
-      answer: { status: 503, cause: 'breaker', detail, headOnly: this.headOnly, close, extra },
-    };
-  }
-
-  /** Whether an answer that does not wait for the request's body ends the connection. */
-  private closesEarly(head: Head): boolean {
-    return this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
-  }
-
-  private refuse(head: Head, { answer, flag }: Refusal): number {
-    const { own } = this.route.state;
-    if (answer.cause === 'limiter') own.limiter++;
-    else if (answer.cause === 'breaker') own.breaker++;
-    else own.badRequest++;
-    this.account.noteOwn(answer.status, flag, performance.now(), null);
+  private refuse(head: Head, refusal: Refusal): number {
+    countRefusal(this.route, refusal);
+    this.account.noteOwn(refusal.answer.status, refusal.flag, performance.now(), null);
     this.settle();
-    this.client.answerOwn(answer);
+    this.client.answerOwn(refusal.answer);
     return head.end;
   }
 
@@ -272,23 +229,13 @@ export class Exchange implements UpstreamUser, BodySink {
     if (endpoint === null) {
       this.route.state.own.noUpstream++;
       this.answerAlone(503, 'no-upstream', `no instance of ${account.arm.version} is known`, F.noHealthyUpstream);
-    } else if (this.isOverCap(endpoint)) {
+    } else if (isOverCap(endpoint, this.route)) {
       this.route.state.own.breaker++;
       this.answerAlone(503, 'breaker', 'too many connections to the instance, or waiting for one', F.overflow);
     } else {
       account.beginTry(endpoint);
       if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
     }
-  }
-
-  /** Whether the try would need a connection beyond the caps (Envoy: `max_connections`, `max_pending_requests`). */
-  private isOverCap(endpoint: Endpoint): boolean {
-    if (endpoint.idle.length > 0) return false;
-    const { caps } = this.route.config;
-    const maxConnections = Math.min(limits.upstreamConnections, caps?.maxConnections ?? limits.upstreamConnections);
-    return (
-      endpoint.open >= maxConnections || this.route.state.pending >= (caps?.maxPending ?? Number.POSITIVE_INFINITY)
-    );
   }
 
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
@@ -380,7 +327,7 @@ export class Exchange implements UpstreamUser, BodySink {
     this.connect(endpoint, performance.now(), false);
   }
 
-  private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail = describe(cause)): void {
+  private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail = detailOf(cause)): void {
     const nowMs = performance.now();
     const swallowed = this.fault !== null && !this.dispatched;
     this.dropUpstream();
@@ -645,10 +592,4 @@ export class Exchange implements UpstreamUser, BodySink {
     this.account.settle();
     this.out.close(this.sentWhole);
   }
-}
-
-function describe(cause: Cause): string {
-  if (cause === 'upstream-timeout') return 'the instance did not answer in time';
-  if (cause === 'connect-failure') return 'the instance could not be reached';
-  return 'the instance closed the connection before its answer was complete';
 }

@@ -1,0 +1,63 @@
+import { faults, type Head } from '../http1/head.ts';
+import { M } from '../http1/names.ts';
+import { limits } from '../limits.ts';
+import type { Endpoint } from '../route/endpoint.ts';
+import type { Route } from '../route/route.ts';
+import { F } from '../stats/flags.ts';
+import type { OwnAnswer } from './answer.ts';
+import { limitAnswer } from './rate-limit.ts';
+
+/** An answer instead of a try. */
+export interface Refusal {
+  answer: OwnAnswer;
+  flag: number;
+}
+
+/**
+ * Why a request is refused before anything is spent on it; null when it is not. `close`: the answer ends the connection, because the
+ * client wants it or a body would follow that nobody reads.
+ */
+export function refusalOf(head: Head, route: Route, nowMs: number, close: boolean): Refusal | null {
+  const { state, config } = route;
+  const headOnly = head.method === M.head;
+  if (head.method === M.connect) {
+    const { status, detail } = faults.connect;
+    return { flag: F.clientProtocol, answer: { status, cause: 'bad-request', detail, headOnly: false, close: true } };
+  }
+  if (state.bucket !== null && !state.bucket.take(nowMs)) {
+    if (config.rateLimitMode !== 'shadow') {
+      return { flag: F.rateLimited, answer: limitAnswer(state.bucket, headOnly, close) };
+    }
+    state.shadowLimited++;
+  }
+  const maxRequests = config.caps?.maxRequests;
+  if (maxRequests !== undefined && state.budget.activeRequests >= maxRequests) {
+    return shed(`more than ${maxRequests} requests in progress`, 1, headOnly, close);
+  }
+  if (config.breaker != null && !state.breaker.admits(nowMs)) {
+    const seconds = state.breaker.secondsToProbe(nowMs);
+    return shed('the route is open after failures in a row', seconds, headOnly, close);
+  }
+  return null;
+}
+
+function shed(detail: string, retryAfterS: number, headOnly: boolean, close: boolean): Refusal {
+  const extra = `Retry-After: ${retryAfterS}\r\n`;
+  return { flag: F.overflow, answer: { status: 503, cause: 'breaker', detail, headOnly, close, extra } };
+}
+
+/** Books a refusal among the gateway's own answers. */
+export function countRefusal(route: Route, { answer }: Refusal): void {
+  const { own } = route.state;
+  if (answer.cause === 'limiter') own.limiter++;
+  else if (answer.cause === 'breaker') own.breaker++;
+  else own.badRequest++;
+}
+
+/** Whether a try would need a connection beyond the caps (Envoy: `max_connections`, `max_pending_requests`). */
+export function isOverCap(endpoint: Endpoint, route: Route): boolean {
+  if (endpoint.idle.length > 0) return false;
+  const { caps } = route.config;
+  const maxConnections = Math.min(limits.upstreamConnections, caps?.maxConnections ?? limits.upstreamConnections);
+  return endpoint.open >= maxConnections || route.state.pending >= (caps?.maxPending ?? Number.POSITIVE_INFINITY);
+}
