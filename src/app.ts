@@ -142,7 +142,10 @@ export async function openApp(options: AppOptions): Promise<App> {
         ledgerKey: () => ledger.vkey,
         verifyLedger: () => verifyLedger(ledgerDir),
       },
-      { host: options.host, port: options.port, token, tokenWasChosen: env.DAVY_TOKEN !== undefined, version: VERSION },
+      {
+        ...{ host: options.host, port: options.port, token, version: VERSION },
+        ...{ tokenWasChosen: env.DAVY_TOKEN !== undefined, sessionFile: join(runDir, 'sessions.json') },
+      },
     );
     closers.push(() => server.close());
     const port = Number(new URL(server.url).port);

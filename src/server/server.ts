@@ -35,6 +35,8 @@ export interface ListenOptions {
   token: string;
   /** The operator chose the token (DAVY_TOKEN); needed beyond loopback. */
   tokenWasChosen: boolean;
+  /** Where sessions of the page are kept over a restart. */
+  sessionFile: string;
   version: string;
 }
 
@@ -52,7 +54,9 @@ export async function startServer(context: ServerContext, options: ListenOptions
       `Davy will not listen on ${options.host} with a token that nobody chose.`,
     );
   }
-  const rules = { token: options.token, loopback, sessions: createSessions(context.clock) };
+  const salt = options.tokenWasChosen ? options.token : '';
+  const sessions = createSessions(context.clock, { file: options.sessionFile, salt });
+  const rules = { token: options.token, loopback, sessions };
   const app = await buildServer(context, rules, options.version);
   try {
     const url = await app.listen({ host: options.host, port: options.port });

@@ -1,13 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../lib/clock.ts';
 
 /** A session of the page ends after this time, used or not. */
-export const SESSION_MS = 12 * 3_600_000;
+const SESSION_MS = 12 * 3_600_000;
 /** Beyond it the oldest session ends. */
 const MAX_SESSIONS = 1_000;
 const COOKIE = 'davy_session';
 
-/** Who is logged in: random ids, kept in memory as digests, bounded and expiring. A restart ends them all. */
+/** Who is logged in: random ids, kept as digests, bounded and expiring. */
 export interface Sessions {
   /** The new session's secret id and when it ends. */
   open(): { id: string; expiresAtMs: number };
@@ -16,27 +17,53 @@ export interface Sessions {
   close(id: string): void;
 }
 
-export function createSessions(clock: Clock): Sessions {
-  const ends = new Map<string, number>();
-  const digest = (id: string): string => createHash('sha256').update(id).digest('hex');
+/**
+ * `file` (mode 0600, digests only) lets sessions outlive the controller, so that a page comes back by itself after a
+ * restart. `salt` is the token where the operator chose it: another token ends all sessions.
+ */
+export function createSessions(clock: Clock, options: { file: string | null; salt: string }): Sessions {
+  const ends = new Map(options.file === null ? [] : kept(options.file));
+  const digest = (id: string): string => createHash('sha256').update(`${options.salt}\n${id}`).digest('hex');
+  function keep(): void {
+    if (options.file === null) return;
+    try {
+      writeFileSync(options.file, JSON.stringify([...ends]), { mode: 0o600 });
+    } catch {
+      // A full disk costs a new login after the next restart, nothing else.
+    }
+  }
   return {
     open() {
       const id = randomBytes(32).toString('base64url');
       const expiresAtMs = clock.nowMs() + SESSION_MS;
       ends.set(digest(id), expiresAtMs);
       if (ends.size > MAX_SESSIONS) ends.delete(ends.keys().next().value as string);
+      keep();
       return { id, expiresAtMs };
     },
     find(id) {
       const end = ends.get(digest(id));
-      if (end !== undefined && end > clock.nowMs()) return end;
-      ends.delete(digest(id));
-      return null;
+      return end !== undefined && end > clock.nowMs() ? end : null;
     },
     close(id) {
-      ends.delete(digest(id));
+      if (ends.delete(digest(id))) keep();
     },
   };
+}
+
+/** Sessions of the controller before; none when the file is missing or is not ours. */
+function kept(file: string): [string, number][] {
+  try {
+    const list = JSON.parse(readFileSync(file, 'utf8')) as unknown;
+    if (!Array.isArray(list)) return [];
+    return list
+      .filter(
+        (one): one is [string, number] => Array.isArray(one) && typeof one[0] === 'string' && Number.isFinite(one[1]),
+      )
+      .slice(-MAX_SESSIONS);
+  } catch {
+    return [];
+  }
 }
 
 /** The session id in a Cookie header, or null. Cookies ignore ports, so each port has a name of its own. */

@@ -8,18 +8,15 @@ import { ApiError, get, type Problem, problemOf } from './api.ts';
 export const fleet = signal<FleetDoc | null>(null);
 export const loggedIn = signal<boolean | null>(null);
 export const fleetProblem = signal<Problem | null>(null);
-/** Clock of the page, a tick per second, and the server's clock less ours. */
+/** Clock of the page: a tick per second. */
 export const nowMs = signal(Date.now());
 export const receivedAtMs = signal<number | null>(null);
-const skewMs = signal(0);
-export const serverNowMs = computed(() => nowMs.value + skewMs.value);
 /** When the connection was lost; null while it stands. */
 export const lostAtMs = signal<number | null>(null);
 /** Records that came over the stream since the page was opened. */
 export const arrived = signal(0);
 /** Looking back: the fleet as it was before this record; null is now. */
 export const past = signal<PastDoc | null>(null);
-export const lookingBack = computed(() => past.value !== null);
 /** Releases now, or as they were. */
 export const releases = computed(() => past.value?.releases ?? fleet.value?.releases ?? []);
 
@@ -30,12 +27,6 @@ let stream: EventSource | null = null;
 let lastSeq = -1;
 let fetching = false;
 let again = false;
-const listeners = new Set<(record: LedgerRecord) => void>();
-
-export function onRecord(listener: (record: LedgerRecord) => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
 
 export async function refresh(): Promise<void> {
   if (fetching) {
@@ -46,7 +37,6 @@ export async function refresh(): Promise<void> {
   try {
     const document = await get<FleetDoc>('/api/v1/fleet');
     fleet.value = document;
-    skewMs.value = document.nowMs - Date.now();
     receivedAtMs.value = Date.now();
     fleetProblem.value = null;
     lostAtMs.value = null;
@@ -120,7 +110,6 @@ function onEvent(event: MessageEvent<string>): void {
   const record = JSON.parse(event.data) as LedgerRecord;
   lastSeq = Math.max(lastSeq, record.seq);
   arrived.value++;
-  for (const listener of listeners) listener(record);
   schedule(SOON_MS);
 }
 

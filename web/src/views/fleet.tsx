@@ -161,7 +161,7 @@ function ReleaseRow({ release }: { release: ReleaseDoc }) {
 }
 
 /** Share of the canary among the counted requests of this step. */
-export function measuredShare(release: ReleaseDoc): number | null {
+function measuredShare(release: ReleaseDoc): number | null {
   const step = release.counts.at(-1);
   const all = step ? step.canaryRequests + step.stableRequests : 0;
   return step && all > 0 ? step.canaryRequests / all : null;
