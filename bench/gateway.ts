@@ -110,7 +110,13 @@ async function startAll(dir: string): Promise<{ targets: Map<string, Target>; st
   const ended = new Promise((resolve) => primed.on('exit', resolve));
   primed.kill('SIGTERM');
   await ended;
-  const gateway = startOn(1, [process.execPath, join(import.meta.dirname, '../src/gateway/main.ts'), '--run-dir', dir]);
+  const gateway = startOn(1, [
+    process.execPath,
+    '--min-semi-space-size=8',
+    join(import.meta.dirname, '../src/gateway/main.ts'),
+    '--run-dir',
+    dir,
+  ]);
   processes.push(gateway);
   while (!existsSync(join(dir, 'gateway.json'))) await new Promise((resolve) => setTimeout(resolve, 25));
   const client = connectGateway({ runDir: dir });
