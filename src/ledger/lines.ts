@@ -1,7 +1,7 @@
 import type { Disk } from './disk.ts';
 
 const LF = 10;
-const CHUNK_BYTES = 4 * 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /** Whole lines of a file: `bytes` ends with an LF. */
 export interface LineChunk {
