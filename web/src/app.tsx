@@ -36,7 +36,7 @@ export function App() {
       <Connection />
       <PastBanner />
       <main id="content" tabIndex={-1}>
-        {fleet.value || fleetProblem.value === null ? <View /> : <Unreachable />}
+        {fleet.value ? <View /> : fleetProblem.value ? <Unreachable /> : <p class="muted pad">Asking Davy …</p>}
       </main>
       <Keys />
     </div>
