@@ -72,13 +72,13 @@ async function readme(folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const page = await open('light', 1200, 860);
   const release = await releaseOf(page);
-  for (const [name, view] of [
-    ['release', release ?? ''],
-    ['topology', 'topology'],
+  for (const [name, view, height] of [
+    ['release', release ?? '', 860],
+    ['topology', 'topology', 600],
   ] as const) {
     await page.goto(`${url}/${view}`);
     await settle(page);
-    await page.screenshot({ path: join(folder, `${name}.png`) });
+    await page.screenshot({ path: join(folder, `${name}.png`), clip: { x: 0, y: 0, width: 1200, height } });
   }
   await page.close();
 }

@@ -131,7 +131,7 @@ function Line({ edge }: { edge: Edge }) {
   const [first, ...rest] = edge.points;
   if (!first) return null;
   const d = `M${first.x} ${first.y}${rest.map((p) => `L${p.x} ${p.y}`).join('')}`;
-  const mid = edge.points[Math.floor(edge.points.length / 2)] ?? first;
+  const end = edge.points.at(-1) ?? first;
   const perSecond = edge.flow?.perSecond ?? 0;
   const bad = (edge.flow?.errorShare ?? 0) > BAD_SHARE;
   const dots = perSecond <= 0 ? 0 : Math.min(6, 1 + Math.round(Math.log10(1 + perSecond) * 2));
@@ -150,7 +150,7 @@ function Line({ edge }: { edge: Edge }) {
         </circle>
       ))}
       {edge.flow && (
-        <text x={mid.x} y={mid.y - 8} text-anchor="middle">
+        <text x={end.x - 8} y={end.y - 8} text-anchor="end">
           {rate(perSecond)} · {percent(edge.flow.errorShare)} · p95 {ms(edge.flow.p95Ms)}
         </text>
       )}
