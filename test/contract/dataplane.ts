@@ -120,18 +120,18 @@ export function dataPlaneContract(name: string, create: () => Promise<DataPlaneR
     });
 
     it('returns to stable when a lease is not renewed, and says so', async () => {
-      await rig.dataPlane.apply(tableWith(1, rig.ports[0], canary(5000, 300)));
-      await rig.pass(400);
+      await rig.dataPlane.apply(tableWith(1, rig.ports[0], canary(5000, 1000)));
+      await rig.pass(1100);
       expect(await service()).toMatchObject({ canary: 'v2', effectiveWeightBp: 0, leaseExpired: true });
       expect(await rig.dataPlane.renew(['service-b-1', 'nobody'])).toEqual(['service-b-1', 'nobody']);
       expect((await service())?.effectiveWeightBp).toBe(0);
-      await rig.dataPlane.apply(tableWith(1, rig.ports[0], canary(5000, 300)));
+      await rig.dataPlane.apply(tableWith(1, rig.ports[0], canary(5000, 1000)));
       expect(await service()).toMatchObject({ effectiveWeightBp: 5000, leaseExpired: false });
     });
 
     it('keeps a lease that is renewed', async () => {
-      await rig.dataPlane.apply(tableWith(1, rig.ports[0], canary(5000, 1000)));
-      for (let i = 0; i < 4; i++) {
+      await rig.dataPlane.apply(tableWith(1, rig.ports[0], canary(5000, 2000)));
+      for (let i = 0; i < 6; i++) {
         await rig.pass(400);
         expect(await rig.dataPlane.renew(['service-b-1'])).toEqual([]);
       }

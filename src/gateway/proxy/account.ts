@@ -5,6 +5,7 @@ import type { Route } from '../route/route.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
 import { ABORTED, isFailure, type Outcome } from '../stats/outcome.ts';
 import { writeAccessLine } from './access-log.ts';
+import type { Outgoing } from './outgoing.ts';
 
 const NONE: Endpoint[] = [];
 
@@ -118,11 +119,11 @@ export class Account {
   }
 
   /** The request's final outcome. `status` is what the client got, 0 for nothing. */
-  finish(outcome: Outcome, status: number, flag: number, nowMs: number, head: Buffer | null): void {
+  finish(outcome: Outcome, status: number, flag: number, nowMs: number, out: Outgoing | null): void {
     const endpoint = this.lastEndpoint;
     if (endpoint === null) return;
     this.statsOf(endpoint).finish(outcome, status, flag, nowMs - this.startedMs);
-    this.log(endpoint, status, flag, nowMs, head);
+    this.log(endpoint, status, flag, nowMs, out);
     const exposure = this.route.state.exposure;
     if (exposure !== null && this.isExposed() && isFailure(outcome)) {
       exposure.failures++;
@@ -131,14 +132,14 @@ export class Account {
   }
 
   /** An answer that the gateway made by itself, for the exposition and the log. */
-  noteOwn(status: number, flag: number, nowMs: number, head: Buffer | null): void {
+  noteOwn(status: number, flag: number, nowMs: number, out: Outgoing | null): void {
     const key = `${status} ${flag}`;
     const { ownCodes } = this.route.state;
     ownCodes.set(key, (ownCodes.get(key) ?? 0) + 1);
-    this.log(null, status, flag, nowMs, head);
+    this.log(null, status, flag, nowMs, out);
   }
 
-  private log(endpoint: Endpoint | null, status: number, flag: number, nowMs: number, head: Buffer | null): void {
+  private log(endpoint: Endpoint | null, status: number, flag: number, nowMs: number, out: Outgoing | null): void {
     const share = this.route.config.accessLogShare ?? 0;
     if (share === 0 || randomShare() >= share) return;
     writeAccessLine({
@@ -146,7 +147,7 @@ export class Account {
       version: endpoint?.version ?? null,
       instance: endpoint?.id ?? null,
       cohort: this.byHeader ? 'header' : 'weight',
-      head,
+      head: out?.head() ?? null,
       status,
       flag,
       durationMs: nowMs - this.startedMs,

@@ -1,10 +1,10 @@
 /** A client connection: reads requests one after the other, answers in order, and closes without losing the answer. */
 import type net from 'node:net';
-import { performance } from 'node:perf_hooks';
 import { ascii } from '../http1/bytes.ts';
 import { DONE, Head, MORE, parseRequestHead } from '../http1/head.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
+import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed } from '../net/wheel.ts';
 import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
@@ -58,7 +58,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.first = kind === 'tcp' && scheme === 'http';
     this.channel = this.first ? Channel.accept(accepted, this) : Channel.wrap(accepted, this);
     this.exchange = new Exchange(this);
-    this.idle();
+    this.setDeadline(stamp() + limits.clientIdleMs);
   }
 
   // ---- input -------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   private headBegun(): void {
     if (this.headStarted) return;
     this.headStarted = true;
-    this.setDeadline(performance.now() + limits.headTimeoutMs);
+    this.setDeadline(stamp() + limits.headTimeoutMs);
   }
 
   private malformed(): void {
@@ -190,7 +190,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   }
 
   private idle(): void {
-    this.setDeadline(performance.now() + limits.clientIdleMs);
+    this.setDeadline(recent() + limits.clientIdleMs);
   }
 
   // ---- answers -----------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.phase = LINGER;
     this.channel.end();
     this.channel.resume();
-    this.setDeadline(performance.now() + limits.lingerMs);
+    this.setDeadline(stamp() + limits.lingerMs);
   }
 
   /** The gateway stops: idle connections close at once, the others after their answer. */

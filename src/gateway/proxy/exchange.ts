@@ -2,7 +2,6 @@
  * One request and its answer: choose an arm and an instance, send, try again, relay. One exchange object serves a client
  * connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
-import { performance } from 'node:perf_hooks';
 import type { FaultHit, FaultTarget } from '../../traffic/fault-book.ts';
 import type { FaultRule } from '../../traffic/faults.ts';
 import { BodyReader, type BodySink, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
@@ -13,6 +12,7 @@ import { relayChunks, relayed } from '../http1/relay.ts';
 import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
 import { scratch } from '../net/channel.ts';
+import { stamp } from '../net/now.ts';
 import { randomShare } from '../random.ts';
 import type { Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
@@ -96,7 +96,7 @@ export class Exchange implements UpstreamUser, BodySink {
 
   /** Takes a request whose head was just parsed. Returns the index after the octets used, body included. */
   begin(head: Head, buf: Buffer, end: number): number {
-    const nowMs = performance.now();
+    const nowMs = stamp();
     const route = this.client.listener.route;
     this.reset(head, route, nowMs);
     const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
@@ -135,7 +135,7 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private refuse(head: Head, refusal: Refusal): number {
     countRefusal(this.route, refusal);
-    this.account.noteOwn(refusal.answer.status, refusal.flag, performance.now(), null);
+    this.account.noteOwn(refusal.answer.status, refusal.flag, stamp(), null);
     this.settle();
     this.client.answerOwn(refusal.answer);
     return head.end;
@@ -202,7 +202,7 @@ export class Exchange implements UpstreamUser, BodySink {
   private requestComplete(): void {
     this.client.channel.endBulk(this.upstream?.channel ?? null);
     // The version's time runs from here: a slow upload is the client's.
-    const nowMs = performance.now();
+    const nowMs = stamp();
     this.account.startedMs = nowMs;
     this.routeEndsMs = nowMs + this.route.config.timeoutMs;
     if (this.upstream !== null && !this.started) this.setTryDeadline(nowMs);
@@ -324,11 +324,11 @@ export class Exchange implements UpstreamUser, BodySink {
   private repeatFresh(endpoint: Endpoint): void {
     this.freshTried = true;
     this.sending = false;
-    this.connect(endpoint, performance.now(), false);
+    this.connect(endpoint, stamp(), false);
   }
 
   private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail = detailOf(cause)): void {
-    const nowMs = performance.now();
+    const nowMs = stamp();
     const swallowed = this.fault !== null && !this.dispatched;
     this.dropUpstream();
     this.account.endTry(swallowed ? ABORTED : outcome, nowMs, !swallowed);
@@ -371,7 +371,7 @@ export class Exchange implements UpstreamUser, BodySink {
     this.client.clearDeadline();
     this.timer = setTimeout(() => {
       this.timer = null;
-      this.startTry(performance.now());
+      this.startTry(stamp());
     }, waitMs);
   }
 
@@ -402,7 +402,7 @@ export class Exchange implements UpstreamUser, BodySink {
   private delay(endpoint: Endpoint, nowMs: number, delayMs: number, hit: FaultHit): void {
     this.timer = setTimeout(() => {
       this.timer = null;
-      const now = performance.now();
+      const now = stamp();
       this.account.delayedMs += now - nowMs;
       hit.added(now - nowMs);
       this.connect(endpoint, now, true);
@@ -424,7 +424,7 @@ export class Exchange implements UpstreamUser, BodySink {
 
   /** An answer of the gateway's own for which no version is charged. */
   private answerAlone(status: number, cause: Cause, detail: string, flag: number, extra = ''): void {
-    this.account.noteOwn(status, flag, performance.now(), this.out.head());
+    this.account.noteOwn(status, flag, stamp(), this.out);
     const close = this.mustClose();
     this.route.state.breaker.releaseProbe();
     this.settle();
@@ -480,33 +480,36 @@ export class Exchange implements UpstreamUser, BodySink {
     }
     if (body.seen + body.remaining > BULK_BYTES) upstream.channel.beginBulk();
     // From here the request's budget is spent: what counts is that octets keep moving.
-    this.client.setDeadline(performance.now() + Math.max(limits.answerIdleMs, this.route.config.timeoutMs));
+    this.client.setDeadline(stamp() + Math.max(limits.answerIdleMs, this.route.config.timeoutMs));
     return next;
   }
 
   private answerComplete(upstream: Upstream, usedUp: boolean): void {
+    const nowMs = stamp();
     this.upstream = null;
     upstream.channel.endBulk(this.client.channel);
     this.sentWhole = upstream.channel.flushed;
     if (usedUp && this.upstreamReusable && this.requestBody.done && this.sentWhole) upstream.release();
     else upstream.abandon();
-    this.complete();
+    this.complete(nowMs);
   }
 
   private endedByClose(cleanly: boolean): void {
-    if (this.answer.endedByClose(cleanly)) this.complete();
+    if (this.answer.endedByClose(cleanly)) this.complete(stamp());
     else this.breakOff(F.reset);
   }
 
   /** The whole answer is on its way to the client. */
-  private complete(): void {
-    if (this.answer.throttle !== null) this.client.clearDeadline();
+  private complete(nowMs: number): void {
+    const throttled = this.answer.throttle !== null;
+    if (throttled) this.client.clearDeadline();
     this.answer.whenSent(() => {
       const { body, framing } = this.answer;
       if (this.grpc && this.status === 200 && body.kind === BY_CHUNKS) {
         this.outcomeStatus = outcomeOfStatus(statusInTrailers(body.trailers));
       }
-      this.finish(this.outcomeStatus, this.fault === null ? F.none : F.delayInjected);
+      const flag = this.fault === null ? F.none : F.delayInjected;
+      this.finish(this.outcomeStatus, flag, throttled ? stamp() : nowMs, this.status);
       this.client.exchangeDone(framing.close);
     });
   }
@@ -527,9 +530,9 @@ export class Exchange implements UpstreamUser, BodySink {
       return end;
     }
     this.answer.bodyless(head, buf, true);
-    const nowMs = performance.now();
+    const nowMs = stamp();
     this.account.endTry(101, nowMs, true);
-    this.account.finish(101, 101, F.none, nowMs, this.out.head());
+    this.account.finish(101, 101, F.none, nowMs, this.out);
     this.tunnelling = this.started = true;
     this.client.tunnelToClient(upstream, buf, head.end, end);
     this.client.beginTunnel(upstream);
@@ -538,7 +541,7 @@ export class Exchange implements UpstreamUser, BodySink {
 
   /** 502, 503 and 504 are tried again when that is allowed; the answer is dropped. */
   private retriesStatus(upstream: Upstream, head: Head, buf: Buffer): boolean {
-    const nowMs = performance.now();
+    const nowMs = stamp();
     const waitMs = retryAfterMs(head, buf);
     if (!this.mayRetry(nowMs, false) || nowMs + waitMs >= this.routeEndsMs) return false;
     this.upstream = null;
@@ -569,15 +572,10 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   /** Books the final outcome, once; a tunnel's was booked when it began. */
-  private finish(
-    outcome: Outcome,
-    flag: number,
-    nowMs = performance.now(),
-    status = outcome > 0 ? this.status : 0,
-  ): void {
+  private finish(outcome: Outcome, flag: number, nowMs = stamp(), status = outcome > 0 ? this.status : 0): void {
     if (!this.tunnelling) {
       this.account.endTry(outcome, nowMs, this.dispatched);
-      this.account.finish(outcome, status, flag, nowMs, this.out.head());
+      this.account.finish(outcome, status, flag, nowMs, this.out);
     }
     this.settle();
   }

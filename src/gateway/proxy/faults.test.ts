@@ -87,9 +87,9 @@ describe('injected faults', () => {
 
   it('ends with its lease, and by clearing', async () => {
     await start();
-    gateway.engine.inject([rule({ kind: 'abort', status: 500 }, {}, 50)]);
+    gateway.engine.inject([rule({ kind: 'abort', status: 500 }, {}, 1000)]);
     expect(statusOf(await gateway.exchange(get()))).toBe(500);
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await new Promise((resolve) => setTimeout(resolve, 1050));
     expect(statusOf(await gateway.exchange(get()))).toBe(200);
     gateway.engine.inject([rule({ kind: 'abort', status: 500 })]);
     gateway.engine.clearFaults('all');

@@ -32,7 +32,7 @@ async function gatewayTo(parts: RouteParts): Promise<TestGateway> {
 const failing = (status: number) => answering(`HTTP/1.1 ${status} X\r\nContent-Length: 2\r\n\r\nno`);
 const dying: Script = ({ socket }) => socket.destroy();
 const silent: Script = () => {};
-const retries = { maxTries: 3, perTryMs: 60, budgetShare: 0.2 };
+const retries = { maxTries: 3, perTryMs: 400, budgetShare: 0.2 };
 const tries = (...upstreams: TestUpstream[]) =>
   upstreams.reduce(
     (sum, { connections }) =>
@@ -254,10 +254,10 @@ describe('the split', () => {
     const gateway = await gatewayTo({
       stable: [stable],
       canary: [canary],
-      canaryRoute: { weightBp: 10_000, lease: { id: 'l', ttlMs: 150 } },
+      canaryRoute: { weightBp: 10_000, lease: { id: 'l', ttlMs: 1000 } },
     });
     expect(await gateway.exchange(get())).toMatch(/v2$/);
-    await new Promise((resolve) => setTimeout(resolve, 160));
+    await new Promise((resolve) => setTimeout(resolve, 1050));
     expect(await gateway.exchange(get())).toMatch(/v1$/);
     expect(await gateway.exchange(get('/', 'x-canary: true\r\n'))).toMatch(/v1$/);
     expect(gateway.engine.state().services[0]).toMatchObject({ leaseExpired: true, effectiveWeightBp: 0 });

@@ -189,11 +189,11 @@ describe('locality', () => {
 describe('breaker and caps', () => {
   it('opens after failures in a row, lets one probe through, and closes on its success', async () => {
     const service = await upstream(answering('HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n'));
-    const gateway = await gatewayTo({ stable: [service], route: { breaker: { consecutive5xx: 3, openMs: 80 } } });
+    const gateway = await gatewayTo({ stable: [service], route: { breaker: { consecutive5xx: 3, openMs: 1000 } } });
     for (let i = 0; i < 3; i++) expect(statusOf(await gateway.exchange(get()))).toBe(500);
     expect(await gateway.exchange(get())).toMatch(/^HTTP\/1\.1 503 .*x-davy-cause: breaker\r\n.*Retry-After: 1\r\n/s);
     expect(count(service)).toBe(3);
-    await new Promise((resolve) => setTimeout(resolve, 90));
+    await new Promise((resolve) => setTimeout(resolve, 1050));
     service.script = answering();
     expect(statusOf(await gateway.exchange(get()))).toBe(200);
     expect(statusOf(await gateway.exchange(get()))).toBe(200);

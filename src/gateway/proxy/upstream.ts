@@ -1,9 +1,9 @@
 import type net from 'node:net';
-import { performance } from 'node:perf_hooks';
 import { DONE, Head, MORE, parseResponseHead } from '../http1/head.ts';
 import { UpstreamPipe } from '../http2/upstream-pipe.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
+import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
 import type { Endpoint } from '../route/endpoint.ts';
@@ -55,7 +55,7 @@ export class Upstream implements ChannelOwner, Timed {
     this.channel = overHttp2
       ? Channel.wrap(new UpstreamPipe(host, port, onConnect) as unknown as net.Socket, this)
       : Channel.connect(host, port, this, onConnect);
-    wheel.set(this, performance.now() + limits.connectTimeoutMs);
+    wheel.set(this, stamp() + limits.connectTimeoutMs);
   }
 
   /** An idle connection of the pool, or null. */
@@ -139,7 +139,7 @@ export class Upstream implements ChannelOwner, Timed {
     this.headDone = false;
     this.channel.resume();
     idle.push(this);
-    this.wheel.set(this, performance.now() + this.idleMs);
+    this.wheel.set(this, recent() + this.idleMs);
   }
 
   /** The exchange is done with it, and nobody may use it again. */
