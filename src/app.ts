@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { judge } from './analysis/tep-judge.ts';
 import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { askOnce } from './chaos/http-probe.ts';
+import { frozenBy } from './chaos/schedule.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
 import { keepLedger } from './ledger/keeping.ts';
 import { policyText } from './ledger/policy.ts';
@@ -18,6 +19,7 @@ import { DavyError } from './lib/error.ts';
 import type { Log } from './lib/log.ts';
 import { seededRandom } from './lib/seeded-random.ts';
 import { connectGatewayMetrics } from './metrics/gateway-source.ts';
+import { silenceable } from './metrics/silence.ts';
 import { type Controller, createController } from './release/controller.ts';
 import { activeRelease, isActive } from './release/state.ts';
 import { startServer } from './server/server.ts';
@@ -109,8 +111,13 @@ export async function openApp(options: AppOptions): Promise<App> {
 
     const { dataPlane } = traffic;
     const gates = { raise: () => chaos.raiseBlocked(), release: (service: string) => chaos.releaseBlocked(service) };
+    // Only the releases can be blinded: rehearsals, the page and the scrape address go on seeing what is.
+    const releaseMetrics = silenceable({
+      ...{ source: metrics, ledger, clock, onNotice },
+      refusal: () => chaos.raiseBlocked() ?? (spec.chaos ? frozenBy(spec.chaos, clock.nowMs()) : null),
+    });
     const controller = createController({
-      ...{ spec, ledger, dataPlane, metrics, workloads, judge, clock, log, onFatal, gates },
+      ...{ spec, ledger, dataPlane, metrics: releaseMetrics, workloads, judge, clock, log, onFatal, gates },
     });
     const chaos = createChaos({
       ...{ spec, ledger, metrics, workloads, clock, log },
@@ -138,6 +145,7 @@ export async function openApp(options: AppOptions): Promise<App> {
         log,
         gatewayMetrics: () => metrics.text(),
         counters: () => metrics.read(),
+        silenceMetrics: releaseMetrics.silence,
         proofs: openStoredProofs(ledger),
         ledgerKey: () => ledger.vkey,
         verifyLedger: () => verifyLedger(ledgerDir),

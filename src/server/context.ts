@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { StoredProofs } from '../ledger/stored-proof.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import type { SilenceableMetrics } from '../metrics/silence.ts';
 import type { CounterSnapshot } from '../metrics/source.ts';
 import type { Controller } from '../release/controller.ts';
 import type { Spec } from '../spec/model.ts';
@@ -23,6 +24,8 @@ export interface ServerContext {
   gatewayMetrics: () => Promise<string>;
   /** The data plane's counts. Rejects when it cannot be reached. */
   counters: () => Promise<CounterSnapshot>;
+  /** Keeps the counts from the releases for a while. */
+  silenceMetrics: SilenceableMetrics['silence'];
   proofs: StoredProofs;
   /** C2SP verifier key that the ledger's checkpoints are signed with now. */
   ledgerKey: () => string;

@@ -17,6 +17,7 @@ import { evidenceRoutes } from './routes/evidence.ts';
 import { fleetRoutes } from './routes/fleet.ts';
 import { historyRoutes } from './routes/history.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
+import { metricsSilenceRoutes } from './routes/metrics-silence.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { proofRoutes } from './routes/proofs.ts';
 import { releaseRoutes } from './routes/releases.ts';
@@ -112,6 +113,7 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   app.register(fleetRoutes(context));
   app.register(releaseRoutes(context, createKeyGuard()));
   app.register(chaosRoutes(context));
+  app.register(metricsSilenceRoutes(context));
   app.register(evidenceRoutes(context));
   app.register(ledgerRoutes(context));
   app.register(operationRoutes(context));

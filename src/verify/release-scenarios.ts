@@ -1,8 +1,7 @@
 import { wilson95 } from '../analysis/proportion.ts';
-import { sleep } from '../lib/clock.ts';
 import { formatShare, formatWeightBp } from '../lib/units.ts';
 import type { ReleaseDoc } from '../server/schemas.ts';
-import { type Finding, finding, inconclusive, type Scenario, type VerifyContext } from './scenario.ts';
+import { type Finding, finding, inconclusive, noVersion, type Scenario, type VerifyContext } from './scenario.ts';
 import { answeringVersion, awaitRelease, endRelease, readRelease, requestRelease, underLoad } from './traffic.ts';
 
 const headerTries = 20;
@@ -13,7 +12,7 @@ const splitRequests = 1_000;
 export const split: Scenario = {
   name: 'split',
   async run(context) {
-    if (context.good === null) return noVersion(context);
+    if (context.good === null) return noVersion(context.service);
     const { id } = await requestRelease(context, context.good, 'split');
     try {
       const enough = (release: ReleaseDoc): boolean => requestsAt(release, 0) >= splitRequests || release.step > 0;
@@ -49,7 +48,7 @@ export const headerRoute: Scenario = {
   async run(context) {
     const { service, good } = context;
     const header = service.traffic.canaryHeader;
-    if (good === null) return noVersion(context);
+    if (good === null) return noVersion(context.service);
     if (header === null) return inconclusive(`${service.name} declares no canaryHeader`);
     const { id } = await requestRelease(context, good, 'header route');
     let during: (string | null)[];
@@ -115,39 +114,3 @@ export const badCanary: Scenario = {
     }
   },
 };
-
-/** 4: without figures the weight never rises. */
-export const silence: Scenario = {
-  name: 'silent metrics hold',
-  async run(context) {
-    const { good, clock } = context;
-    if (good === null) return noVersion(context);
-    const { id } = await requestRelease(context, good, 'silence');
-    try {
-      const started = await awaitRelease(context, id, (release) => release.step === 0, 30_000);
-      if (!started) return inconclusive('the release did not start');
-      const waitMs = Math.min(60_000, 2 * (started.steps[0]?.holdMs ?? 0));
-      await sleep(clock, waitMs);
-      const after = await readRelease(context, id);
-      const measured = {
-        waitedSeconds: waitMs / 1000,
-        requests: requestsAt(after, 0),
-        verdict: after.verdict,
-        phase: after.phase,
-      };
-      const rose = after.step > 0 || after.phase === 'completed';
-      const problems = rose ? [`the weight rose to ${formatWeightBp(after.weightBp)} without a request`] : [];
-      return finding(
-        problems,
-        `without a request the release stayed at its first weight or went back (${after.phase}, ${after.verdict})`,
-        measured,
-      );
-    } finally {
-      await endRelease(context, id);
-    }
-  },
-};
-
-function noVersion({ service }: VerifyContext): Finding {
-  return inconclusive(`${service.name} has no version to release; name one with --good`);
-}

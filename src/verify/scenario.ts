@@ -45,6 +45,9 @@ export interface Scenario {
 
 export const inconclusive = (says: string): Finding => ({ verdict: 'INCONCLUSIVE', says, measured: {} });
 
+export const noVersion = ({ name }: ServiceSpec): Finding =>
+  inconclusive(`${name} has no version to release; name one with --good`);
+
 /** PASS when the sentence list of what is wrong is empty. */
 export function finding(problems: readonly string[], good: string, measured: Finding['measured']): Finding {
   return problems.length === 0

@@ -1,7 +1,8 @@
 import { messageOf } from '../lib/error.ts';
-import { badCanary, headerRoute, silence, split } from './release-scenarios.ts';
+import { badCanary, headerRoute, split } from './release-scenarios.ts';
 import { chaosRevert, killAndRestart, limiter, retryAndBreaker } from './resilience-scenarios.ts';
 import type { Finding, ScenarioResult, ScenarioVerdict, VerifyContext } from './scenario.ts';
+import { silence } from './silence-scenario.ts';
 
 const scenarios = [split, headerRoute, badCanary, silence, limiter, retryAndBreaker, chaosRevert, killAndRestart];
 
