@@ -22,14 +22,19 @@ function sentenceOf(view: ReleaseView): string {
     case 'requested':
       return `${what} waits for its instances to be ready; no traffic reaches it.`;
     case 'completed':
-      return `${what} is the stable version: ${view.endReason}.`;
+      return ended(`${what} is the stable version: ${view.endReason}`);
     case 'rolled-back':
-      return `${what} was rolled back (${view.rollbackCause}): ${view.endReason}.`;
+      return ended(`${what} was rolled back (${view.rollbackCause}): ${view.endReason}`);
     case 'cancelled':
-      return `${what} was cancelled: ${view.endReason}.`;
+      return ended(`${what} was cancelled: ${view.endReason}`);
     default:
       return inFlightSentence(view, what);
   }
+}
+
+/** Reasons of the judge are sentences already, those of people often not. */
+function ended(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
 }
 
 function inFlightSentence(view: ReleaseView, what: string): string {
