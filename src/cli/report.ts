@@ -9,7 +9,9 @@ import { type BiDailyReport, buildBiDaily, type EvidenceLine, judgeDistribution 
 import { type CollectedFile, canaryRate, sampleVersions, targetsFile } from '../reports/collect.ts';
 import { parseExposition, serviceFigures } from '../reports/exposition.ts';
 import { biDailyMarkdown } from '../reports/markdown.ts';
+import { resourcesOf } from '../reports/resources.ts';
 import type { ChaosRunDoc } from '../server/routes/chaos.ts';
+import type { SystemDoc } from '../server/routes/system.ts';
 import type { FleetDoc } from '../server/schemas.ts';
 import { loadSpec } from '../spec/load.ts';
 import { VERSION } from '../version.ts';
@@ -80,6 +82,7 @@ async function run(file: string, options: ReportOptions, io: CliIo): Promise<voi
     figures: Object.keys(spec.services).map((name) => serviceFigures(samples, name)),
     chaos: await api.get<ChaosRunDoc[]>('/api/v1/chaos/runs'),
     ledger: await api.get('/api/v1/evidence/verify'),
+    resources: resourcesOf(spec, fleet, await api.get<SystemDoc>('/api/v1/system'), samples),
   });
   await publish(report, options, io);
 }

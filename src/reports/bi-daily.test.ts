@@ -36,6 +36,16 @@ const input: BiDailyInput = {
   figures: [{ service: 'service-b', requests: 1_000, failed: 1, own: 0, p50Ms: 5, p95Ms: 10, p99Ms: 25 }],
   distribution: { service: 'service-b', weight: 0.1, canary: 'v2', counts: { v1: 180, v2: 20 } },
   ledger: { ok: true, size: 10, root: 'root' },
+  resources: {
+    processes: [{ name: 'controller', pid: 7, ports: [], restarts: null, memoryBytes: 90 * 2 ** 20 }],
+    replicas: [{ service: 'service-b', version: 'v1', declared: 3, running: 2, zone: null, runs: 'process' }],
+    limits: [
+      {
+        ...{ service: 'service-b', listenPort: 8082, timeout: '5s', rate: '50/s, burst 10', retries: 'none' },
+        ...{ ejection: 'none', caps: 'none' },
+      },
+    ],
+  },
 };
 
 const failedRun = {
@@ -79,10 +89,13 @@ test('the Markdown has the sections that were promised, and no cell breaks its t
   const text = biDailyMarkdown(buildBiDaily({ ...input, chaos: [failedRun] }));
   const sections = text.split('\n').filter((line) => line.startsWith('## '));
   expect(sections.map((line) => line.slice(3))).toEqual([
-    ...['Components', 'Canary status', 'Traffic split', 'Performance', 'Chaos outcomes', 'Evidence files'],
-    ...['Hash chain', 'Anomalies', 'Next steps', 'Notes'],
+    ...['Components', 'Canary status', 'Traffic split', 'Performance', 'Chaos outcomes'],
+    ...['Resource configuration', 'Evidence files', 'Hash chain', 'Anomalies', 'Next steps', 'Notes'],
   ]);
   expect(text).toContain('p95 was \\| broken |');
+  expect(text).toContain('| service-b | v1 | 3 | 2 | – | process |');
+  expect(text).toContain('| service-b | 8082 | 5s | 50/s, burst 10 | none | none | none |');
+  expect(text).toContain('| controller | 7 | – | – | 90 MiB |');
 });
 
 test('the same input gives the same report', () => {

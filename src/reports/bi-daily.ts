@@ -2,6 +2,7 @@ import { wilson95 } from '../analysis/proportion.ts';
 import type { ChaosRunDoc } from '../server/routes/chaos.ts';
 import type { FleetDoc } from '../server/schemas.ts';
 import type { ServiceFigures } from './exposition.ts';
+import type { Resources } from './resources.ts';
 
 /** A file that goes into the ledger with the report. */
 export interface EvidenceLine {
@@ -31,6 +32,7 @@ export interface BiDailyInput {
   figures: ServiceFigures[];
   chaos: ChaosRunDoc[];
   distribution: DistributionSample;
+  resources: Resources;
   evidence: EvidenceLine[];
   ledger: { ok: boolean; size: number; root: string };
 }

@@ -1,6 +1,7 @@
 import { formatShare } from '../lib/units.ts';
 import type { ChaosRunDoc } from '../server/routes/chaos.ts';
 import type { BiDailyReport, Distribution } from './bi-daily.ts';
+import type { Resources } from './resources.ts';
 
 /** The report for people; every figure in it stands in the JSON as well. */
 export function biDailyMarkdown(report: BiDailyReport): string {
@@ -24,6 +25,7 @@ export function biDailyMarkdown(report: BiDailyReport): string {
     section('Traffic split', split(report.distribution)),
     section('Performance', performance(report)),
     section('Chaos outcomes', chaos(report.chaos)),
+    section('Resource configuration', resources(report.resources)),
     section(
       'Evidence files',
       table(
@@ -104,6 +106,34 @@ function chaos(runs: ChaosRunDoc[]): string[] {
       run.conclusion?.reasons[0] ?? '',
     ]),
   );
+}
+
+function resources({ replicas, limits, processes }: Resources): string[] {
+  const memory = (bytes: number | null): string =>
+    bytes === null ? 'not measured' : `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+  return [
+    ...table(
+      ['service', 'version', 'replicas declared', 'ready', 'zone', 'runs as'],
+      replicas.map((one) => [
+        ...[one.service, one.version, String(one.declared), String(one.running), one.zone ?? '–', one.runs],
+      ]),
+    ),
+    '',
+    ...table(
+      ['service', 'port', 'time-out', 'rate limit', 'retries', 'ejection', 'caps'],
+      limits.map((one) => [
+        ...[one.service, String(one.listenPort), one.timeout, one.rate, one.retries, one.ejection, one.caps],
+      ]),
+    ),
+    '',
+    ...table(
+      ['process', 'pid', 'ports', 'restarts', 'resident memory'],
+      processes.map((one) => [
+        ...[one.name, String(one.pid ?? '–'), one.ports.join(', ') || '–', String(one.restarts ?? '–')],
+        memory(one.memoryBytes),
+      ]),
+    ),
+  ];
 }
 
 function list(lines: string[], empty: string): string[] {

@@ -53,6 +53,13 @@ test('service-b-canary: 90/10, a sample of 200 with its interval, and the eviden
     'prometheus-canary-v2.log',
     'canary-distribution.log',
   ]);
+  expect(found.resources.replicas.map((one) => [one.version, one.declared, one.running])).toEqual([
+    ['v1', 3, 3],
+    ['v2', 1, 1],
+  ]);
+  const [controller, gateway] = found.resources.processes;
+  expect(controller!.memoryBytes).toBeGreaterThan(10 ** 7);
+  expect(gateway!.memoryBytes).toBeGreaterThan(10 ** 7);
   expect(found.ledger.ok).toBe(true);
   const verified = await running.davy('evidence', 'verify', '--data', running.dataDir);
   expect(verified.code).toBe(0);
