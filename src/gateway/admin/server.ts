@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { messageOf } from '../../lib/error.ts';
 import type { FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
 import { limits } from '../limits.ts';
@@ -29,7 +30,11 @@ export async function startAdmin(plane: Plane, token: string, onDrain: () => voi
   const server = http.createServer(
     { requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
     (request, response) => {
-      void serve(request, handlers, expected).then((answer) => send(response, answer));
+      // A call that fails must not take the traffic down with it.
+      serve(request, handlers, expected).then(
+        (answer) => send(response, answer),
+        (error: unknown) => send(response, { status: 500, body: { code: 'failed', message: messageOf(error) } }),
+      );
     },
   );
   await new Promise<void>((resolve, reject) => {
