@@ -1,4 +1,5 @@
 import { sleep } from '../lib/clock.ts';
+import { formatDurationMs } from '../lib/units.ts';
 import { MAX_SILENCE_MS } from '../metrics/silence.ts';
 import type { TrafficDoc } from '../server/routes/traffic.ts';
 import type { ReleaseDoc } from '../server/schemas.ts';
@@ -6,7 +7,9 @@ import type { PolicySpec } from '../spec/model.ts';
 import { type Finding, finding, inconclusive, noVersion, type Scenario, type VerifyContext } from './scenario.ts';
 import { awaitRelease, endRelease, readRelease, requestRelease, underLoad } from './traffic.ts';
 
-const pollMs = 250;
+/** Time over which requests are counted at the end of the silence. */
+const countedMs = 1_500;
+const marginMs = 250;
 const shortestMs = 6_000;
 /** How much longer the silence is than the time after which the release would have gone on. */
 const beyondHoldMs = 3_000;
@@ -35,6 +38,11 @@ export const silence: Scenario = {
     const { good, service, spec } = context;
     const policy = spec.policies[service.policy];
     if (good === null || policy === undefined) return noVersion(service);
+    if (4 * policy.lookMs > MAX_SILENCE_MS) {
+      return inconclusive(
+        `looks are ${formatDurationMs(policy.lookMs)} apart, a silence may last ${MAX_SILENCE_MS / 1000} s`,
+      );
+    }
     const { id } = await requestRelease(context, good, 'silence');
     try {
       const { value: seen } = await underLoad(context, () => silenceUnderLoad(context, id, policy));
@@ -50,16 +58,15 @@ async function silenceUnderLoad(context: VerifyContext, id: string, policy: Poli
   const before = await awaitRelease(context, id, (release) => release.heldMs > 0, 30_000);
   if (!before) return null;
   const neededMs = (before.steps[before.step]?.holdMs ?? 0) - before.heldMs;
-  const wantedMs = Math.max(shortestMs, Math.ceil(neededMs) + beyondHoldMs);
+  const wantedMs = Math.max(shortestMs, 4 * policy.lookMs, Math.ceil(neededMs) + beyondHoldMs);
   const silenceMs = Math.min(MAX_SILENCE_MS, wantedMs);
   const endMs = clock.monoMs() + silenceMs;
   await api.post('/api/v1/metrics/silence', { forMs: silenceMs, reason: 'verification: silent metrics' });
   await sleep(clock, 2 * policy.lookMs);
   const atStart = await readRelease(context, id);
-  await servedPerSecond(context);
-  await sleep(clock, Math.max(0, endMs - clock.monoMs() - pollMs));
-  const atEnd = await readRelease(context, id);
+  await sleep(clock, Math.max(0, endMs - clock.monoMs() - countedMs - 2 * marginMs));
   const perSecond = await servedPerSecond(context);
+  const atEnd = await readRelease(context, id);
   const after = await awaitRelease(context, id, (now) => isDecidedAgain(now, atEnd), afterwardsMs);
   return { silenceMs, neededMs, perSecond, atStart, atEnd, after };
 }
@@ -69,7 +76,9 @@ function isDecidedAgain(now: Seen, then: Seen): boolean {
 }
 
 /** From the gateway's counters as the page reads them: they are not silenced. */
-async function servedPerSecond({ api, service }: VerifyContext): Promise<number> {
+async function servedPerSecond({ api, service, clock }: VerifyContext): Promise<number> {
+  await api.get<TrafficDoc>('/api/v1/traffic');
+  await sleep(clock, countedMs);
   const { services } = await api.get<TrafficDoc>('/api/v1/traffic');
   return services.find((one) => one.service === service.name)?.perSecond ?? 0;
 }
