@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/lib/clock.ts';
+import { findEndpoint } from '../../src/lib/endpoint.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
 import { freePorts, QUICK_POLICY, type Running, readPid, specOf, up } from './harness.ts';
@@ -58,6 +60,27 @@ describe('processes die, releases go on', { timeout: 90_000 }, () => {
     await once(next.process, 'exit');
   });
 
+  it('F05: the controller hands over under load: no request fails, the weight stays, within 10 s', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    const before = shop1(await davy.until('in flight', inFlight, 15_000));
+    const gateway = readPid(davy.dataDir, 'gateway-process.json');
+    const startMs = systemClock.monoMs();
+    // Without its supervisor the controller lets go of everything in good order, and the next one adopts it.
+    davy.process.kill('SIGKILL');
+    await once(davy.process, 'exit');
+    const next = await eventually(() => davy.again());
+    const after = await next.until('the next one decides', (fleet) => shop1(fleet) !== undefined, 10_000);
+    expect(systemClock.monoMs() - startMs).toBeLessThan(10_000);
+    expect(shop1(after)).toMatchObject({ step: before?.step, weightBp: before?.weightBp });
+    expect(after.services[0]?.effectiveWeightBp).toBe(before?.weightBp);
+    expect(readPid(davy.dataDir, 'gateway-process.json')).toBe(gateway);
+    const { counts } = await load.stop();
+    expect(counts).toMatchObject({ errors: {}, ok: counts.requests });
+    expect(counts.requests).toBeGreaterThan(LOAD_PER_SECOND);
+    next.process.kill('SIGTERM');
+    await once(next.process, 'exit');
+  });
+
   it('kill -9 of the gateway: it comes back with the last durable weights', async () => {
     await davy.davy('release', 'shop', 'v2', '--reason', 'x');
     await davy.until('in flight', inFlight, 15_000);
@@ -96,6 +119,25 @@ describe('processes die, releases go on', { timeout: 90_000 }, () => {
     expect(decisions(davy)).toContain('release.hold.cleared');
   });
 
+  it('metrics silenced for 10 s while every request is answered: the release holds, then goes on', async () => {
+    await davy.davy('release', 'shop', 'v2', '--reason', 'x');
+    const before = shop1(await davy.until('in flight', inFlight, 15_000));
+    const silence = (forMs: number): Promise<Response> => post(davy, '/api/v1/metrics/silence', { forMs, reason: 'x' });
+    expect((await silence(60_000)).status).toBe(400);
+    const { untilMs } = (await (await silence(10_000)).json()) as { untilMs: number };
+    expect((await silence(10_000)).status).toBe(409);
+    await davy.until('held', (fleet) => shop1(fleet)?.held?.verdict === 'hold', 5_000);
+    // The hold of the step is 8 s: without the silence it would be over by now.
+    const late = await davy.until('nearly over', (fleet) => fleet.nowMs > untilMs - 1_000, 15_000);
+    if (late.nowMs < untilMs) expect(shop1(late)).toMatchObject({ step: before?.step, weightBp: before?.weightBp });
+    await davy.until('completed', completed, 60_000);
+    expect((await load.stop()).counts.errors).toEqual({});
+    const types = decisions(davy);
+    const between = types.slice(types.indexOf('metrics.silence.begun'), types.indexOf('metrics.silence.ended'));
+    expect(between).toContain('release.held');
+    expect(between).not.toContain('release.step.decided');
+  });
+
   it('a new version during a release starts again at 0 with fresh evidence', async () => {
     await davy.davy('release', 'shop', 'v2', '--reason', 'x');
     await davy.until('in flight', inFlight, 15_000);
@@ -114,6 +156,15 @@ function shop1(fleet: FleetDoc): ReleaseDoc | undefined {
 
 function byId(fleet: FleetDoc, id: string): ReleaseDoc | undefined {
   return fleet.releases.find((release) => release.id === id);
+}
+
+function post(davy: Running, path: string, body: unknown): Promise<Response> {
+  const endpoint = findEndpoint(davy.port, process.env);
+  return fetch(`${endpoint?.url}${path}`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${endpoint?.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
 }
 
 /** The controller's pid, as its writer id in the newest record says. */
