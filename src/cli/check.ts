@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { checkFile, findingsOf } from '../spec/check.ts';
+import { promotionDoubts } from '../analysis/simulate/promotable.ts';
+import { type CheckResult, checkFile, findingsOf } from '../spec/check.ts';
+import type { Finding } from '../spec/finding.ts';
 import { renderFindings } from '../spec/render-finding.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
@@ -10,15 +12,29 @@ export function register(program: Command, io: CliIo): void {
   const command = program
     .command('check')
     .alias('lint')
-    .description('validate a spec and lint its arithmetic')
+    .description('validate a spec, lint its arithmetic and try its policies at the declared traffic')
     .argument('<file>', 'the davy.yaml');
   outputOption(command).action(async (file: string, options: { output: string }) => {
     const result = await checkFile(resolve(io.cwd, file));
-    const findings = findingsOf(result);
+    const findings = [...findingsOf(result), ...promotionWarnings(result, io)];
     const ok = result.errors.length === 0;
     if (options.output === 'json') printJson(io, { ok, findings });
     else if (findings.length > 0) io.out(`${renderFindings(findings, result.text).trimEnd()}\n`);
     else io.out(`${file}: ok\n`);
     io.exitCode = ok ? 0 : 2;
   });
+}
+
+/** What a few simulated releases say of the policies; what was too long to simulate is said beside the findings. */
+function promotionWarnings({ spec, at }: CheckResult, io: CliIo): Finding[] {
+  if (spec === null || at === null) return [];
+  const { unlikely, skipped } = promotionDoubts(spec);
+  for (const reason of skipped) io.say(`not simulated: ${reason}\n`);
+  return unlikely.map(({ service, sentence, next }) => ({
+    code: 'analysis/promotion-unlikely',
+    severity: 'warning',
+    sentence,
+    position: at(['services', service, 'expect', 'rate']),
+    next,
+  }));
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { ordinaryTraffic } from '../analysis/simulate/ordinary-traffic.ts';
 import { simulateMany } from '../analysis/simulate/pool.ts';
 import { parseScenario } from '../analysis/simulate/scenario.ts';
 import { type Summary, summarise } from '../analysis/simulate/summary.ts';
@@ -25,7 +26,6 @@ interface Options {
 
 const MAX_RUNS = 100_000;
 const MAX_RPS = 1e6;
-const MAX_INSTANCES = 16;
 
 /** `simulate`: what a policy does to a traffic, before anybody's traffic is at stake. */
 export function register(program: Command, io: CliIo): void {
@@ -88,26 +88,11 @@ function trafficOf(service: ServiceSpec, policy: PolicySpec, options: Options): 
   if (base === null || base > 1) {
     throw new DavyError(cliErrors.usage, `--base-errors ${options.baseErrors} is not a share like 0.1%.`);
   }
-  const limits = policy.steps.flatMap((step) => step.limits.latency.map((limit) => limit.underMs));
-  const edges = [...new Set([10, 25, 50, 100, 200, 400, 1000, 2500, ...limits])].sort((a, b) => a - b);
-  const instances = (version: string | undefined): number => {
-    const found = version === undefined ? undefined : service.versions[version];
-    return Math.min(MAX_INSTANCES, Math.max(1, found?.endpoints.length || found?.replicas || 1));
-  };
-  const canary = Object.keys(service.versions).find((name) => name !== service.stable);
-  return {
-    stable: service.stable,
-    canary: canary ?? 'canary',
+  return ordinaryTraffic(service, policy, {
     rps: numberOf('--rps', options.rps, 0.001, MAX_RPS, false),
     baseErrorShare: base,
-    canaryInstances: instances(canary),
-    stableInstances: instances(service.stable),
-    edges,
-    // Median 50 ms, p95 about 158 ms, p99 about 250 ms: an ordinary web service.
-    medianMs: 50,
-    latencySpread: 0.7,
     scenario: parseScenario(options.scenario),
-  };
+  });
 }
 
 function numberOf(option: string, text: string, min: number, max: number, whole: boolean): number {

@@ -1,6 +1,7 @@
-import { DavyError } from '../lib/error.ts';
+import { DavyError, type Position } from '../lib/error.ts';
 import type { Finding } from './finding.ts';
 import { readSpecText } from './load.ts';
+import type { SpecPath } from './locator.ts';
 import type { Spec } from './model.ts';
 import { parseSpec } from './parse.ts';
 
@@ -10,6 +11,8 @@ export interface CheckResult {
   errors: DavyError[];
   /** Only found in a spec without errors. */
   warnings: Finding[];
+  /** Where the value at a path stands in the file; null when there are errors. */
+  at: ((path: SpecPath) => Position) | null;
   /** The file's text, for excerpts; null when it could not be read as text. */
   text: string | null;
 }
@@ -22,7 +25,7 @@ export async function checkFile(path: string): Promise<CheckResult> {
     return { ...parseSpec(text, path), errors: [], text };
   } catch (error) {
     if (!(error instanceof DavyError)) throw error;
-    return { spec: null, errors: [error, ...error.more], warnings: [], text };
+    return { spec: null, errors: [error, ...error.more], warnings: [], at: null, text };
   }
 }
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { DavyError } from '../lib/error.ts';
+import { DavyError, type Position } from '../lib/error.ts';
 import { formatCount } from '../lib/units.ts';
 import { specErrors } from './errors.ts';
 import type { Finding } from './finding.ts';
 import { lintSpec } from './lint/all.ts';
-import { createLocator } from './locator.ts';
+import { createLocator, type SpecPath } from './locator.ts';
 import type { Spec } from './model.ts';
 import { normalise } from './normalise.ts';
 import { specSchema } from './schema/spec.ts';
@@ -19,7 +19,10 @@ export const maxSpecBytes = 1_048_576;
  *
  * Throws the first error as a DavyError with the others in `more`, in the order of the file. Warnings do not throw.
  */
-export function parseSpec(text: string, file: string): { spec: Spec; warnings: Finding[] } {
+export function parseSpec(
+  text: string,
+  file: string,
+): { spec: Spec; warnings: Finding[]; at: (path: SpecPath) => Position } {
   refuseText(text, file);
   const { tree, problems } = readYaml(text, file);
   throwAll(problems);
@@ -38,7 +41,7 @@ export function parseSpec(text: string, file: string): { spec: Spec; warnings: F
   const spec = normalise(checked.data, { file, sha256 }, locator.written);
   const findings = lintSpec({ spec, at: locator.value, has: locator.has });
   throwAll(findings.filter((finding) => finding.severity === 'error').map(toError));
-  return { spec, warnings: findings.filter((finding) => finding.severity === 'warning') };
+  return { spec, warnings: findings.filter((finding) => finding.severity === 'warning'), at: locator.value };
 }
 
 function toError({ code, sentence, position, next }: Finding): DavyError {

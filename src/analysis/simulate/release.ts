@@ -38,10 +38,15 @@ const FINE_FOR_MS = 300_000;
 const MIDDLE_FOR_MS = 3_600_000;
 const MIDDLE_MS = 10_000;
 
+/** Length of a look while nothing happens: about 3,000 to a release, from the policy's own to a minute. */
+export function coarseLookMs(policy: PolicySpec): number {
+  const total = policy.steps.reduce((sum, step) => sum + step.holdMs, 0);
+  return Math.max(policy.lookMs, Math.min(COARSE_MS, total / LOOKS_PER_RELEASE));
+}
+
 /** Evidence adds up alike over long and short looks, so quiet hours take long ones and the time after the onset short ones. */
 function lookLengthMs(policy: PolicySpec, onsetMs: number | null, atMs: number): number {
-  const total = policy.steps.reduce((sum, step) => sum + step.holdMs, 0);
-  const coarse = Math.max(policy.lookMs, Math.min(COARSE_MS, total / LOOKS_PER_RELEASE));
+  const coarse = coarseLookMs(policy);
   if (onsetMs === null) return coarse;
   const since = atMs - onsetMs;
   if (since < 0) return Math.min(coarse, -since);
