@@ -3,7 +3,7 @@ import { logEvidence } from '../../src/analysis/safe.ts';
 import { davy, davyRun, HOUR_MS, LITERAL_RULES, policyFor } from './davy.ts';
 import { argo } from './rivals/argo.ts';
 import { flagger } from './rivals/flagger.ts';
-import { kayenta } from './rivals/kayenta.ts';
+import { kayenta, kayentaOnP95 } from './rivals/kayenta.ts';
 import { lindonMalek } from './rivals/lindon-malek.ts';
 import { intervals, type Rule } from './rivals/rule.ts';
 import { largestMean, meanOf, sustained } from './rivals/thresholds.ts';
@@ -140,7 +140,7 @@ export function correlated(settings: WorldSettings, seconds: number, seed: numbe
 
 const LATENCY_EDGES = [5, 10, 15, 20, 25, 35, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000, 2500, 5000];
 
-/** Latency on 19 edges: Davy, a sustained p95 threshold, Flagger's p99 check, Kayenta on the p95 of each minute. */
+/** Latency on 19 edges: Davy, a sustained p95 threshold, Flagger's p99 check, Kayenta on the p95 of each minute against a fresh baseline. */
 export function latency(settings: WorldSettings, seconds: number, seed: number): Sample {
   const world = new World({ ...settings, edges: LATENCY_EDGES }, seed);
   const latencyLimits = { errorShare: null, latency: [{ quantile: 0.95, underMs: 500 }] };
@@ -148,15 +148,26 @@ export function latency(settings: WorldSettings, seconds: number, seed: number):
   const at500 = LATENCY_EDGES.indexOf(500);
   const p95 = sustained({ maxErrorShare: 0.05 });
   const p99 = flagger({ maxErrorShare: 0.01 });
-  const out: Sample = { 'davy|at': null, 'p95 > 500 ms for 5 m|at': null, 'Flagger p99 < 500 ms|at': null };
+  const hourly = kayentaOnP95('hourly', LATENCY_EDGES);
+  const sliding = kayentaOnP95('sliding', LATENCY_EDGES);
+  const out: Sample = {
+    'davy|at': null,
+    'p95 > 500 ms for 5 m|at': null,
+    'Flagger p99 < 500 ms|at': null,
+    'Kayenta hourly|at': null,
+    'Kayenta sliding|at': null,
+  };
   while (world.t < seconds) {
     const { seen, counts } = world.next(30);
     const canary = seen.tick.versions.v2![0]!;
     const slow = { ...counts, xc: canary.over[at500]! };
+    const baseline = { requests: counts.nb, over: world.drawOver(counts.nb) };
     const fired = {
       'davy|at': run.look(seen.tick) === 'rollback',
       'p95 > 500 ms for 5 m|at': p95.look(slow),
       'Flagger p99 < 500 ms|at': p99.look(slow),
+      'Kayenta hourly|at': hourly.look(30, canary, baseline),
+      'Kayenta sliding|at': sliding.look(30, canary, baseline),
     };
     for (const [name, is] of Object.entries(fired)) if (is) out[name] ??= world.t;
     if (Object.values(out).every((at) => at !== null)) break;

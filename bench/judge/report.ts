@@ -38,6 +38,8 @@ Poisson arrivals with a daily swing of 40 % and correlated load (sd 10 %), a bas
 
 Rivals, from their documented behaviour: Flagger (success >= 99 % each minute, 5 failed checks), Argo Rollouts (99 % each minute or its documented 95 % each 5 min, failureLimit 3), a sustained threshold (> 1 % for 5 min), a mean threshold (5 min mean > 1 %), Kayenta's judge on error per cent per minute against a fresh baseline of the canary's size (first verdict at 50 points, then hourly over a growing window, or each minute over the last hour; its classifier gives the values of Kayenta's own public test vectors, see \`test/analysis/kayenta.test.ts\`; with sparse errors its root lies at exactly zero, where the solver's last digit would decide, and the reading most favourable to it was taken: no shift), Lindon & Malek's multinomial test (alpha 0.35 %, the share that Davy's error metric has), and a z-test at 1 % looked at in every tick. "Tuned" rules got the threshold that gives 1 % false rollbacks in 72 h on the same traffic: an oracle that nobody has in practice.`;
 
+export const LATENCY_HEADING = '## Latency';
+
 const LIMITS = `## What this does not show
 
 The traffic is simulated. Failures that persist on one node look like a bad version when the canary has one instance: no statistic separates the two, and the judge says so instead of guessing. At 100 % there is no stable traffic to compare with, so an incident of the whole system counts against the canary; keep a few per cent of stable (a last step of 95 or 98 %) where that matters.`;
@@ -129,7 +131,8 @@ function fastPart(cells: Sample[][]): string {
   return `### Looks every second\n\nThe bound does not depend on how often one looks, so looking every second costs nothing.\n\n${table(['case', ...names], rows)}`;
 }
 
-function latencyPart(cells: Sample[][]): string {
+/** Also by itself, to run one table again: `--only latency`. */
+export function latencyPart(cells: Sample[][]): string {
   const names = namesIn(cells[0]![0]!);
   const rows = CELLS.latency.map(({ title, onset }, i) => [
     title,
@@ -142,7 +145,9 @@ function latencyPart(cells: Sample[][]): string {
         : duration(quantile(found.map(Number), 0.5));
     }),
   ]);
-  return `## Latency\n\n19 bucket edges; median 50 ms, p95 158 ms; the canary's tolerance is ratio 1.2. Median delay, or false rollbacks in 72 h.\n\n${table(['case', ...names], rows)}`;
+  const runsOf = (healthy: boolean): number =>
+    cells[CELLS.latency.findIndex(({ onset }) => (onset === undefined) === healthy)]!.length;
+  return `${LATENCY_HEADING}\n\n19 bucket edges; median 50 ms, p95 158 ms; the canary's tolerance is ratio 1.2. Kayenta judges the p95 of each minute (ms, interpolated in its bucket) against a fresh healthy baseline of the canary's size. Median delay (${runsOf(false)} releases each), or false rollbacks in 72 h (${runsOf(true)} each).\n\n${table(['case', ...names], rows)}`;
 }
 
 function correlatedPart(cells: Sample[][]): string {

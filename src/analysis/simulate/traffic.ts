@@ -57,7 +57,7 @@ export class Traffic {
   constructor(setup: TrafficSetup, random: Random) {
     this.setup = setup;
     this.random = random;
-    this.survival = setup.edges.map((edge) => above(edge, setup.medianMs, setup.latencySpread));
+    this.survival = setup.edges.map((edge) => shareAbove(edge, setup.medianMs, setup.latencySpread));
     this.load = random.normal();
     this.rate = random.normal();
     this.phase = random.next() * 2 * Math.PI;
@@ -133,7 +133,7 @@ export class Traffic {
     const shifted =
       slowdown === 1
         ? this.survival
-        : setup.edges.map((edge) => above(edge / slowdown, setup.medianMs, setup.latencySpread));
+        : setup.edges.map((edge) => shareAbove(edge / slowdown, setup.medianMs, setup.latencySpread));
     let left = requests;
     for (let i = 0; i < count; i++) {
       const n = i === count - 1 ? left : random.binomial(left, 1 / (count - i));
@@ -172,7 +172,7 @@ export class Traffic {
 }
 
 /** Share of a log-normal above an edge. */
-function above(edgeMs: number, medianMs: number, sigma: number): number {
+export function shareAbove(edgeMs: number, medianMs: number, sigma: number): number {
   return normalTail(Math.log(edgeMs / medianMs) / sigma);
 }
 
