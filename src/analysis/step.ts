@@ -151,11 +151,17 @@ function absoluteTests(s: State, plan: Plan, arms: Arms, guarded: boolean, phi: 
   }
 }
 
+/** Requests that an arm should have had before its silence means more than chance: P(none) is below e^-20. */
+const SILENCE_FROM = 20;
+
 function shareTests(s: State, look: Look, arms: Arms): void {
   const weight = look.weightBp / 10_000;
   const { canaryTotal, stableTotal } = arms;
-  // A silent arm may be missing metrics rather than a wrong split: the rules for missing data speak first.
-  if (weight <= 0 || canaryTotal <= 0 || stableTotal <= 0) return;
+  // A silent arm may be missing metrics rather than a wrong split: the rules for missing data speak first. Where silence is
+  // likely (a few requests a look) it must count: leaving those looks out shifts the share and rolls back healthy releases.
+  const total = canaryTotal + stableTotal;
+  const silent = (requests: number, share: number): boolean => requests <= 0 && total * share >= SILENCE_FROM;
+  if (weight <= 0 || total <= 0 || silent(canaryTotal, weight) || silent(stableTotal, 1 - weight)) return;
   stepSplit(s.split, canaryTotal, stableTotal, weight);
   stepThroughput(s.throughput, canaryTotal, stableTotal, weight, CRITICAL_KEEP);
   stepThroughput(s.throughputWarn, canaryTotal, stableTotal, weight, WARN_KEEP);
