@@ -9,7 +9,7 @@ import { activeGroups, fade } from './pods.ts';
 import { assessPromotion } from './promotion.ts';
 import { newSafe } from './safe.ts';
 import { newSums, type State } from './state.ts';
-import { adoptEdges, passTime, takeTick } from './step.ts';
+import { adoptEdges, passTime, SILENCE_FROM, takeTick } from './step.ts';
 import { newSustained } from './sustained.ts';
 import { problemOf } from './validate-tick.ts';
 import { comparable, hasControl, type Weighed, weigh } from './weigh.ts';
@@ -92,7 +92,9 @@ function canarySilent(s: State, plan: Plan, dtMs: number, control: boolean): Ass
 }
 
 function noteSilence(s: State, look: Look, arms: Arms): void {
-  const silent = arms.canaryTotal === 0 && arms.stableTotal > 0 && look.weightBp > 0;
+  // Where a few requests a look are expected, none is chance: leaving such looks out would shift the share.
+  const expected = (arms.stableTotal * look.weightBp) / Math.max(1, 10_000 - look.weightBp);
+  const silent = arms.canaryTotal === 0 && expected * SILENT_LOOKS >= SILENCE_FROM;
   s.canarySilent = silent ? s.canarySilent + 1 : 0;
   s.stableSilent = arms.stableTotal === 0 && arms.canaryTotal > 0 && hasControl(look.weightBp) ? s.stableSilent + 1 : 0;
 }

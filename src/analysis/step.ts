@@ -152,7 +152,7 @@ function absoluteTests(s: State, plan: Plan, arms: Arms, guarded: boolean, phi: 
 }
 
 /** Requests that an arm should have had before its silence means more than chance: P(none) is below e^-20. */
-const SILENCE_FROM = 20;
+export const SILENCE_FROM = 20;
 
 function shareTests(s: State, look: Look, arms: Arms): void {
   const weight = look.weightBp / 10_000;
