@@ -13,7 +13,13 @@ const policy = policyOf({
   ],
 });
 
-function outcomes(scenario: string, rps = 200, runs = 20, steps = policy.steps): ReleaseOutcome[] {
+function outcomes(
+  scenario: string,
+  rps = 200,
+  runs = 20,
+  steps = policy.steps,
+  lookMs = policy.lookMs,
+): ReleaseOutcome[] {
   const traffic = {
     stable: 'v1',
     canary: 'v2',
@@ -28,7 +34,7 @@ function outcomes(scenario: string, rps = 200, runs = 20, steps = policy.steps):
   };
   return Array.from(
     { length: runs },
-    (_, i) => simulateRelease({ policy: { ...policy, steps }, traffic, guard: 'auto' }, i + 1).davy,
+    (_, i) => simulateRelease({ policy: { ...policy, steps, lookMs }, traffic, guard: 'auto' }, i + 1).davy,
   );
 }
 
@@ -53,6 +59,12 @@ describe('simulated releases', () => {
       }
     },
   );
+
+  it('do not roll a healthy version back where most looks see no canary request', () => {
+    // 5 requests/s at 10 % and a look a second: about half of the looks are silent by chance, and each of them counts.
+    const found = outcomes('healthy', 5, 8, policy.steps.slice(0, 1), 1000);
+    expect(ends(found, 'rolled-back')).toBe(0);
+  });
 
   it.each(['incident:24', 'bursts:5'])('hold through %s while there is stable traffic to compare with', (scenario) => {
     expect(ends(outcomes(scenario, 200, 20, policy.steps.slice(0, 2)), 'rolled-back')).toBeLessThanOrEqual(1);
