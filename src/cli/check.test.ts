@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { promotionDoubts } from '../analysis/simulate/promotable.ts';
-import { createVirtualClock } from '../lib/virtual-clock.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { register } from './check.ts';
-import type { CliIo } from './io.ts';
+import { recordingIo } from './recording-io.fixture.ts';
 
 function specFor(rate: string, changes: Record<string, string> = {}): string {
   return Object.entries(changes).reduce(
@@ -44,23 +43,7 @@ policies:
 async function check(text: string): Promise<{ out: string; said: string; exitCode: number }> {
   const dir = await mkdtemp(join(tmpdir(), 'davy-check-'));
   await writeFile(join(dir, 'davy.yaml'), text);
-  const got = { out: '', said: '' };
-  const io: CliIo = {
-    out: (chunk) => {
-      got.out += chunk;
-    },
-    say: (chunk) => {
-      got.said += chunk;
-    },
-    env: {},
-    cwd: dir,
-    interactive: false,
-    columns: () => 80,
-    color: false,
-    clock: createVirtualClock(),
-    signal: new AbortController().signal,
-    exitCode: 0,
-  };
+  const { io, got } = recordingIo(dir);
   const program = new Command().exitOverride();
   register(program, io);
   await program.parseAsync(['check', 'davy.yaml', '-o', 'json'], { from: 'user' });

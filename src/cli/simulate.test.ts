@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { createVirtualClock } from '../lib/virtual-clock.ts';
-import type { CliIo } from './io.ts';
+import { recordingIo } from './recording-io.fixture.ts';
 import { register } from './simulate.ts';
 
 const SPEC = `
@@ -37,23 +36,7 @@ policies:
 async function simulate(...args: string[]): Promise<{ out: string; said: string }> {
   const dir = await mkdtemp(join(tmpdir(), 'davy-simulate-'));
   await writeFile(join(dir, 'davy.yaml'), SPEC);
-  const got = { out: '', said: '' };
-  const io: CliIo = {
-    out: (chunk) => {
-      got.out += chunk;
-    },
-    say: (chunk) => {
-      got.said += chunk;
-    },
-    env: {},
-    cwd: dir,
-    interactive: false,
-    columns: () => 80,
-    color: false,
-    clock: createVirtualClock(),
-    signal: new AbortController().signal,
-    exitCode: 0,
-  };
+  const { io, got } = recordingIo(dir);
   const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   register(program, io);
   await program.parseAsync(['simulate', 'davy.yaml', ...args], { from: 'user' });
