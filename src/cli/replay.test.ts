@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { createVirtualClock } from '../lib/virtual-clock.ts';
-import type { CliIo } from './io.ts';
+import { recordingIo } from './recording-io.fixture.ts';
 import { register } from './replay.ts';
 
 const SPEC = `
@@ -53,26 +52,12 @@ async function replay(name: string, text: string, ...more: string[]): Promise<Re
   const dir = await mkdtemp(join(tmpdir(), 'davy-replay-'));
   await writeFile(join(dir, 'davy.yaml'), SPEC);
   await writeFile(join(dir, name), text);
-  let out = '';
-  const io: CliIo = {
-    out: (chunk) => {
-      out += chunk;
-    },
-    say: () => {},
-    env: {},
-    cwd: dir,
-    interactive: false,
-    columns: () => 80,
-    color: false,
-    clock: createVirtualClock(),
-    signal: new AbortController().signal,
-    exitCode: 0,
-  };
+  const { io, got } = recordingIo(dir);
   const program = new Command().exitOverride();
   register(program, io);
   const argv = ['replay', 'davy.yaml', '--service', 'service-b', '--ticks', name, '-o', 'json', ...more];
   await program.parseAsync(argv, { from: 'user' });
-  return JSON.parse(out);
+  return JSON.parse(got.out);
 }
 
 describe('davy replay', () => {
