@@ -102,11 +102,13 @@ export class Engine {
   private swap(table: RoutingTable, opened: Map<string, Listener>, tls: Map<string, TlsSettings>): void {
     const nowMs = performance.now();
     const addresses = new Set(table.services.map(addressOf));
+    const named = new Set(table.services.map((config) => config.service));
     for (const config of table.services) {
       const state = this.states.get(config.service) ?? new ServiceState(config, this.limitPart);
       this.states.set(config.service, state);
       const route = new Route(config, state, nowMs, this.context);
       state.adopt(config, route.endpoints, nowMs);
+      state.callers.know(named);
       const address = addressOf(config);
       const listener = this.listeners.get(address) ?? (opened.get(address) as Listener);
       this.listeners.set(address, listener);
@@ -117,7 +119,6 @@ export class Engine {
       this.listeners.delete(address);
       void listener.drain();
     }
-    const named = new Set(table.services.map((config) => config.service));
     for (const [service, state] of this.states) if (!named.has(service)) state.retire();
   }
 

@@ -36,5 +36,7 @@ export const limits = {
   versionsPerService: 32,
   instancesPerVersion: 256,
   edges: 64,
+  /** Callers of one service that are counted by their names; the others count as one, `unknown`. */
+  callersPerService: 64,
   tableBytes: 8 * 1024 * 1024,
 } as const;

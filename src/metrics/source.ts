@@ -14,6 +14,18 @@ export interface ServiceCounters {
   instances: InstanceCounters[];
   /** Answers that the gateway made itself, by cause; never an error of a version. */
   own: OwnAnswers;
+  /** By who asked, where the source can tell. */
+  callers?: CallerCounters[];
+}
+
+/** What one caller got from a service, the gateway's own answers included. */
+export interface CallerCounters {
+  caller: string;
+  /** A service of the table; a client that gave no name (`external`); a name that no service has (`unknown`). */
+  kind: 'service' | 'external' | 'unknown';
+  outcome: OutcomeCounts;
+  /** Wall clock (ms) of the last answer. */
+  lastAtMs: number;
 }
 
 /**

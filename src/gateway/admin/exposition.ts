@@ -1,6 +1,6 @@
 import { FLAGS } from '../stats/flags.ts';
 import type { ProcessReport } from '../stats/process-stats.ts';
-import type { InstanceReport, ServiceReport } from '../stats/report.ts';
+import type { CallerReport, InstanceReport, ServiceReport, TallyData } from '../stats/report.ts';
 
 /**
  * The counters in Prometheus' text format under Istio's names and labels, so that queries, dashboards and alerts written
@@ -16,6 +16,7 @@ export function renderExposition(reports: readonly ServiceReport[], processes: r
   for (const report of reports) {
     for (const instance of report.instances)
       if (instance.outcome.requests > 0) renderInstance(report.service, instance, add);
+    for (const caller of report.callers) renderCaller(report.service, caller, add);
     renderOwn(report, add);
     renderEndpoints(report, add);
   }
@@ -53,7 +54,10 @@ function renderInstance(
   const labels = labelsOf(service, version, instance, cohort);
   for (const [key, count] of codes)
     renderRequests(labels, Math.floor(key / FLAGS.length), key % FLAGS.length, count, add);
-  const name = 'istio_request_duration_milliseconds';
+  renderDurations('istio_request_duration_milliseconds', labels, outcome, add);
+}
+
+function renderDurations(name: string, labels: string, outcome: TallyData, add: Add): void {
   const line = (text: string) => add(name, 'histogram', 'Time from the whole request to the whole answer.', text);
   let below = 0;
   outcome.edges.forEach((edge, i) => {
@@ -63,6 +67,24 @@ function renderInstance(
   line(`${name}_bucket{${labels},le="+Inf"} ${outcome.requests}`);
   line(`${name}_sum{${labels}} ${outcome.durationMsSum}`);
   line(`${name}_count{${labels}} ${outcome.requests}`);
+}
+
+/**
+ * A family of its own: in `istio_requests_total` every request stands once already, and would count twice in a sum. Bounded by
+ * `limits.callersPerService`.
+ */
+function renderCaller(service: string, { caller, kind, outcome, codes }: CallerReport, add: Add): void {
+  const from = quote(caller);
+  const to = quote(service);
+  const labels =
+    `source_workload="${from}",source_app="${from}",davy_caller="${kind}",` +
+    `destination_service="${to}",destination_service_name="${to}",destination_app="${to}"`;
+  const name = 'davy_gateway_caller_requests_total';
+  for (const [code, count] of codes) {
+    const line = `${name}{${labels},response_code="${code}"} ${count}`;
+    add(name, 'counter', 'Requests by caller, and by answer as the caller got it (0: none).', line);
+  }
+  renderDurations('davy_gateway_caller_request_duration_milliseconds', labels, outcome, add);
 }
 
 /** The gateway's own answers have no version: Istio reports such requests with an unknown destination workload. */

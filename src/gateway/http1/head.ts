@@ -113,6 +113,8 @@ export class Head {
   retryAfterAt = -1;
   forwardedForAt = -1;
   cookieAt = -1;
+  /** The caller's name; -2: more than one. */
+  callerAt = -1;
   expectContinue = false;
   idempotencyKey = false;
   hasDate = false;
@@ -135,7 +137,7 @@ export class Head {
     this.contentLength = -1;
     this.chunked = this.hasTransferEncoding = this.close = this.keepAlive = this.upgradeOption = this.nominates = false;
     this.hostAt = this.upgradeAt = this.traceparentAt = this.keepAliveAt = this.retryAfterAt = -1;
-    this.forwardedForAt = this.cookieAt = -1;
+    this.forwardedForAt = this.cookieAt = this.callerAt = -1;
     this.response = false;
     this.expectContinue = this.idempotencyKey = this.hasDate = this.absolute = false;
   }
@@ -414,6 +416,9 @@ function noteField(head: Head, buf: Uint8Array, id: number, index: number, from:
       return DONE;
     case H.cookie:
       head.cookieAt = index;
+      return DONE;
+    case H.caller:
+      head.callerAt = head.callerAt === -1 ? index : -2;
       return DONE;
     case H.expect:
       if (head.response) return DONE;

@@ -25,6 +25,7 @@ export const H = {
   retryAfter: 20,
   cookie: 21,
   causeHeader: 22,
+  caller: 23,
 } as const;
 
 const KNOWN: [string, number][] = [
@@ -50,15 +51,17 @@ const KNOWN: [string, number][] = [
   ['retry-after', H.retryAfter],
   ['cookie', H.cookie],
   ['x-davy-cause', H.causeHeader],
+  ['x-envoy-downstream-service-cluster', H.caller],
 ];
 
 /** Candidates by length, so that most names are told apart by one look. */
-const BY_LENGTH: { name: Buffer; id: number }[][] = Array.from({ length: 32 }, () => []);
+const LONGEST = Math.max(...KNOWN.map(([name]) => name.length));
+const BY_LENGTH: { name: Buffer; id: number }[][] = Array.from({ length: LONGEST + 1 }, () => []);
 for (const [name, id] of KNOWN) BY_LENGTH[name.length]!.push({ name: ascii(name), id });
 
 export function identify(buf: Uint8Array, start: number, end: number): number {
   const length = end - start;
-  if (length >= 32) return H.other;
+  if (length > LONGEST) return H.other;
   const candidates = BY_LENGTH[length]!;
   for (let i = 0; i < candidates.length; i++) {
     const candidate = candidates[i]!;

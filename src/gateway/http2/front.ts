@@ -11,9 +11,11 @@ const MAX_HEADER_BYTES = 32 * 1024;
 /** The HTTP/2 server of a listener: never listens itself, is handed connections, and hands on one pipe per stream. */
 export class Http2Front {
   private readonly server: http2.Http2Server;
-  private readonly sessions = new Set<http2.ServerHttp2Session>();
+  /** With the names in the client's certificate, null without one. */
+  private readonly sessions = new Map<http2.ServerHttp2Session, readonly string[] | null>();
+  private accepting: readonly string[] | null = null;
 
-  constructor(onPipe: (pipe: ClientPipe) => void) {
+  constructor(onPipe: (pipe: ClientPipe, certified: readonly string[] | null) => void) {
     this.server = http2.createServer({
       maxSendHeaderBlockLength: MAX_HEADER_BYTES,
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false },
@@ -23,29 +25,33 @@ export class Http2Front {
         session.destroy();
         return;
       }
-      this.sessions.add(session);
+      this.sessions.set(session, this.accepting);
       // Without a stream for this long the connection is idle; streams in progress keep it awake.
       session.setTimeout(limits.clientIdleMs, () => session.close());
       session.on('close', () => this.sessions.delete(session));
     });
     this.server.on('sessionError', () => {});
     this.server.on('stream', (stream, headers, flags) => {
-      onPipe(new ClientPipe(stream, headers, (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0));
+      const pipe = new ClientPipe(stream, headers, (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0);
+      onPipe(pipe, (stream.session && this.sessions.get(stream.session as http2.ServerHttp2Session)) ?? null);
     });
   }
 
   /** `first`: octets that were read already (the preface), put back in front. */
-  accept(socket: net.Socket | Duplex, first: Buffer | null): void {
+  accept(socket: net.Socket | Duplex, first: Buffer | null, certified: readonly string[] | null): void {
     if (first !== null) (socket as net.Socket).unshift(first);
+    // The session is made, and told of, within the call.
+    this.accepting = certified;
     this.server.emit('connection', socket);
+    this.accepting = null;
   }
 
   /** Tells clients to open no more streams; those in progress end in their time. */
   drain(): void {
-    for (const session of this.sessions) session.close();
+    for (const session of this.sessions.keys()) session.close();
   }
 
   destroy(): void {
-    for (const session of this.sessions) session.destroy();
+    for (const session of this.sessions.keys()) session.destroy();
   }
 }

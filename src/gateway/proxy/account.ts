@@ -2,6 +2,7 @@ import { randomShare } from '../random.ts';
 import { noteOutcome } from '../route/ejection.ts';
 import type { Arm, Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
+import type { CallerStats } from '../stats/caller-stats.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
 import { ABORTED, isFailure, type Outcome } from '../stats/outcome.ts';
 import { writeAccessLine } from './access-log.ts';
@@ -15,6 +16,7 @@ const NONE: Endpoint[] = [];
  */
 export class Account {
   route!: Route;
+  caller!: CallerStats;
   arm!: Arm;
   byHeader = false;
   /** Where the present try goes; null between tries. */
@@ -34,8 +36,9 @@ export class Account {
   private pending = false;
   private counted = false;
 
-  open(route: Route, nowMs: number): void {
+  open(route: Route, caller: CallerStats, nowMs: number): void {
     this.route = route;
+    this.caller = caller;
     this.byHeader = false;
     this.endpoint = this.lastEndpoint = null;
     this.tried = NONE;
@@ -123,6 +126,7 @@ export class Account {
     const endpoint = this.lastEndpoint;
     if (endpoint === null) return;
     this.statsOf(endpoint).finish(outcome, status, flag, nowMs - this.startedMs);
+    this.caller.finish(outcome, status, nowMs - this.startedMs, nowMs);
     this.log(endpoint, status, flag, nowMs, out);
     const exposure = this.route.state.exposure;
     if (exposure !== null && this.isExposed() && isFailure(outcome)) {
@@ -136,6 +140,7 @@ export class Account {
     const key = `${status} ${flag}`;
     const { ownCodes } = this.route.state;
     ownCodes.set(key, (ownCodes.get(key) ?? 0) + 1);
+    this.caller.finish(status, status, nowMs - this.startedMs, nowMs);
     this.log(null, status, flag, nowMs, out);
   }
 

@@ -8,6 +8,7 @@ import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed } from '../net/wheel.ts';
 import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
+import { ConnectionCaller } from './caller.ts';
 import { Exchange } from './exchange.ts';
 import type { Listener } from './listener.ts';
 import type { Upstream } from './upstream.ts';
@@ -39,6 +40,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   readonly address: string;
   /** The forwarding fields of this connection, ready to send. */
   readonly forwarded: Buffer;
+  readonly caller: ConnectionCaller;
   private readonly exchange: Exchange;
   private readonly remainder = new Remainder();
   private phase = HEAD;
@@ -50,11 +52,21 @@ export class ClientConnection implements ChannelOwner, Timed {
   private peerEnded = false;
   private tunnel: Upstream | null = null;
 
-  /** `kind`: a plain TCP socket; a TLS socket; or one HTTP/2 stream, whose connection is the front's. */
-  constructor(listener: Listener, accepted: net.Socket, scheme: 'http' | 'https', kind: 'tcp' | 'stream') {
+  /**
+   * `kind`: a plain TCP socket; a TLS socket; or one HTTP/2 stream, whose connection is the front's. `certified`: the names in the
+   * client's certificate, null without one.
+   */
+  constructor(
+    listener: Listener,
+    accepted: net.Socket,
+    scheme: 'http' | 'https',
+    kind: 'tcp' | 'stream',
+    certified: readonly string[] | null,
+  ) {
     this.listener = listener;
     this.address = plainAddress(accepted.remoteAddress ?? 'unknown');
     this.forwarded = ascii(`X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${scheme}\r\n`);
+    this.caller = new ConnectionCaller(certified);
     this.first = kind === 'tcp' && scheme === 'http';
     this.channel = this.first ? Channel.accept(accepted, this) : Channel.wrap(accepted, this);
     this.exchange = new Exchange(this);

@@ -98,6 +98,7 @@ export class Exchange implements UpstreamUser, BodySink {
   begin(head: Head, buf: Buffer, end: number): number {
     const nowMs = stamp();
     const route = this.client.listener.route;
+    this.account.open(route, this.client.caller.of(head, buf, route.state.callers), nowMs);
     this.reset(head, route, nowMs);
     const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
     const refusal = refusalOf(head, route, nowMs, close);
@@ -119,7 +120,6 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private reset(head: Head, route: Route, nowMs: number): void {
     this.active = true;
-    this.account.open(route, nowMs);
     this.routeEndsMs = nowMs + route.config.timeoutMs;
     this.minor = head.minor;
     this.headOnly = head.method === M.head;

@@ -6,6 +6,7 @@ import { Http2Front } from '../http2/front.ts';
 import { limits } from '../limits.ts';
 import type { Route } from '../route/route.ts';
 import { TlsFront, type TlsSettings } from '../tls/front.ts';
+import { certifiedNames } from './caller.ts';
 import { ClientConnection } from './client.ts';
 
 /** The port of one service and its client connections. The route is replaced by assignment: that is the atomic swap. */
@@ -72,23 +73,24 @@ export class Listener {
       socket.destroy();
       return;
     }
-    if (this.tls === null) this.connections.add(new ClientConnection(this, socket, 'http', 'tcp'));
+    if (this.tls === null) this.connections.add(new ClientConnection(this, socket, 'http', 'tcp', null));
     else this.tls.accept(socket);
   }
 
   /** A TLS connection whose handshake is over and whose certificate, if one is asked for, is allowed. */
   private acceptTls(socket: TLSSocket): void {
-    if (socket.alpnProtocol === 'h2') this.acceptHttp2(socket, null);
-    else this.connections.add(new ClientConnection(this, socket, 'https', 'tcp'));
+    const names = socket.authorized ? certifiedNames(socket.getPeerCertificate().subjectaltname ?? '') : null;
+    if (socket.alpnProtocol === 'h2') this.acceptHttp2(socket, null, names);
+    else this.connections.add(new ClientConnection(this, socket, 'https', 'tcp', names));
   }
 
   /** A connection that speaks HTTP/2: the slow path. Each of its streams becomes a connection of the core. */
-  acceptHttp2(socket: net.Socket, first: Buffer | null): void {
+  acceptHttp2(socket: net.Socket, first: Buffer | null, certified: readonly string[] | null = null): void {
     const scheme = socket instanceof TLSSocket ? 'https' : 'http';
-    this.front ??= new Http2Front((pipe) => {
-      this.connections.add(new ClientConnection(this, pipe as unknown as net.Socket, scheme, 'stream'));
+    this.front ??= new Http2Front((pipe, names) => {
+      this.connections.add(new ClientConnection(this, pipe as unknown as net.Socket, scheme, 'stream', names));
     });
-    this.front.accept(socket, first);
+    this.front.accept(socket, first, certified);
   }
 
   /** Whether the peer is a proxy whose forwarding fields are believed. */

@@ -2,6 +2,7 @@ import type { Cohort, OwnAnswers } from '../../metrics/source.ts';
 import type { Exposure } from '../../traffic/dataplane.ts';
 import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
 import { random32 } from '../random.ts';
+import { Callers } from '../stats/caller-stats.ts';
 import { InstanceStats } from '../stats/instance-stats.ts';
 import { mergedEdges } from '../stats/outcome.ts';
 import type { ServiceReport } from '../stats/report.ts';
@@ -44,6 +45,7 @@ export class ServiceState {
   pending = 0;
   private readonly checkers = new Map<Endpoint, HealthChecker>();
   private healthCheck = '';
+  readonly callers: Callers;
   edgesMs: number[];
   private histogramEdges: number[];
   private readonly stats = new Map<string, InstanceStats>();
@@ -55,6 +57,7 @@ export class ServiceState {
     this.service = route.service;
     this.edgesMs = route.edgesMs;
     this.histogramEdges = mergedEdges(route.edgesMs);
+    this.callers = new Callers(this.histogramEdges);
   }
 
   /** Takes on the settings of a route that comes into force. */
@@ -63,6 +66,7 @@ export class ServiceState {
       this.edgesMs = route.edgesMs;
       this.histogramEdges = mergedEdges(route.edgesMs);
       for (const stats of this.stats.values()) stats.rebin(this.histogramEdges);
+      this.callers.rebin(this.histogramEdges);
     }
     this.adoptLimit(route, nowMs);
     const canary = route.canary;
@@ -174,7 +178,9 @@ export class ServiceState {
       active_requests: this.budget.activeRequests,
     };
     const instances = [...this.stats.values()].map((stats) => stats.report());
-    return { service, edgesMs: [...edgesMs], own: { ...own }, ownCodes: [...ownCodes], extras, instances, endpoints };
+    const callers = this.callers.reports(nowMs, Date.now());
+    const answers = { own: { ...own }, ownCodes: [...ownCodes] };
+    return { service, edgesMs: [...edgesMs], ...answers, extras, instances, callers, endpoints };
   }
 
   retire(): void {

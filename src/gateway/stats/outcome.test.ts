@@ -8,7 +8,16 @@ function counted(tally: OutcomeTally, edgesMs: number[]) {
   const data = tally.data();
   const instance = { instance: 'i', version: 'v', cohort: 'weight' as const, outcome: data, firstTry: data, codes: [] };
   const own = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
-  const report = { service: 's', edgesMs, own, ownCodes: [], extras: {}, instances: [instance], endpoints: [] };
+  const report = {
+    service: 's',
+    edgesMs,
+    own,
+    ownCodes: [],
+    extras: {},
+    instances: [instance],
+    callers: [],
+    endpoints: [],
+  };
   return countersOf('b', 0, 0, [report]).services[0]!.instances[0]!.outcome;
 }
 
@@ -61,6 +70,8 @@ describe('reports of several processes', () => {
         firstTry: tally.data(),
         codes: [[14 * 200, requests]] as [number, number][],
       };
+      const codes: [number, number][] = [[200, requests]];
+      const caller = { caller: 'front', kind: 'service' as const, outcome: tally.data(), codes, lastAtMs: requests };
       const endpoints = [{ instance: 'i', inFlight: 1, connections: 2, ejected: 0, healthy: 1 }];
       return {
         service: 's',
@@ -69,6 +80,7 @@ describe('reports of several processes', () => {
         ownCodes: [['429 6', 1]],
         extras: { x_total: 2 },
         instances: [instance],
+        callers: [caller],
         endpoints,
       };
     };
@@ -83,6 +95,8 @@ describe('reports of several processes', () => {
     expect(counters.own.limiter).toBe(2);
     expect(merged).toMatchObject({ ownCodes: [['429 6', 2]], extras: { x_total: 4 } });
     expect(merged!.instances[0]!.codes).toEqual([[2800, 700]]);
+    expect(merged!.callers[0]).toMatchObject({ caller: 'front', codes: [[200, 700]], lastAtMs: 400 });
+    expect(counters.callers![0]!.outcome).toMatchObject({ requests: 700, status5xx: 350 });
     expect(merged!.endpoints).toEqual([{ instance: 'i', inFlight: 2, connections: 4, ejected: 0, healthy: 1 }]);
   });
 });

@@ -1,5 +1,6 @@
 /** What one process counted, as plain data: it crosses process borders, is added up, and is rendered. */
 import type { Cohort, CounterSnapshot, InstanceCounters, OutcomeCounts, OwnAnswers } from '../../metrics/source.ts';
+import type { CallerKind } from './caller-stats.ts';
 
 export interface TallyData {
   edges: number[];
@@ -24,6 +25,16 @@ export interface InstanceReport {
   codes: [number, number][];
 }
 
+export interface CallerReport {
+  caller: string;
+  kind: CallerKind;
+  outcome: TallyData;
+  /** `[status, count]`. */
+  codes: [number, number][];
+  /** Wall clock (ms) of the last answer. */
+  lastAtMs: number;
+}
+
 export interface ServiceReport {
   service: string;
   edgesMs: number[];
@@ -33,6 +44,7 @@ export interface ServiceReport {
   /** Further counters and gauges of the service, by metric name without prefix. */
   extras: Record<string, number>;
   instances: InstanceReport[];
+  callers: CallerReport[];
   endpoints: { instance: string; inFlight: number; connections: number; ejected: number; healthy: number }[];
 }
 
@@ -43,12 +55,15 @@ export function countersOf(
   monoMs: number,
   reports: readonly ServiceReport[],
 ): CounterSnapshot {
-  const services = reports.map(({ service, edgesMs, own, instances }) => ({
+  const services = reports.map(({ service, edgesMs, own, instances, callers }) => ({
     service,
     edgesMs,
     own,
     instances: instances.map(({ instance, version, cohort, outcome, firstTry }): InstanceCounters => {
       return { instance, version, cohort, outcome: countsOf(outcome, edgesMs), firstTry: countsOf(firstTry, edgesMs) };
+    }),
+    callers: callers.map(({ caller, kind, outcome, lastAtMs }) => {
+      return { caller, kind, outcome: countsOf(outcome, edgesMs), lastAtMs };
     }),
   }));
   return { bootId, atMs: nowMs, monoMs, services };
@@ -103,6 +118,16 @@ function addReport(into: ServiceReport, from: ServiceReport): void {
     addTally(same.outcome, instance.outcome);
     addTally(same.firstTry, instance.firstTry);
     same.codes = addPairs(same.codes, instance.codes);
+  }
+  for (const caller of from.callers) {
+    const same = into.callers.find((one) => one.caller === caller.caller && one.kind === caller.kind);
+    if (same === undefined) {
+      into.callers.push(structuredClone(caller));
+      continue;
+    }
+    addTally(same.outcome, caller.outcome);
+    same.codes = addPairs(same.codes, caller.codes);
+    same.lastAtMs = Math.max(same.lastAtMs, caller.lastAtMs);
   }
   for (const endpoint of from.endpoints) {
     const same = into.endpoints.find(({ instance }) => instance === endpoint.instance);
