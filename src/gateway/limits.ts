@@ -27,6 +27,8 @@ export const limits = {
   /** An idle upstream connection is closed after this time, unless its `Keep-Alive: timeout` says sooner. */
   upstreamIdleMs: 4_000,
   connectTimeoutMs: 2_000,
+  /** How long the other direction of a tunnel may be silent once one side has ended its own. */
+  tunnelHalfClosedMs: 60_000,
   clientConnections: 20_000,
   upstreamConnections: 1_024,
   idleUpstreams: 256,

@@ -6,6 +6,7 @@
  * one undocumented field, the accepted socket's `_handle`; where it is missing the channel falls back to 'data' events.
  */
 import net from 'node:net';
+import { limits } from '../limits.ts';
 
 const READ_BYTES = 256 * 1024;
 const SCRATCH_BYTES = READ_BYTES + 128 * 1024;
@@ -122,14 +123,21 @@ export class Channel {
     return channel;
   }
 
-  static connect(host: string, port: number, owner: ChannelOwner, onConnect: () => void): Channel {
+  /** `lookup`: how a name becomes an address, if not as the system does it. */
+  static connect(
+    host: string,
+    port: number,
+    owner: ChannelOwner,
+    onConnect: () => void,
+    lookup?: net.LookupFunction,
+  ): Channel {
     const channel = new Channel(
       owner,
       (onread) => new net.Socket({ onread, allowHalfOpen: true } as net.SocketConstructorOpts),
       true,
     );
     channel.socket.setNoDelay(true);
-    channel.socket.connect({ host, port }, onConnect);
+    channel.socket.connect(lookup === undefined ? { host, port } : { host, port, lookup }, onConnect);
     return channel;
   }
 
@@ -169,6 +177,11 @@ export class Channel {
   /** Whether the kernel has taken every octet written so far. */
   get flushed(): boolean {
     return this.socket.writableLength === 0;
+  }
+
+  /** Octets written that the kernel has not taken. */
+  get unsent(): number {
+    return this.socket.writableLength;
   }
 
   /**
@@ -254,6 +267,15 @@ export class Channel {
   /** Sends FIN after what was written. */
   end(): void {
     this.socket.end();
+  }
+
+  /** What was written still leaves, at the pace of the peer; what comes in is dropped. */
+  endThenDestroy(): void {
+    const { socket } = this;
+    if (this.closed || socket.destroyed) return;
+    socket.setTimeout(limits.bodyIdleMs, () => socket.destroy());
+    this.resume();
+    socket.end(() => socket.destroy());
   }
 
   destroy(): void {

@@ -7,6 +7,7 @@ import { Channel, type ChannelOwner } from '../net/channel.ts';
 import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed } from '../net/wheel.ts';
+import { Tunnel } from '../tunnel/tunnel.ts';
 import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Exchange } from './exchange.ts';
@@ -50,7 +51,10 @@ export class ClientConnection implements ChannelOwner, Timed {
   /** Part of a head has come: its time runs. */
   private headStarted = false;
   private peerEnded = false;
-  private tunnel: Upstream | null = null;
+  private tunnel: Tunnel | null = null;
+  /** Octets of the last answer that had not left when lingering was looked at, and since when none did. */
+  private unsent = 0;
+  private stuckSinceMs = 0;
 
   /**
    * `kind`: a plain TCP socket; a TLS socket; or one HTTP/2 stream, whose connection is the front's. `certified`: the names in the
@@ -112,7 +116,7 @@ export class ClientConnection implements ChannelOwner, Timed {
         at = this.exchange.feedRequest(buf, at, end);
         this.afterRequestBytes();
       } else if (this.phase === TUNNEL) {
-        this.tunnelToUpstream(buf, at, end);
+        this.tunnelFromClient(buf, at, end);
         at = end;
       } else {
         break;
@@ -155,7 +159,8 @@ export class ClientConnection implements ChannelOwner, Timed {
   onEnd(): void {
     this.peerEnded = true;
     if (this.phase === TUNNEL) {
-      this.tunnel?.channel.end();
+      this.tunnel?.clientEnded();
+      this.touchTunnel();
     } else if (this.phase === BODY && !this.exchange.requestBody.done) {
       // The request will never be complete (RFC 9112 section 8).
       this.exchange.clientGone();
@@ -170,12 +175,12 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.listener.connections.delete(this);
     this.phase = LINGER;
     this.exchange.clientGone();
-    this.tunnel?.abandon();
+    this.tunnel?.clientGone();
     this.tunnel = null;
   }
 
   onDrain(): void {
-    if (this.tunnel !== null) this.tunnel.channel.resume();
+    if (this.tunnel !== null) this.tunnel.target.resume();
     else this.exchange.onClientDrain();
   }
 
@@ -198,7 +203,16 @@ export class ClientConnection implements ChannelOwner, Timed {
       this.answerAndClose(408, 'bad-request', `no whole head within ${limits.headTimeoutMs} ms`, false);
       return;
     }
-    this.channel.destroy();
+    if (this.phase === LINGER && this.stillLeaving(nowMs)) this.setDeadline(nowMs + limits.lingerMs);
+    else this.channel.destroy();
+  }
+
+  /** Whether octets of the last answer are on their way to a slow client, and not stuck for good. */
+  private stillLeaving(nowMs: number): boolean {
+    const before = this.unsent;
+    this.unsent = this.channel.unsent;
+    if (this.unsent < before) this.stuckSinceMs = nowMs;
+    return before > 0 && nowMs - this.stuckSinceMs < limits.bodyIdleMs;
   }
 
   private idle(): void {
@@ -235,7 +249,9 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.phase = LINGER;
     this.channel.end();
     this.channel.resume();
-    this.setDeadline(stamp() + limits.lingerMs);
+    this.unsent = this.channel.unsent;
+    this.stuckSinceMs = stamp();
+    this.setDeadline(this.stuckSinceMs + limits.lingerMs);
   }
 
   /** The gateway stops: idle connections close at once, the others after their answer. */
@@ -250,25 +266,48 @@ export class ClientConnection implements ChannelOwner, Timed {
   // ---- tunnels -----------------------------------------------------------------------------------------------------
 
   beginTunnel(upstream: Upstream): void {
-    this.phase = TUNNEL;
-    this.tunnel = upstream;
-    this.clearDeadline();
-    // A tunnel may be idle for long; a peer that vanished must still be noticed.
-    for (const { socket } of [this.channel, upstream.channel]) socket.setKeepAlive?.(true, KEEP_ALIVE_PROBE_MS);
-    if (!this.consuming && this.remainder.length > 0) this.consume(this.remainder.buf, 0, this.remainder.length);
+    this.openTunnel(new Tunnel(this.channel, upstream.channel));
   }
 
-  tunnelToClient(upstream: Upstream, buf: Buffer, start: number, end: number): number {
-    if (end > start && !this.channel.forwardFrom(upstream.channel, buf, start, end)) upstream.channel.pause();
+  private openTunnel(tunnel: Tunnel): void {
+    this.phase = TUNNEL;
+    this.tunnel = tunnel;
+    this.touchTunnel();
+    // A tunnel may be idle for long; a peer that vanished must still be noticed.
+    for (const { socket } of [tunnel.client, tunnel.target]) socket.setKeepAlive?.(true, KEEP_ALIVE_PROBE_MS);
+    // It may wait since more came ahead of the tunnel than is kept.
+    this.channel.resume();
+    if (!this.consuming && this.remainder.length > 0) this.consume(this.remainder.buf, 0, this.remainder.length);
+    if (this.peerEnded) tunnel.clientEnded();
+  }
+
+  /** Octets move, or a side has ended: the time that the tunnel may be silent begins anew. */
+  private touchTunnel(): void {
+    const idleMs = this.tunnel?.idleMs ?? Number.POSITIVE_INFINITY;
+    if (idleMs === Number.POSITIVE_INFINITY) this.clearDeadline();
+    else this.setDeadline(stamp() + idleMs);
+  }
+
+  tunnelToClient(buf: Buffer, start: number, end: number): number {
+    this.tunnel?.fromTarget(buf, start, end);
+    this.touchTunnel();
     return end;
   }
 
-  private tunnelToUpstream(buf: Buffer, start: number, end: number): void {
-    if (this.tunnel?.channel.forwardFrom(this.channel, buf, start, end) === false) this.channel.pause();
+  private tunnelFromClient(buf: Buffer, start: number, end: number): void {
+    this.tunnel?.fromClient(buf, start, end);
+    this.touchTunnel();
   }
 
-  /** The upstream of the tunnel closed. */
+  /** The target sends no more; what the client sends still goes to it. */
+  tunnelTargetEnded(): void {
+    this.tunnel?.targetEnded();
+    this.touchTunnel();
+  }
+
+  /** The target's connection is closed. */
   endTunnel(): void {
+    if (this.tunnel === null) return;
     this.tunnel = null;
     this.closeGently();
   }

@@ -303,6 +303,11 @@ export class Exchange implements UpstreamUser, BodySink {
     this.client.destroy();
   }
 
+  onUpstreamEnd(): boolean {
+    if (this.tunnelling) this.client.tunnelTargetEnded();
+    return this.tunnelling;
+  }
+
   onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void {
     if (upstream !== this.upstream) return;
     this.upstream = null;
@@ -463,7 +468,7 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   onResponseBody(upstream: Upstream, buf: Buffer, start: number, end: number): number {
-    if (this.tunnelling) return this.client.tunnelToClient(upstream, buf, start, end);
+    if (this.tunnelling) return this.client.tunnelToClient(buf, start, end);
     return this.afterOctets(upstream, this.answer.feed(upstream, buf, start, end), end);
   }
 
@@ -534,9 +539,8 @@ export class Exchange implements UpstreamUser, BodySink {
     this.account.endTry(101, nowMs, true);
     this.account.finish(101, 101, F.none, nowMs, this.out);
     this.tunnelling = this.started = true;
-    this.client.tunnelToClient(upstream, buf, head.end, end);
     this.client.beginTunnel(upstream);
-    return end;
+    return this.client.tunnelToClient(buf, head.end, end);
   }
 
   /** 502, 503 and 504 are tried again when that is allowed; the answer is dropped. */
@@ -556,7 +560,9 @@ export class Exchange implements UpstreamUser, BodySink {
   /** The client closed its connection. */
   clientGone(): void {
     if (!this.active) return;
-    this.dropUpstream();
+    // A tunnel lets its target go by itself, after what is still on its way.
+    if (this.tunnelling) this.upstream = null;
+    else this.dropUpstream();
     this.finish(ABORTED, F.clientLeft);
   }
 

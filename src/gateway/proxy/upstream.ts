@@ -16,6 +16,8 @@ export interface UpstreamUser {
   onResponseBody(upstream: Upstream, buf: Buffer, start: number, end: number): number;
   /** The upstream sent something that is not HTTP. */
   onUpstreamFault(upstream: Upstream, detail: string): void;
+  /** The upstream sends no more. True: the connection is a tunnel, and the other direction goes on. */
+  onUpstreamEnd?(upstream: Upstream): boolean;
   /** No more octets will come. `answered`: some octet of the answer had come; `cleanly`: it ended by a FIN. */
   onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void;
   onUpstreamDrain(upstream: Upstream): void;
@@ -156,11 +158,8 @@ export class Upstream implements ChannelOwner, Timed {
 
   onEnd(): void {
     this.gone = true;
-    if (this.user === null) {
-      this.channel.destroy();
-      return;
-    }
-    this.finished(true);
+    if (this.user === null) this.channel.destroy();
+    else if (this.user.onUpstreamEnd?.(this) !== true) this.finished(true);
   }
 
   onDrain(): void {

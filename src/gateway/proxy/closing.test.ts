@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import type net from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { limits } from '../limits.ts';
+import { connectRaw, startGateway, startUpstream, type TestGateway, type TestUpstream } from '../testing/harness.ts';
+
+const open: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close();
+});
+
+async function gatewayTo(upstream: { port: number }): Promise<TestGateway> {
+  const gateway = await startGateway({ stable: [upstream as TestUpstream] });
+  open.push(() => gateway.close());
+  return gateway;
+}
+
+describe('the end of a connection', () => {
+  it('waits for a slow reader: no last answer is cut short (RFC 9112 9.6)', async () => {
+    const origin = http.createServer((request, response) => {
+      const size = Number(request.url?.slice(1));
+      response.writeHead(200, { 'content-length': size }).end(Buffer.alloc(size, 97));
+    });
+    origin.listen(0, '127.0.0.1');
+    await once(origin, 'listening');
+    open.push(() => origin.close());
+    const gateway = await gatewayTo(origin.address() as net.AddressInfo);
+    // What the kernel takes is not known beforehand: some of these sizes end in the gateway's own queue.
+    const sizes = Array.from({ length: 40 }, (_, i) => 200_000 * (i + 1));
+    const whole = await Promise.all(
+      sizes.map(async (size) => {
+        const { socket } = connectRaw(gateway.port);
+        socket.removeAllListeners('data').pause();
+        socket.write(`GET /${size} HTTP/1.1\r\nHost: svc\r\nConnection: close\r\n\r\n`);
+        // Longer than the gateway lingers for clients that only have to close.
+        await new Promise((resolve) => setTimeout(resolve, limits.lingerMs + 300));
+        let got = 0;
+        socket.on('data', (piece: Buffer) => {
+          got += piece.length;
+        });
+        socket.resume();
+        await once(socket, 'close');
+        return got >= size;
+      }),
+    );
+    expect(whole.filter((one) => !one)).toEqual([]);
+  });
+});
+
+const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: svc\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n';
+
+describe('a WebSocket tunnel', () => {
+  async function tunnel() {
+    const upstream = await startUpstream((connection) => {
+      if (connection.answers++ === 0) connection.socket.write(SWITCH);
+    });
+    open.push(() => upstream.close());
+    const gateway = await gatewayTo(upstream);
+    const client = connectRaw(gateway.port, { allowHalfOpen: true });
+    return { upstream, gateway, client };
+  }
+
+  it('goes on towards the upstream after the upstream has ended its side', async () => {
+    const { upstream, client } = await tunnel();
+    client.send(UPGRADE);
+    await client.until(/\r\n\r\n$/);
+    const [connection] = upstream.connections;
+    connection!.socket.allowHalfOpen = true;
+    connection!.socket.end('bye');
+    await once(client.socket, 'end');
+    expect(client.received()).toMatch(/bye$/);
+    const last = once(connection!.socket, 'end');
+    client.socket.end('still here');
+    await last;
+    expect(connection!.received).toMatch(/still here$/);
+  });
+
+  it('goes on towards the client after the client has ended its side, also when that was before 101', async () => {
+    const { upstream, client } = await tunnel();
+    upstream.script = () => {};
+    client.socket.end(`${UPGRADE}early`);
+    while (!/\r\n\r\n$/.test(upstream.received())) await new Promise((resolve) => setImmediate(resolve));
+    const [connection] = upstream.connections;
+    connection!.socket.allowHalfOpen = true;
+    const last = once(connection!.socket, 'end');
+    connection!.socket.write(SWITCH);
+    await last;
+    expect(connection!.received).toMatch(/early$/);
+    connection!.socket.end('to the end');
+    expect(await client.closed()).toMatch(/to the end$/);
+  });
+
+  it('takes what a client sent ahead of 101, more than is kept at once', async () => {
+    const { upstream, client } = await tunnel();
+    upstream.script = () => {};
+    const ahead = 'x'.repeat(4 * limits.pipelinedBytes);
+    client.send(UPGRADE + ahead);
+    while (upstream.connections.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    const [connection] = upstream.connections;
+    connection!.socket.write(SWITCH);
+    await client.until(/101 /);
+    while (!upstream.received().endsWith(ahead)) await new Promise((resolve) => setImmediate(resolve));
+    client.socket.destroy();
+  });
+});
