@@ -125,8 +125,9 @@ export class Account {
   finish(outcome: Outcome, status: number, flag: number, nowMs: number, out: Outgoing | null): void {
     const endpoint = this.lastEndpoint;
     if (endpoint === null) return;
-    this.statsOf(endpoint).finish(outcome, status, flag, nowMs - this.startedMs);
-    this.caller.finish(outcome, status, nowMs - this.startedMs, nowMs);
+    const durationMs = nowMs - this.startedMs;
+    const bin = this.statsOf(endpoint).finish(outcome, status, flag, durationMs);
+    this.caller.finish(outcome, status, durationMs, nowMs, bin);
     this.log(endpoint, status, flag, nowMs, out);
     const exposure = this.route.state.exposure;
     if (exposure !== null && this.isExposed() && isFailure(outcome)) {
@@ -140,7 +141,7 @@ export class Account {
     const key = `${status} ${flag}`;
     const { ownCodes } = this.route.state;
     ownCodes.set(key, (ownCodes.get(key) ?? 0) + 1);
-    this.caller.finish(status, status, nowMs - this.startedMs, nowMs);
+    this.caller.finish(status, status, nowMs - this.startedMs, nowMs, -1);
     this.log(null, status, flag, nowMs, out);
   }
 

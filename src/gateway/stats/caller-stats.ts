@@ -5,13 +5,16 @@ import type { CallerReport } from './report.ts';
 /** How a caller is known: a service of the table, a client that gave no name, or a name that no service has. */
 export type CallerKind = 'service' | 'external' | 'unknown';
 
+/** Status codes are 100 to 599. */
+const STATUSES = 600;
+
 /** What one caller got from one service, the gateway's own answers included: the caller's view of it. */
 export class CallerStats {
   readonly caller: string;
   readonly kind: CallerKind;
   readonly outcome: OutcomeTally;
-  /** Requests by the status that the caller got (0 when none). */
-  readonly codes = new Map<number, number>();
+  /** Requests by the status that the caller got, 0 when none. */
+  private readonly codes = new Float64Array(STATUSES);
   /** Monotonic time of the last answer. */
   private lastMs = 0;
 
@@ -21,16 +24,19 @@ export class CallerStats {
     this.outcome = new OutcomeTally(edgesMs);
   }
 
-  finish(outcome: Outcome, status: number, durationMs: number, nowMs: number): void {
-    this.outcome.add(outcome, durationMs);
-    this.codes.set(status, (this.codes.get(status) ?? 0) + 1);
+  /** `bin`: where an instance of the same service put the duration; -1 where no instance answered. */
+  finish(outcome: Outcome, status: number, durationMs: number, nowMs: number, bin: number): void {
+    if (bin < 0) this.outcome.add(outcome, durationMs);
+    else this.outcome.count(outcome, durationMs, bin);
+    this.codes[status]!++;
     this.lastMs = nowMs;
   }
 
   report(monoMs: number, wallMs: number): CallerReport {
     const { caller, kind } = this;
     const lastAtMs = wallMs - (monoMs - this.lastMs);
-    return { caller, kind, outcome: this.outcome.data(), codes: [...this.codes], lastAtMs };
+    const codes = [...this.codes.entries()].filter(([, count]) => count > 0);
+    return { caller, kind, outcome: this.outcome.data(), codes, lastAtMs };
   }
 }
 

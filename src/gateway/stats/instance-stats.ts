@@ -23,10 +23,12 @@ export class InstanceStats {
     this.firstTry = new OutcomeTally(edgesMs);
   }
 
-  finish(outcome: Outcome, status: number, flag: number, durationMs: number): void {
-    this.outcome.add(outcome, durationMs);
+  /** Returns the bin that the duration went into. */
+  finish(outcome: Outcome, status: number, flag: number, durationMs: number): number {
+    const bin = this.outcome.add(outcome, durationMs);
     const key = status * FLAGS.length + flag;
     this.codes.set(key, (this.codes.get(key) ?? 0) + 1);
+    return bin;
   }
 
   rebin(edgesMs: readonly number[]): void {
