@@ -2,9 +2,10 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { quantileMs } from '../../metrics/quantile.ts';
 import { findRelease } from '../../release/decide.ts';
+import type { LatencyCounts } from '../../release/look-points.ts';
 import { releaseViews } from '../../release/view.ts';
 import type { ServerContext } from '../context.ts';
-import { createPastReader, type LatencyCounts } from '../observations.ts';
+import { createPastReader } from '../observations.ts';
 import { releaseSchema } from '../schemas.ts';
 
 const tags = ['history'];

@@ -1,9 +1,8 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { quantileMs } from '../../metrics/quantile.ts';
 import type { CounterSnapshot, InstanceCounters, ServiceCounters } from '../../metrics/source.ts';
-import type { Spec } from '../../spec/model.ts';
 import type { ServerContext } from '../context.ts';
+import { changeOf, declaredCalls, edgesBetween, flowOf, total } from '../flow.ts';
 
 /** A reading younger than this is shared between readers. */
 const FRESH_MS = 900;
@@ -37,8 +36,23 @@ const trafficSchema = z.object({
       own: z.object({ limiter: z.number(), breaker: z.number(), injected: z.number(), noUpstream: z.number() }),
     }),
   ),
+  edges: z
+    .array(
+      z.object({
+        from: z.object({
+          kind: z
+            .enum(['service', 'external', 'unknown'])
+            .describe('A service; a client that gave no name; a name that no service has.'),
+          name: z.string(),
+        }),
+        to: z.string(),
+        ...flow,
+        lastAtMs: z.number().describe('Wall clock of the last answer on this edge.'),
+      }),
+    )
+    .describe('Measured: who called whom since the data plane started, with the rates of the window.'),
   calls: z
-    .array(z.object({ from: z.string(), to: z.string() }))
+    .array(z.object({ from: z.string(), to: z.string(), seen: z.boolean().describe('An edge was measured.') }))
     .describe('Who is declared to call whom: an environment value of the caller holds the port of the other.'),
 });
 
@@ -48,6 +62,7 @@ export type TrafficDoc = z.infer<typeof trafficSchema>;
 export function trafficRoutes({ spec, counters, clock }: ServerContext): FastifyPluginAsyncZod {
   let readings: { readMs: number; snapshot: CounterSnapshot }[] = [];
   let reading: Promise<string | null> | null = null;
+  let declared: { from: string; to: string }[] | null = null;
 
   async function read(): Promise<string | null> {
     try {
@@ -82,7 +97,13 @@ export function trafficRoutes({ spec, counters, clock }: ServerContext): Fastify
         }
         const after = problem === null ? readings.at(-1) : undefined;
         const before = readings.find((one) => after && after.readMs - one.readMs <= WINDOW_MS);
-        return { ...between(before?.snapshot, after?.snapshot), problem, calls: declaredCalls(spec) };
+        const measured = between(before?.snapshot, after?.snapshot);
+        const seen = new Set(
+          measured.edges.map(({ from, to }) => (from.kind === 'service' ? `${from.name} ${to}` : '')),
+        );
+        declared ??= declaredCalls(spec);
+        const calls = declared.map(({ from, to }) => ({ from, to, seen: seen.has(`${from} ${to}`) }));
+        return { ...measured, problem, calls };
       },
     );
   };
@@ -92,7 +113,7 @@ function between(
   before: CounterSnapshot | undefined,
   after: CounterSnapshot | undefined,
 ): Omit<TrafficDoc, 'problem' | 'calls'> {
-  if (!before || !after || before === after) return { atMs: after?.atMs ?? null, windowMs: 0, services: [] };
+  if (!before || !after || before === after) return { atMs: after?.atMs ?? null, windowMs: 0, services: [], edges: [] };
   const windowMs = after.monoMs - before.monoMs;
   return {
     atMs: after.atMs,
@@ -101,22 +122,14 @@ function between(
       const then = before.services.find((one) => one.service === now.service);
       return serviceFlow(then, now, windowMs);
     }),
+    edges: edgesBetween(before, after, windowMs),
   };
-}
-
-interface Sum {
-  requests: number;
-  errors: number;
-  over: number[];
 }
 
 function serviceFlow(then: ServiceCounters | undefined, now: ServiceCounters, windowMs: number) {
   const changes = now.instances.map((counters) => ({
     counters,
-    change: changeOf(
-      then?.instances.find((old) => sameSeries(old, counters)),
-      counters,
-    ),
+    change: changeOf(then?.instances.find((old) => sameSeries(old, counters))?.outcome, counters.outcome),
   }));
   const toFlow = (some: typeof changes) => flowOf(total(some.map((one) => one.change)), now.edgesMs, windowMs);
   const weighted = changes.filter((one) => one.counters.cohort === 'weight');
@@ -147,54 +160,6 @@ function sameSeries(a: InstanceCounters, b: InstanceCounters): boolean {
   return a.instance === b.instance && a.version === b.version && a.cohort === b.cohort;
 }
 
-function changeOf(then: InstanceCounters | undefined, now: InstanceCounters): Sum {
-  const a = then?.outcome;
-  const b = now.outcome;
-  const errors = (c: typeof b): number => c.status5xx + c.timeouts + c.resets;
-  return {
-    requests: b.requests - (a?.requests ?? 0),
-    errors: errors(b) - (a ? errors(a) : 0),
-    over: b.over.map((count, edge) => count - (a?.over[edge] ?? 0)),
-  };
-}
-
-function total(changes: Sum[]): Sum {
-  const sum: Sum = { requests: 0, errors: 0, over: [] };
-  for (const change of changes) {
-    sum.requests += change.requests;
-    sum.errors += change.errors;
-    change.over.forEach((count, edge) => {
-      sum.over[edge] = (sum.over[edge] ?? 0) + count;
-    });
-  }
-  return sum;
-}
-
-function flowOf({ requests, errors, over }: Sum, edgesMs: number[], windowMs: number) {
-  const at = (quantile: number): number | null => quantileMs(edgesMs, over, requests, quantile);
-  return {
-    perSecond: windowMs > 0 ? (requests * 1000) / windowMs : 0,
-    errorShare: requests > 0 ? errors / requests : null,
-    p50Ms: at(0.5),
-    p95Ms: at(0.95),
-    p99Ms: at(0.99),
-  };
-}
-
 function unique(names: string[]): string[] {
   return [...new Set(names)];
-}
-
-/** The gateway counts what a service receives, not who sent it; who calls whom is known from the spec alone. */
-function declaredCalls(spec: Spec): { from: string; to: string }[] {
-  const calls: { from: string; to: string }[] = [];
-  const services = Object.values(spec.services);
-  for (const from of services) {
-    const values = Object.values(from.versions).flatMap((version) => Object.values(version.env));
-    for (const to of services) {
-      const port = new RegExp(`(127\\.0\\.0\\.1|localhost|\\[::1\\]):${to.listenPort}(?!\\d)`);
-      if (to !== from && values.some((value) => port.test(value))) calls.push({ from: from.name, to: to.name });
-    }
-  }
-  return calls;
 }
