@@ -58,7 +58,8 @@ async function work(req, res) {
 
 /** Calls NEXT with the caller's path. Trace and canary headers travel on, so that the whole chain sees them. */
 async function callNext(req) {
-  const headers = { accept: 'application/json' };
+  // Who calls, so that the gateway can tell the callers of a service apart.
+  const headers = { accept: 'application/json', 'x-envoy-downstream-service-cluster': env.DAVY_SERVICE ?? service };
   for (const name of ['traceparent', 'tracestate', 'x-canary', 'x-request-id']) {
     if (req.headers[name] !== undefined) headers[name] = req.headers[name];
   }
