@@ -22,6 +22,7 @@ import { connectGatewayMetrics } from './metrics/gateway-source.ts';
 import { silenceable } from './metrics/silence.ts';
 import { type Controller, createController } from './release/controller.ts';
 import { activeRelease, isActive } from './release/state.ts';
+import { dashboardSource } from './reports/dashboard-source.ts';
 import { startServer } from './server/server.ts';
 import type { Spec } from './spec/model.ts';
 import { placeInSpec } from './spec/place.ts';
@@ -130,7 +131,10 @@ export async function openApp(options: AppOptions): Promise<App> {
       newSeed: () => randomInt(2 ** 32),
     });
     const observed = (): Json => JSON.parse(JSON.stringify(controller.observed()));
-    const sources = [metricsSource(() => metrics.text()), distributionSource(observed), chaosSource()];
+    const sources = [
+      ...[metricsSource(() => metrics.text()), distributionSource(observed), chaosSource()],
+      dashboardSource(ledger),
+    ];
     const keeping = keepLedger({ ledger, clock, witnesses: [], timestamps: null, ...spec.anchors, sources, onNotice });
     closers.push(() => keeping.stop());
     const server = await startServer(
