@@ -2,6 +2,7 @@
  * The data plane of one process: listeners, routes, leases, counters. It knows nothing of how it is administered.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
+import type { LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { CounterSnapshot } from '../metrics/source.ts';
 import type { DataPlaneState } from '../traffic/dataplane.ts';
@@ -35,9 +36,11 @@ export class Engine {
   private readonly sharedPorts: boolean;
   private readonly limitPart: LimitPart | undefined;
 
-  constructor(options: { sharedPorts?: boolean; limitPart?: LimitPart; stickyKey?: Buffer } = {}) {
+  constructor(
+    options: { sharedPorts?: boolean; limitPart?: LimitPart; stickyKey?: Buffer; lookup?: LookupFunction } = {},
+  ) {
     const stickyKey = options.stickyKey ?? randomBytes(32);
-    this.context = { wheel: new Wheel(), faults: new FaultBook(randomShare), stickyKey };
+    this.context = { wheel: new Wheel(), faults: new FaultBook(randomShare), stickyKey, lookup: options.lookup };
     this.sharedPorts = options.sharedPorts ?? false;
     this.limitPart = options.limitPart;
   }

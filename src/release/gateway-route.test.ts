@@ -25,6 +25,7 @@ services:
       trustedProxies: [10.0.0.0/8]
       accessLog: 1%
       protocol: h2c
+      connect: { allow: ['DB.example:5432', '[0:0::1]:9', 'db.example:5432'], concurrent: 5, idle: 1m }
       tls: { certificates: [{ cert: tls/a.pem, key: tls/a.key, names: [a.test] }], clientCa: tls/ca.pem, allow: [spiffe://a] }
 policies:
   standard: { steps: [{ weight: 100%, hold: 1s, limits: { errors: 1% } }] }
@@ -58,6 +59,13 @@ it('takes every setting from the file to a route that a data plane accepts', () 
     trustedProxies: ['10.0.0.0/8'],
     accessLogShare: 0.01,
     protocol: 'h2c',
+    connect: {
+      allow: ['db.example:5432', '[::1]:9'],
+      privateAddresses: false,
+      maxTunnels: 5,
+      connectMs: 5000,
+      idleMs: 60_000,
+    },
     tls: {
       certificates: [{ names: ['a.test'], certFile: '/srv/shop/tls/a.pem', keyFile: '/srv/shop/tls/a.key' }],
       clientCaFile: '/srv/shop/tls/ca.pem',
@@ -90,6 +98,11 @@ it.each([
   ['[10.0.0.0/8]', '[10.0.0.0/80]', 'spec/bad-value'],
   ['is: blue }', 'is: blue, present: true }', 'spec/bad-value'],
   ['slowStart: 30s', 'slowStart: 30', 'spec/'],
+  ['DB.example:5432', 'db.example', 'spec/bad-value'],
+  ['DB.example:5432', '127.1:80', 'spec/bad-value'],
+  ['DB.example:5432', '0.0.0.0:80', 'spec/bad-value'],
+  ['concurrent: 5', 'concurrent: 0', 'spec/'],
+  ['concurrent: 5', 'to: x', 'spec/'],
 ])('refuses %s as %s', (given, written, code) => {
   let found = '';
   try {

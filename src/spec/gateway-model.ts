@@ -11,7 +11,18 @@ export interface GatewaySpec {
   trustedProxies?: string[];
   accessLogShare?: number;
   protocol?: 'http1' | 'h2c';
+  connect?: ConnectSpec;
   tls?: TlsSpec;
+}
+
+/** Tunnels by `CONNECT`. */
+export interface ConnectSpec {
+  /** `host:port` of each target. */
+  allow: string[];
+  privateAddresses: boolean;
+  maxTunnels: number;
+  connectMs: number;
+  idleMs: number;
 }
 
 export interface HeaderRuleSpec {

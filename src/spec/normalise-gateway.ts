@@ -1,5 +1,6 @@
+import { formatAuthority, parseAuthority } from '../lib/authority.ts';
 import { parseDurationMs, parseShare } from '../lib/units.ts';
-import type { GatewaySpec, HeaderRuleSpec, TlsSpec } from './gateway-model.ts';
+import type { ConnectSpec, GatewaySpec, HeaderRuleSpec, TlsSpec } from './gateway-model.ts';
 import type { RawTraffic } from './schema/spec.ts';
 
 /** The schema has accepted the text, so it parses. */
@@ -8,8 +9,8 @@ const shareOf = (text: string): number => parseShare(text) as number;
 
 /** The gateway's own settings of a service; only what the file names is there. */
 export function normaliseGateway(raw: RawTraffic): GatewaySpec {
-  const { rules, sticky, mirror, breaker, caps, slowStart, zone, limitMode, trustedProxies, accessLog, protocol, tls } =
-    raw;
+  const { rules, sticky, mirror, breaker, caps, slowStart, zone, limitMode, trustedProxies, accessLog, protocol } = raw;
+  const { connect, tls } = raw;
   return {
     ...(rules?.length ? { rules: rules.map(normaliseRule) } : {}),
     ...(sticky ? { sticky: { cookie: sticky.cookie, maxAgeS: Math.round(ms(sticky.maxAge ?? '7d') / 1000) } } : {}),
@@ -30,6 +31,7 @@ export function normaliseGateway(raw: RawTraffic): GatewaySpec {
     ...(trustedProxies?.length ? { trustedProxies: [...trustedProxies] } : {}),
     ...(accessLog ? { accessLogShare: shareOf(accessLog) } : {}),
     ...(protocol ? { protocol } : {}),
+    ...(connect ? { connect: normaliseConnect(connect) } : {}),
     ...(tls ? { tls: normaliseTls(tls) } : {}),
   };
 }
@@ -55,6 +57,20 @@ function normaliseCaps({
     ...(connections === undefined ? {} : { maxConnections: connections }),
     ...(pending === undefined ? {} : { maxPending: pending }),
     ...(requests === undefined ? {} : { maxRequests: requests }),
+  };
+}
+
+function normaliseConnect(raw: NonNullable<RawTraffic['connect']>): ConnectSpec {
+  const targets = raw.allow.map((text) => {
+    const authority = parseAuthority(text);
+    return authority === null ? text : formatAuthority(authority);
+  });
+  return {
+    allow: [...new Set(targets)],
+    privateAddresses: raw.private ?? false,
+    maxTunnels: raw.concurrent ?? 100,
+    connectMs: ms(raw.timeout ?? '5s'),
+    idleMs: ms(raw.idle ?? '5m'),
   };
 }
 

@@ -44,6 +44,8 @@ export interface ServiceRoute {
   accessLogShare?: number;
   /** Default true: `Upgrade: websocket` is passed on and tunnelled. */
   webSocket?: boolean;
+  /** `CONNECT` to the listed targets. Absent: it is refused. */
+  connect?: ConnectRoute | null;
   tls?: TlsRoute | null;
   /** What the instances speak. gRPC calls always go over cleartext HTTP/2 with prior knowledge. Default `http1`. */
   protocol?: 'http1' | 'h2c';
@@ -104,6 +106,20 @@ export interface HealthCheckRoute {
   healthyAfter: number;
   /** Ask `grpc.health.v1.Health/Check` for this service name instead of the path; '' is the whole server. */
   grpcService?: string | null;
+}
+
+/** Tunnels by `CONNECT` (RFC 9110 section 9.3.6): to the targets listed, and to nothing else. */
+export interface ConnectRoute {
+  /** `host:port`, as `parseAuthority` reads it. */
+  allow: string[];
+  /** A listed name may lead to private and loopback addresses. An address that is listed itself is reached in any case. */
+  privateAddresses: boolean;
+  /** Tunnels open at once, per gateway process. */
+  maxTunnels: number;
+  /** Time for resolving the name and connecting. */
+  connectMs: number;
+  /** Longest silence of both sides. */
+  idleMs: number;
 }
 
 /** TLS is terminated at the listener. Files are PEM; they are read again when a table is applied and when they change. */

@@ -1,9 +1,10 @@
 import net from 'node:net';
-import type { HeaderRule, ServiceRoute, StickyRoute, TlsRoute } from './model.ts';
+import { parseAuthority } from '../lib/authority.ts';
+import type { ConnectRoute, HeaderRule, ServiceRoute, StickyRoute, TlsRoute } from './model.ts';
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,64}$/;
 const VALUE = /^[\x20-\x7e]{0,256}$/;
-const LIMITS = { rules: 64, conditions: 16, certificates: 64, cidrs: 256 };
+const LIMITS = { rules: 64, conditions: 16, certificates: 64, cidrs: 256, targets: 256, tunnels: 10_000 };
 
 /** What is wrong with a route's optional settings, in one sentence that names the field; null when nothing is. */
 export function optionsProblem(route: ServiceRoute): string | null {
@@ -13,7 +14,8 @@ export function optionsProblem(route: ServiceRoute): string | null {
     mirrorProblem(route) ??
     protectionProblem(route) ??
     healthProblem(route) ??
-    listenerProblem(route)
+    listenerProblem(route) ??
+    connectProblem(route.connect ?? null)
   );
 }
 
@@ -74,6 +76,20 @@ function healthProblem({ healthCheck, slowStartMs, accessLogShare }: ServiceRout
   if (slowStartMs !== undefined && !(slowStartMs >= 0)) return 'slowStartMs must be >= 0.';
   const share = accessLogShare ?? 0;
   return share >= 0 && share <= 1 ? null : 'accessLogShare must be 0..1.';
+}
+
+function connectProblem(connect: ConnectRoute | null): string | null {
+  if (connect === null) return null;
+  const { allow, privateAddresses, maxTunnels, connectMs, idleMs } = connect;
+  if (!Array.isArray(allow) || allow.length === 0 || allow.length > LIMITS.targets)
+    return `connect.allow must have 1 to ${LIMITS.targets} targets.`;
+  for (const target of allow)
+    if (typeof target !== 'string' || parseAuthority(target) === null)
+      return `connect.allow: ${String(target)} is no host:port.`;
+  if (typeof privateAddresses !== 'boolean') return 'connect.privateAddresses must be true or false.';
+  if (!isCount(maxTunnels) || maxTunnels < 1 || maxTunnels > LIMITS.tunnels)
+    return `connect.maxTunnels must be an integer 1..${LIMITS.tunnels}.`;
+  return connectMs > 0 && idleMs > 0 ? null : 'connect needs connectMs > 0 and idleMs > 0.';
 }
 
 function listenerProblem({ trustedProxies, tls }: ServiceRoute): string | null {

@@ -26,9 +26,14 @@ export class ClientPipe extends Duplex {
     this.stream = stream;
     this.remoteAddress = stream.session?.socket?.remoteAddress;
     this.headOnly = headers[':method'] === 'HEAD';
-    this.chunked = !endStream && headers['content-length'] === undefined;
+    // CONNECT has no content; what its stream carries belongs to the tunnel that is refused (RFC 9113 section 8.5).
+    const connect = headers[':method'] === 'CONNECT';
+    this.chunked = !connect && !endStream && headers['content-length'] === undefined;
     this.push(Buffer.from(requestText(headers, this.chunked), 'latin1'));
-    this.readFrom(stream, endStream);
+    if (connect) stream.resume();
+    else this.readFrom(stream, endStream);
+    for (const end of ['aborted', 'close']) stream.on(end, () => this.destroy());
+    stream.on('error', () => {});
   }
 
   private readFrom(stream: http2.ServerHttp2Stream, endStream: boolean): void {
@@ -41,9 +46,6 @@ export class ClientPipe extends Duplex {
     stream.on('end', () => {
       if (this.chunked && !endStream) this.push(Buffer.from(`0\r\n${this.requestTrailers}\r\n`, 'latin1'));
     });
-    stream.on('error', () => {});
-    stream.on('aborted', () => this.destroy());
-    stream.on('close', () => this.destroy());
   }
 
   override _read(): void {
@@ -117,5 +119,6 @@ function requestText(headers: http2.IncomingHttpHeaders, chunked: boolean): stri
   const cookie = headers.cookie === undefined ? '' : `cookie: ${headers.cookie}\r\n`;
   const { cookie: _cookie, ...others } = headers;
   const framing = chunked ? 'Transfer-Encoding: chunked\r\n' : '';
-  return `${headers[':method']} ${headers[':path']} HTTP/1.1\r\nHost: ${host}\r\n${linesOf(others)}${cookie}${framing}\r\n`;
+  const target = headers[':method'] === 'CONNECT' ? host : headers[':path'];
+  return `${headers[':method']} ${target} HTTP/1.1\r\nHost: ${host}\r\n${linesOf(others)}${cookie}${framing}\r\n`;
 }

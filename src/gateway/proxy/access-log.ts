@@ -12,6 +12,9 @@ export interface AccessLine {
   flag: number;
   durationMs: number;
   tries: number;
+  /** Of a tunnel: octets to its target, and from it. */
+  sentBytes?: number;
+  receivedBytes?: number;
 }
 
 /** Writes one JSON line to standard output, which is the gateway's log file. */

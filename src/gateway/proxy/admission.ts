@@ -24,12 +24,8 @@ export function refusalOf(head: Head, route: Route, nowMs: number, close: boolea
     const { status, detail } = faults.connect;
     return { flag: F.clientProtocol, answer: { status, cause: 'bad-request', detail, headOnly: false, close: true } };
   }
-  if (state.bucket !== null && !state.bucket.take(nowMs)) {
-    if (config.rateLimitMode !== 'shadow') {
-      return { flag: F.rateLimited, answer: limitAnswer(state.bucket, headOnly, close) };
-    }
-    state.shadowLimited++;
-  }
+  const limited = limitRefusal(route, nowMs, headOnly, close);
+  if (limited !== null) return limited;
   const maxRequests = config.caps?.maxRequests;
   if (maxRequests !== undefined && state.budget.activeRequests >= maxRequests) {
     return shed(`more than ${maxRequests} requests in progress`, 1, headOnly, close);
@@ -38,6 +34,21 @@ export function refusalOf(head: Head, route: Route, nowMs: number, close: boolea
     const seconds = state.breaker.secondsToProbe(nowMs);
     return shed('the route is open after failures in a row', seconds, headOnly, close);
   }
+  return null;
+}
+
+/** What the rate limiter says; it takes a token, and in shadow mode only counts. */
+export function limitRefusal(
+  { state, config }: Route,
+  nowMs: number,
+  headOnly: boolean,
+  close: boolean,
+): Refusal | null {
+  if (state.bucket === null || state.bucket.take(nowMs)) return null;
+  if (config.rateLimitMode !== 'shadow') {
+    return { flag: F.rateLimited, answer: limitAnswer(state.bucket, headOnly, close) };
+  }
+  state.shadowLimited++;
   return null;
 }
 

@@ -11,7 +11,11 @@ export type Cause =
   | 'upstream-timeout'
   | 'upstream-reset'
   | 'connect-failure'
-  | 'upstream-protocol';
+  | 'upstream-protocol'
+  | 'tunnel-denied'
+  | 'tunnel-limit'
+  | 'tunnel-unreachable'
+  | 'tunnel-timeout';
 
 const REASONS: Record<number, string> = {
   400: 'Bad Request',

@@ -2,11 +2,14 @@
 import type net from 'node:net';
 import { ascii } from '../http1/bytes.ts';
 import { DONE, Head, MORE, parseRequestHead } from '../http1/head.ts';
+import { M } from '../http1/names.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
 import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed } from '../net/wheel.ts';
+import type { Route } from '../route/route.ts';
+import { Connect } from '../tunnel/connect.ts';
 import { Tunnel } from '../tunnel/tunnel.ts';
 import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
 import { ConnectionCaller } from './caller.ts';
@@ -22,7 +25,7 @@ const BODY = 1;
 const WAIT = 2;
 /** The last answer is sent: input is thrown away until the peer closes (RFC 9112 section 9.6). */
 const LINGER = 3;
-/** After 101: octets pass both ways. */
+/** After 101, or after CONNECT: octets pass both ways. */
 const TUNNEL = 4;
 
 const KEEP_ALIVE_PROBE_MS = 60_000;
@@ -52,6 +55,9 @@ export class ClientConnection implements ChannelOwner, Timed {
   private headStarted = false;
   private peerEnded = false;
   private tunnel: Tunnel | null = null;
+  private connect: Connect | null = null;
+  /** One HTTP/2 stream cannot become a tunnel here. */
+  private readonly mayConnect: boolean;
   /** Octets of the last answer that had not left when lingering was looked at, and since when none did. */
   private unsent = 0;
   private stuckSinceMs = 0;
@@ -71,6 +77,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.address = plainAddress(accepted.remoteAddress ?? 'unknown');
     this.forwarded = ascii(`X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${scheme}\r\n`);
     this.caller = new ConnectionCaller(certified);
+    this.mayConnect = kind === 'tcp';
     this.first = kind === 'tcp' && scheme === 'http';
     this.channel = this.first ? Channel.accept(accepted, this) : Channel.wrap(accepted, this);
     this.exchange = new Exchange(this);
@@ -109,9 +116,13 @@ export class ClientConnection implements ChannelOwner, Timed {
           break;
         }
         this.headStarted = this.first = false;
-        this.phase = BODY;
-        at = this.exchange.begin(head, buf, end);
-        this.afterRequestBytes();
+        if (head.method === M.connect && this.beginConnect(buf)) {
+          at = head.end;
+        } else {
+          this.phase = BODY;
+          at = this.exchange.begin(head, buf, end);
+          this.afterRequestBytes();
+        }
       } else if (this.phase === BODY) {
         at = this.exchange.feedRequest(buf, at, end);
         this.afterRequestBytes();
@@ -176,7 +187,8 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.phase = LINGER;
     this.exchange.clientGone();
     this.tunnel?.clientGone();
-    this.tunnel = null;
+    this.connect?.clientGone();
+    this.tunnel = this.connect = null;
   }
 
   onDrain(): void {
@@ -203,6 +215,7 @@ export class ClientConnection implements ChannelOwner, Timed {
       this.answerAndClose(408, 'bad-request', `no whole head within ${limits.headTimeoutMs} ms`, false);
       return;
     }
+    if (this.phase === TUNNEL) this.connect?.idle();
     if (this.phase === LINGER && this.stillLeaving(nowMs)) this.setDeadline(nowMs + limits.lingerMs);
     else this.channel.destroy();
   }
@@ -269,7 +282,25 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.openTunnel(new Tunnel(this.channel, upstream.channel));
   }
 
-  private openTunnel(tunnel: Tunnel): void {
+  /** CONNECT, where the route allows any: false leaves it to be refused like other requests. */
+  private beginConnect(buf: Buffer): boolean {
+    const { route, context, draining } = this.listener;
+    if (route.connect === null || !this.mayConnect) return false;
+    const target = buf.toString('latin1', head.targetStart, head.targetEnd);
+    this.phase = WAIT;
+    this.clearDeadline();
+    const { wheel, lookup } = context;
+    this.connect = new Connect(this, route, route.connect, { wheel, lookup, draining });
+    this.connect.begin(head, target);
+    return true;
+  }
+
+  /** Another route is in force. */
+  recheck(route: Route): void {
+    if (this.connect !== null && this.phase !== LINGER && !this.connect.isAllowedBy(route)) this.channel.destroy();
+  }
+
+  openTunnel(tunnel: Tunnel): void {
     this.phase = TUNNEL;
     this.tunnel = tunnel;
     this.touchTunnel();
@@ -296,6 +327,7 @@ export class ClientConnection implements ChannelOwner, Timed {
 
   private tunnelFromClient(buf: Buffer, start: number, end: number): void {
     this.tunnel?.fromClient(buf, start, end);
+    this.connect?.fromClient(end - start);
     this.touchTunnel();
   }
 

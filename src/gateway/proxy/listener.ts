@@ -43,6 +43,7 @@ export class Listener {
     else this.tls.reload(tls);
     this.route?.mirror?.retire();
     this.route = route;
+    for (const connection of this.connections) connection.recheck(route);
     this.fallbackHost = ascii(route.config.service);
     this.trusted = blockList(route.config.trustedProxies ?? []);
     this.waiting.splice(0).forEach((socket) => {

@@ -5,6 +5,7 @@ import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
 import type { Wheel } from '../net/wheel.ts';
 import { Mirror } from '../proxy/mirror.ts';
+import { ConnectPolicy } from '../tunnel/policy.ts';
 import { Arm, Endpoint } from './endpoint.ts';
 import { findOnly, RuleList } from './match.ts';
 import { endpointKey, type ServiceState } from './service-state.ts';
@@ -31,6 +32,8 @@ export class Route {
   readonly canary: Arm | null;
   readonly endpoints = new Map<string, Endpoint>();
   readonly mirror: Mirror | null;
+  /** Null: CONNECT is refused. */
+  readonly connect: ConnectPolicy | null;
   /** Monotonic time at which the canary's lease ends. */
   private leaseEndsMs: number;
   private leaseExpired = false;
@@ -61,6 +64,7 @@ export class Route {
     this.rules = (config.rules?.length ?? 0) > 0 ? new RuleList(config.rules ?? []) : null;
     this.sticky = config.sticky == null ? null : new Sticky(config.sticky, config.service, context.stickyKey);
     this.mirror = this.openMirror(context.wheel);
+    this.connect = config.connect == null ? null : new ConnectPolicy(config.connect);
   }
 
   /** The mirror has endpoints of its own: neither its load nor its counts mix with the primary's. */

@@ -6,6 +6,7 @@ import { Callers } from '../stats/caller-stats.ts';
 import { InstanceStats } from '../stats/instance-stats.ts';
 import { mergedEdges } from '../stats/outcome.ts';
 import type { ServiceReport } from '../stats/report.ts';
+import { noTunnels, tunnelExtras } from '../tunnel/policy.ts';
 import { Breaker } from './breaker.ts';
 import { Endpoint } from './endpoint.ts';
 import { HealthChecker } from './health-check.ts';
@@ -37,6 +38,7 @@ export class ServiceState {
   readonly breaker = new Breaker();
   /** Requests that the limiter would have refused in shadow mode. */
   shadowLimited = 0;
+  readonly tunnels = noTunnels();
   readonly mirrored = { sent: 0, skipped: 0, failed: 0 };
   /** This process's part of the service's limits, when several processes share its port. */
   private share: number;
@@ -176,6 +178,7 @@ export class ServiceState {
       mirror_failed_total: this.mirrored.failed,
       active_retries: this.budget.activeRetries,
       active_requests: this.budget.activeRequests,
+      ...tunnelExtras(this.tunnels),
     };
     const instances = [...this.stats.values()].map((stats) => stats.report());
     const callers = this.callers.reports(nowMs, Date.now());

@@ -205,8 +205,11 @@ export interface TestGateway {
   close(): Promise<void>;
 }
 
-export async function startGateway(parts: RouteParts): Promise<TestGateway> {
-  const engine = new Engine();
+export async function startGateway(
+  parts: RouteParts,
+  options: ConstructorParameters<typeof Engine>[0] = {},
+): Promise<TestGateway> {
+  const engine = new Engine(options);
   const port = await freePort();
   let generation = 0;
   const gateway: TestGateway = {

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseAuthority } from '../../lib/authority.ts';
 import { duration, field, integer, named, refuse, share, text } from '../fields.ts';
 import { versionName } from './names.ts';
 
@@ -108,6 +109,48 @@ const caps = z.strictObject({
   requests: cap('Requests in progress; the rest is answered with 503.', 1000),
 });
 
+const target = z.string().check((context) => {
+  const authority = parseAuthority(context.value);
+  const rule = 'must be host:port, with a name, an IPv4 address or an IPv6 address in brackets';
+  if (authority === null) refuse(context, { kind: 'bad-value' }, rule);
+  else if (/^(0\.|22[4-9]\.|2[3-5]\d\.|::$|ff)/.test(authority.host) && isIP(authority.host) !== 0)
+    refuse(context, { kind: 'bad-value' }, 'must not be the unspecified, a multicast or a reserved address');
+});
+
+const connect = z.strictObject({
+  allow: field(z.array(target).min(1).max(256), {
+    description: 'The targets, each with its port; a tunnel leads to one of them or is refused with 403.',
+    example: ['registry.example:443'],
+  }),
+  private: field(z.boolean(), {
+    description:
+      'A name in the list may lead to private and loopback addresses. An address in the list is reached in any case.',
+    example: true,
+    default: false,
+  }).optional(),
+  concurrent: integer({
+    description: 'Tunnels open at once, per gateway process; the rest is answered with 503.',
+    example: 100,
+    default: 100,
+    min: 1,
+    max: 10_000,
+  }).optional(),
+  timeout: duration({
+    description: 'Time for resolving the name and connecting; 504 after it.',
+    example: '5s',
+    default: '5s',
+    min: '100ms',
+    max: '1m',
+  }).optional(),
+  idle: duration({
+    description: 'A tunnel in which nothing moves for this long is closed.',
+    example: '5m',
+    default: '5m',
+    min: '1s',
+    max: '24h',
+  }).optional(),
+});
+
 const file = (description: string, example: string) => text({ description, example, max: 1000 });
 
 const tls = z.strictObject({
@@ -200,6 +243,11 @@ export const gatewayFields = {
     description: 'What the instances speak. gRPC calls always go over cleartext HTTP/2.',
     example: 'h2c',
     default: 'http1',
+  }).optional(),
+  connect: field(connect, {
+    description:
+      '`CONNECT`: tunnels through this port, to the listed targets only. Without it every CONNECT is refused.',
+    example: { allow: ['registry.example:443'] },
   }).optional(),
   tls: field(tls, {
     description: 'The gateway terminates TLS on this port, HTTP/2 included.',
