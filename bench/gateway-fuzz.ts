@@ -13,11 +13,12 @@ for (; Date.now() < endMs; seed++) {
   try {
     for (let i = 0; i < 5_000; i++) fuzzParser(dice);
     for (let i = 0; i < 200; i++) await fuzz.turn(dice);
+    for (let i = 0; i < 100; i++) await fuzz.answerTurn(dice);
   } catch (error) {
     console.error(`seed ${seed}: ${(error as Error).message}`);
     process.exit(1);
   }
-  inputs += 5_200;
+  inputs += 5_300;
 }
 await fuzz.close();
 console.log(`${inputs} inputs, seeds ${firstSeed} to ${seed - 1}, nothing found`);

@@ -57,12 +57,24 @@ const SEEDS = [
   'POST /x HTTP/1.1\r\nHost: svc\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: u\r\n\r\n',
   'GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n',
   'HEAD /h HTTP/1.1\r\nHost: [::1]:80\r\nX-A: 1\r\n\r\nGET /2 HTTP/1.1\r\nHost: svc\r\n\r\n',
+  'CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\nGET /2 HTTP/1.1\r\nHost: svc\r\n\r\n',
   ...smugglingCorpus().map(({ octets }) => octets),
 ];
 
+const ANSWERS = [
+  'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nT: u\r\n\r\n',
+  'HTTP/1.0 200 OK\r\nX-A: b\r\n\r\nto the end',
+  'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+  'HTTP/1.1 204 No Content\r\n\r\n',
+  'HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\nKeep-Alive: timeout=5\r\n\r\n',
+  'HTTP/1.1 503 Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close, X-A\r\n\r\n',
+  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+];
+
 /** One input: a seed with a few insertions, deletions, repetitions, flips and splices. */
-export function mutated(dice: Dice): Buffer {
-  let text = dice.pick(SEEDS);
+export function mutated(dice: Dice, seeds: readonly string[] = SEEDS): Buffer {
+  let text = dice.pick(seeds);
   for (let i = dice.below(4); i >= 0; i--) {
     const at = dice.below(text.length + 1);
     const length = dice.below(12);
@@ -80,7 +92,7 @@ export function mutated(dice: Dice): Buffer {
         text = text.slice(0, at) + String.fromCharCode(dice.below(256)) + text.slice(at + 1);
         break;
       default:
-        text = text.slice(0, at) + dice.pick(SEEDS).slice(dice.below(40));
+        text = text.slice(0, at) + dice.pick(seeds).slice(dice.below(40));
     }
   }
   return Buffer.from(text.slice(0, 4096), 'latin1');
@@ -156,6 +168,38 @@ function fuzzBody(input: Buffer, dice: Dice): void {
   check(first[0] !== second[0] || first === second, 'the body depends on the split', input);
 }
 
+/**
+ * What is wrong with the octets that a client got for one request on a connection that then closed; null when it is one final answer
+ * behind at most ten interim ones, framed in one way, complete or visibly cut, with nothing behind it. An independent, simple reader.
+ */
+export function answerProblem(text: string, headOnly: boolean): string | null {
+  let rest = text;
+  for (let i = 0; i <= 10; i++) {
+    const end = rest.indexOf('\r\n\r\n');
+    if (end < 0) return rest === '' ? null : 'a head without an end';
+    const head = rest.slice(0, end + 2);
+    rest = rest.slice(end + 4);
+    const status = Number(/^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n/.exec(head)?.[1] ?? 0);
+    if (status < 100) return 'no status line of ours';
+    if (/[^\r]\n|\r[^\n]|\0/.test(head)) return 'a bare CR, LF or NUL in the head';
+    if (status >= 200) return bodyProblem(head.toLowerCase(), rest, headOnly || status === 204 || status === 304);
+  }
+  return 'more than ten interim answers';
+}
+
+function bodyProblem(head: string, body: string, bodyless: boolean): string | null {
+  const lengths = head.match(/\r\ncontent-length: *\d+\r\n/g) ?? [];
+  const isChunked = /\r\ntransfer-encoding: chunked\r\n/.test(head);
+  if (lengths.length + (isChunked ? 1 : 0) > 1) return 'framed in two ways';
+  if (bodyless) return body === '' ? null : 'octets where no body may be';
+  if (isChunked) {
+    const { complete, rest } = countRequests(`X / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n${body}`);
+    return complete === 1 && rest !== '' ? 'octets behind the last chunk' : null;
+  }
+  const length = /\d+/.exec(lengths[0] ?? '')?.[0];
+  return length !== undefined && body.length > Number(length) ? 'octets behind the answer' : null;
+}
+
 /** The gateway on real sockets, between random clients and two upstreams. */
 export class WireFuzz {
   private readonly raw: TestUpstream;
@@ -180,6 +224,8 @@ export class WireFuzz {
 
   static async start(): Promise<WireFuzz> {
     const raw = await startUpstream(answering());
+    // Nobody listens there: a CONNECT is checked, tried and refused.
+    const connect = { allow: ['127.0.0.1:1'], privateAddresses: false, maxTunnels: 8, connectMs: 500, idleMs: 500 };
     const node = http.createServer({ keepAliveTimeout: 60_000 });
     node.on('clientError', (_error, socket) => socket.destroy());
     node.listen(0, '127.0.0.1');
@@ -188,9 +234,33 @@ export class WireFuzz {
     return new WireFuzz(
       raw,
       node,
-      await startGateway({ stable: [raw] }),
+      await startGateway({ stable: [raw], route: { connect } }),
       await startGateway({ stable: [{ ...raw, port }] }),
     );
+  }
+
+  /** One mutated answer, in random pieces, to one clean request: the client gets one well-framed answer or a cut one. */
+  async answerTurn(dice: Dice): Promise<void> {
+    const octets = mutated(dice, ANSWERS);
+    const cut = dice.below(octets.length + 1);
+    const closes = dice.below(2) === 0;
+    for (const { socket } of this.raw.connections.splice(0)) socket.destroy();
+    this.raw.script = (connection) => {
+      if (connection.answers++ > 0) return;
+      connection.socket.write(octets.subarray(0, cut));
+      setImmediate(() => {
+        connection.socket.write(octets.subarray(cut));
+        if (closes) connection.socket.end();
+        else setTimeout(() => connection.socket.destroy(), 3);
+      });
+    };
+    const method = dice.pick(['GET', 'HEAD', 'POST']);
+    const client = connectRaw(this.byRaw.port);
+    client.send(`${method} /clean HTTP/1.1\r\nHost: svc\r\nConnection: close\r\n\r\n`);
+    const text = await client.closed();
+    this.raw.script = answering();
+    const problem = answerProblem(text, method === 'HEAD');
+    check(problem === null, `${problem}, got ${JSON.stringify(text)} for the answer`, octets);
   }
 
   /** One input, in random pieces: as many requests arrive, whole and in our framing, as the gateway relayed answers for. */
