@@ -175,12 +175,13 @@ test('X05: stop reverts everything within 5 s', async () => {
   const silent = () => silences(world.chaos.state(), world.clock.nowMs()).map((one) => one.service);
   expect(silent()).toEqual(['b']);
   const startMs = world.clock.monoMs();
-  expect(await world.settle(world.chaos.stopRuns('all'))).toEqual(['chaos-1']);
+  expect(await world.settle(world.chaos.stopRuns('all', 'enough', operator))).toEqual(['chaos-1']);
   expect(world.clock.monoMs() - startMs).toBeLessThanOrEqual(5_000);
   expect(await residue(world)).toEqual([]);
   expect(silent()).toEqual([]);
   expect(world.chaos.state().runs['chaos-1']).toMatchObject({
     revertReason: 'stopped',
+    stopped: { by: operator.id, reason: 'enough' },
     conclusion: { verdict: 'INCONCLUSIVE' },
   });
 });

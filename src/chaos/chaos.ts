@@ -47,8 +47,8 @@ export interface Chaos {
   run(ref: ExperimentRef, options: { reason: string; seed?: number }, actor: Actor): Promise<ChaosRun>;
   /** Resolves when the run has its conclusion. */
   finished(id: string): Promise<ChaosRun>;
-  /** Reverts one run or all; resolves when their faults are shown to be gone. Returns their ids. */
-  stopRuns(ids: string[] | 'all'): Promise<string[]>;
+  /** Reverts one run or all; resolves when their faults are shown to be gone, and who asked is recorded. Returns their ids. */
+  stopRuns(ids: string[] | 'all', reason: string, actor: Actor): Promise<string[]>;
   clear(id: string, reason: string, actor: Actor): Promise<ChaosRun>;
   /** Why no weight may be raised, and why no release of a service may start; null when they may. */
   raiseBlocked(): string | null;
@@ -213,9 +213,17 @@ export function createChaos(parts: ChaosParts): Chaos {
       await running.get(id)?.done;
       return findRun(store.state(), id);
     },
-    async stopRuns(ids) {
+    async stopRuns(ids, reason, actor) {
       if (ids !== 'all') for (const id of ids) findRun(store.state(), id);
-      return stopAll(ids, 'stopped');
+      const chosen = [...running.keys()].filter((id) => ids === 'all' || ids.includes(id));
+      // Asked for first, so that it stands before the end in the ledger; the end does not wait for the disk.
+      const recorded = store.commit(
+        () => chosen.map((run) => ({ type: 'chaos.stop.requested', data: { run, reason } })),
+        actor,
+      );
+      const stopped = await stopAll(chosen, 'stopped');
+      await recorded;
+      return stopped;
     },
     clear: async (id, reason, actor) =>
       findRun(await store.commit((state) => decideClear(state, id, reason), actor), id),

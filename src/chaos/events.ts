@@ -15,6 +15,8 @@ export type ChaosEvent =
   /** Opens the silence of the service's alerts. */
   | { type: 'chaos.armed'; data: AboutRun & { service: string; untilMs: number } }
   | { type: 'chaos.injected'; data: AboutRun & { atMs: number } }
+  /** A person wants it gone before its time. */
+  | { type: 'chaos.stop.requested'; data: AboutRun & { reason: string } }
   | { type: 'chaos.reverting'; data: AboutRun & { why: RevertReason } }
   /** Shown to be gone by observation. Closes the silence. */
   | { type: 'chaos.reverted'; data: AboutRun & { atMs: number; tookMs: number } }

@@ -23,6 +23,8 @@ export interface ChaosRun {
   injectedAtMs: number | null;
   revertedAtMs: number | null;
   revertReason: RevertReason | null;
+  /** Who ended it before its time, and why; null when nobody did. */
+  stopped: { by: string; reason: string } | null;
   dirty: string | null;
   conclusion: Conclusion | null;
 }
@@ -60,23 +62,25 @@ export function evolve(state: ChaosState, event: ChaosEvent, context: { atMs: nu
     const { plan, reason, slotMs } = event.data;
     const run: ChaosRun = {
       ...{ id, plan, reason, slotMs, by: context.by, phase: 'planned', plannedAtMs: context.atMs },
-      ...{ injectedAtMs: null, revertedAtMs: null, revertReason: null, dirty: null, conclusion: null },
+      ...{ injectedAtMs: null, revertedAtMs: null, revertReason: null, stopped: null, dirty: null, conclusion: null },
     };
     return { ...state, count: state.count + 1, runs: { ...state.runs, [id]: run } };
   }
   const before = state.runs[id];
   if (!before) return state;
-  return { ...state, runs: { ...state.runs, [id]: evolveRun(before, event) } };
+  return { ...state, runs: { ...state.runs, [id]: evolveRun(before, event, context.by) } };
 }
 
 type RunEvent = Exclude<ChaosEvent, { type: 'chaos.slot.considered' | 'chaos.planned' }>;
 
-function evolveRun(run: ChaosRun, event: RunEvent): ChaosRun {
+function evolveRun(run: ChaosRun, event: RunEvent, by: string): ChaosRun {
   switch (event.type) {
     case 'chaos.armed':
       return { ...run, phase: 'armed' };
     case 'chaos.injected':
       return { ...run, phase: 'injected', injectedAtMs: event.data.atMs };
+    case 'chaos.stop.requested':
+      return { ...run, stopped: { by, reason: event.data.reason } };
     case 'chaos.reverting':
       return { ...run, phase: 'reverting', revertReason: event.data.why };
     case 'chaos.reverted':

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ExperimentRef } from '../../chaos/chaos.ts';
 import { findRun, silences } from '../../chaos/decide.ts';
 import { nextSlotMs } from '../../chaos/schedule.ts';
-import type { ChaosRun } from '../../chaos/state.ts';
+import type { ChaosRun, ChaosState } from '../../chaos/state.ts';
 import { DavyError } from '../../lib/error.ts';
 import type { Spec } from '../../spec/model.ts';
 import { normaliseExperiment } from '../../spec/normalise-chaos.ts';
@@ -85,6 +85,7 @@ const runSchema = z.object({
   injectedAtMs: moment,
   revertedAtMs: moment,
   revertReason: z.string().nullable(),
+  stopped: z.object({ by: z.string(), reason: z.string() }).nullable().describe('Who ended it before its time.'),
   dirty: z.string().nullable(),
   conclusion: conclusion.nullable(),
 });
@@ -101,6 +102,10 @@ const listSchema = z.object({
       fault: z.string(),
       durationMs: z.number(),
       nextMs: moment,
+      slot: z
+        .object({ atMs: z.number(), missed: z.number(), refused: z.string().nullable() })
+        .nullable()
+        .describe('The newest slot of its schedule, and why it was not run.'),
       problem: z.string().nullable().describe('Why it could not run now.'),
       last: runSchema.nullable(),
     }),
@@ -144,6 +149,7 @@ export function chaosRoutes({ chaos, clock, spec }: ServerContext): FastifyPlugi
           fault: one.fault.kind,
           durationMs: one.durationMs,
           nextMs: one.schedule && nextSlotMs(one.schedule, clock.nowMs()),
+          slot: slotDoc(chaos.state(), one.name),
           problem: chaos.check(one).problem?.message ?? null,
           last: runs.find((run) => run.experiment === one.name) ?? null,
         }));
@@ -214,7 +220,9 @@ export function chaosRoutes({ chaos, clock, spec }: ServerContext): FastifyPlugi
           response: { 200: z.object({ stopped: z.array(z.string()) }) },
         },
       },
-      async (request) => ({ stopped: await chaos.stopRuns(request.body.runs ?? 'all') }),
+      async (request) => ({
+        stopped: await chaos.stopRuns(request.body.runs ?? 'all', request.body.reason, actorOf(request)),
+      }),
     );
     app.post(
       '/api/v1/chaos/runs/:id/clear',
@@ -260,6 +268,13 @@ function refuseForeignProbes({ probes }: Inline, spec: Spec): void {
   }
 }
 
+function slotDoc({ slots }: ChaosState, experiment: string): ChaosListDoc['experiments'][number]['slot'] {
+  const slot = slots[experiment];
+  if (!slot) return null;
+  const refused = slot.outcome.kind === 'refused' ? slot.outcome.why : null;
+  return { atMs: slot.slotMs, missed: slot.missed, refused };
+}
+
 function runDocs(runs: ChaosRun[]): ChaosRunDoc[] {
   return runs.toReversed().map(runDoc);
 }
@@ -283,6 +298,6 @@ function runDoc(run: ChaosRun): ChaosRunDoc {
       blast,
     },
     ...{ plannedAtMs: run.plannedAtMs, injectedAtMs: run.injectedAtMs, revertedAtMs: run.revertedAtMs },
-    ...{ revertReason: run.revertReason, dirty: run.dirty, conclusion: run.conclusion },
+    ...{ revertReason: run.revertReason, stopped: run.stopped, dirty: run.dirty, conclusion: run.conclusion },
   };
 }
