@@ -10,7 +10,7 @@ import { findChromium, openBrowser } from '../test/engines.ts';
  * `--readme` writes the two pictures of README.md instead.
  */
 const VIEWS = ['', 'timeline', 'topology', 'chaos', 'evidence', 'system'];
-const WIDTHS = [360, 900, 1440];
+const WIDTHS = [360, 768, 1440];
 const HEIGHT = 900;
 
 const [url, token, out = 'coverage/screenshots', mode] = process.argv.slice(2);

@@ -1,16 +1,14 @@
-import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import axe from 'axe-core';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findEndpoint } from '../../src/lib/endpoint.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { findChromium, mustHave, openBrowser } from '../engines.ts';
+import { keepPictures, linkOf } from './browser.ts';
 import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 
 const engine = findChromium();
-const SHOTS = fileURLToPath(new URL('../../coverage/screenshots', import.meta.url));
 const HOSTILE = '<img src=x onerror="document.title=1">{{7*7}}"\'';
 const VIEWS = ['', 'releases/shop-1', 'timeline', 'topology', 'chaos', 'evidence', 'system'];
 
@@ -64,7 +62,7 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', { 
     await page.fill('input[name=token]', 'wrong');
     await page.click('button[type=submit]');
     await see(/not the token/);
-    const link = /http:\S+#token=\S+/.exec(davy.said())?.[0] ?? '';
+    const link = linkOf(davy);
     // Only the fragment differs from where the page is: the browser would not load it anew.
     await page.goto('about:blank');
     await page.goto(link);
@@ -97,24 +95,11 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', { 
   });
 
   it('keeps a screenshot of every view in both themes at three widths, and axe finds nothing serious', async () => {
-    mkdirSync(SHOTS, { recursive: true });
     for (const view of VIEWS) {
       await page.goto(`${url}/${view}`);
       await page.waitForSelector('main h1');
-      for (const theme of ['light', 'dark'] as const) {
-        await page.emulateMedia({ colorScheme: theme });
-        expect(await seriousFindings(page), `${view} ${theme}`).toEqual([]);
-        for (const width of [360, 900, 1440]) {
-          await page.setViewportSize({ width, height: 900 });
-          const name = view.split('/')[0] || 'fleet';
-          await page.screenshot({ path: join(SHOTS, `${name}-${theme}-${width}.png`) });
-          const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
-          expect(over, `${view} at ${width} px scrolls sideways`).toBeLessThanOrEqual(0);
-        }
-      }
+      await keepPictures(page, view.split('/')[0] || 'fleet');
     }
-    await page.emulateMedia({ colorScheme: 'light' });
-    await page.setViewportSize({ width: 1280, height: 900 });
   });
 
   it('shows a rollback with its why, and takes a finished release back on demand', async () => {
@@ -206,18 +191,4 @@ function overwrite(file: string, at: number, text: string): void {
   const handle = openSync(file, 'r+');
   writeSync(handle, text, at);
   closeSync(handle);
-}
-
-async function seriousFindings(page: Page): Promise<string[]> {
-  // Through the debugger: the page's own policy lets no script in.
-  await page.evaluate(axe.source);
-  const { violations, passes } = (await page.evaluate('axe.run()')) as {
-    passes: unknown[];
-    violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[];
-  };
-  // A page that offers nothing to check passes everything.
-  expect(passes.length).toBeGreaterThan(15);
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes[0]?.html.slice(0, 150)} ${nodes[0]?.failureSummary.slice(0, 200)}`);
 }

@@ -26,13 +26,23 @@ export function ms(value: number | null): string {
   return value >= 1000 ? `${Number((value / 1000).toFixed(2))} s` : `${Number(value.toFixed(value < 10 ? 1 : 0))} ms`;
 }
 
-/** `1 h 05 min`, `42 s`: the two largest units. */
+/** `1 h 5 min`, `42 s`: the two largest units that are not nothing. */
 export function duration(valueMs: number): string {
   const seconds = Math.max(0, Math.round(valueMs / 1000));
   if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
+  if (seconds < 3600) return both(seconds, 60, 'min', 1, 's');
+  if (seconds < 86_400) return both(seconds, 3600, 'h', 60, 'min');
+  return both(seconds, 86_400, 'd', 3600, 'h');
+}
+
+function both(seconds: number, large: number, largeUnit: string, small: number, smallUnit: string): string {
+  const rest = Math.floor((seconds % large) / small);
+  return `${Math.floor(seconds / large)} ${largeUnit}${rest > 0 ? ` ${rest} ${smallUnit}` : ''}`;
+}
+
+/** A time that was measured: milliseconds as long as they matter. */
+export function measured(valueMs: number): string {
+  return valueMs < 10_000 ? ms(valueMs) : duration(valueMs);
 }
 
 export function evidence(value: number): string {

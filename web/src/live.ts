@@ -99,11 +99,13 @@ const STREAMED = [
   'chaos.planned',
   'chaos.armed',
   'chaos.injected',
+  'chaos.stop.requested',
   'chaos.reverting',
   'chaos.reverted',
   'chaos.dirty',
   'chaos.cleared',
   'chaos.concluded',
+  'chaos.slot.considered',
 ];
 
 function onEvent(event: MessageEvent<string>): void {

@@ -1,236 +1,182 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { ChaosCheckDoc, ChaosListDoc, ChaosRunDoc } from '../../../src/server/routes/chaos.ts';
-import { get, type Problem, post, problemOf } from '../api.ts';
+import type { ChaosListDoc, ChaosRunDoc } from '../../../src/server/routes/chaos.ts';
+import { get, type Problem, problemOf } from '../api.ts';
+import { ClearDialog, RunDialog, StopDialog } from '../chaos/dialogs.tsx';
+import { Results, Verdict } from '../chaos/results.tsx';
 import { duration, percent } from '../format.ts';
-import { arrived } from '../live.ts';
-import { Badge, Card, Dialog, Empty, Fact, Facts, Time, type Tone, Ways } from '../parts.tsx';
+import { arrived, nowMs, past } from '../live.ts';
+import { Card, Empty, Fact, Facts, Time, Ways } from '../parts.tsx';
 
 type Experiment = ChaosListDoc['experiments'][number];
+type Asking = { what: 'run'; one: Experiment } | { what: 'stop' | 'clear'; run: ChaosRunDoc };
 
 /** Rehearsals of failure: what is declared, what would be hit, what runs, and what came of it. */
 export function Chaos() {
   const [list, setList] = useState<ChaosListDoc | null>(null);
+  const [runs, setRuns] = useState<ChaosRunDoc[]>([]);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const [asking, setAsking] = useState<Experiment | null>(null);
-  const [stopping, setStopping] = useState<ChaosRunDoc | null>(null);
+  const [asking, setAsking] = useState<Asking | null>(null);
   const load = (): void => {
-    get<ChaosListDoc>('/api/v1/chaos').then(
-      (document) => {
+    Promise.all([get<ChaosListDoc>('/api/v1/chaos'), get<ChaosRunDoc[]>('/api/v1/chaos/runs')]).then(
+      ([document, all]) => {
         setList(document);
+        setRuns(all);
         setProblem(null);
       },
       (error) => setProblem(problemOf(error)),
     );
   };
   useEffect(load, [arrived.value]);
+  const onClose = (): void => setAsking(null);
   return (
     <div class="chaos">
       <h1>Chaos</h1>
-      {problem && (
-        <p class="problem" role="alert">
-          {problem.sentence} {problem.next}
-        </p>
-      )}
+      {problem && <NoList problem={problem} />}
+      {past.value && <p class="band past">Experiments are shown as they are now; the results say when they ran.</p>}
       {list?.blocked && (
         <p class="band warn">
           <strong>Promotions wait:</strong> {list.blocked}
         </p>
       )}
       {list?.running.map((run) => (
-        <Running key={run.id} run={run} onStop={() => setStopping(run)} />
+        <Running key={run.id} run={run} onAsk={setAsking} />
       ))}
       {list && list.experiments.length === 0 && (
         <Empty title="The spec declares no experiments." command="davy chaos --help">
           An entry under <code>chaos:</code> in davy.yaml declares one; it shows here with its targets and its schedule.
         </Empty>
       )}
-      <div class="cards">
-        {list?.experiments.map((one) => (
-          <ExperimentCard key={one.name} one={one} onRun={() => setAsking(one)} />
-        ))}
-      </div>
-      {asking && <RunDialog one={asking} onClose={() => setAsking(null)} onDone={load} />}
-      {stopping && <StopDialog run={stopping} onClose={() => setStopping(null)} onDone={load} />}
+      {list && (
+        <div class="cards">
+          {list.experiments.map((one) => (
+            <ExperimentCard key={one.name} one={one} onRun={() => setAsking({ what: 'run', one })} />
+          ))}
+          <Schedule experiments={list.experiments} />
+          {(list.experiments.length > 0 || runs.length > 0) && <Results runs={runs} />}
+        </div>
+      )}
+      {asking?.what === 'run' && <RunDialog one={asking.one} onClose={onClose} onDone={load} />}
+      {asking?.what === 'stop' && <StopDialog run={asking.run} onClose={onClose} onDone={load} />}
+      {asking?.what === 'clear' && <ClearDialog run={asking.run} onClose={onClose} onDone={load} />}
       <Ways cli="chaos list" api="/api/v1/chaos" />
     </div>
   );
 }
 
-function Running({ run, onStop }: { run: ChaosRunDoc; onStop: () => void }) {
+/** A controller without the engine has no such address: there is nothing to start, and that is said. */
+function NoList({ problem }: { problem: Problem }) {
+  if (problem.code === 'api/not-found') {
+    return (
+      <Empty title="This Davy has no experiment engine.">
+        Its API knows no experiments, so nothing can be rehearsed, started or stopped from here.
+      </Empty>
+    );
+  }
   return (
-    <Card
-      title={`${run.experiment} runs`}
-      wide
-      aside={<Badge tone={run.dirty ? 'bad' : 'live'}>{run.dirty ? 'DIRTY' : run.phase}</Badge>}
-    >
+    <p class="problem" role="alert">
+      {problem.sentence} {problem.next}
+    </p>
+  );
+}
+
+function Running({ run, onAsk }: { run: ChaosRunDoc; onAsk: (asking: Asking) => void }) {
+  return (
+    <Card title={`${run.experiment} runs`} wide aside={<Verdict run={run} />}>
       <p>
         {run.fault} on {run.targets.join(', ') || run.service}, {percent(run.blast.requestsShare)} of the requests
         {run.injectedAtMs !== null && (
           <>
-            , since <Time at={run.injectedAtMs} />
+            , since <Time at={run.injectedAtMs} /> ({duration(nowMs.value - run.injectedAtMs)})
           </>
         )}
-        .
+        . <span class="muted">{`${run.id}, asked for by ${run.by}: ${run.reason}`}</span>
       </p>
       {run.dirty && <p class="problem">{run.dirty}</p>}
-      <button type="button" class="danger" onClick={onStop}>
-        Stop and revert {run.fault}
-      </button>
+      {run.dirty ? (
+        <button type="button" class="danger" onClick={() => onAsk({ what: 'clear', run })}>
+          Declare it clean …
+        </button>
+      ) : (
+        <button type="button" class="danger" onClick={() => onAsk({ what: 'stop', run })}>
+          Stop and revert {run.fault} …
+        </button>
+      )}
     </Card>
   );
 }
 
-const TONES: Record<string, Tone> = {
-  PASS: 'good',
-  FAIL: 'bad',
-  INCONCLUSIVE: 'quiet',
-  INVALID: 'warn',
-  ERROR: 'warn',
-};
-
 function ExperimentCard({ one, onRun }: { one: Experiment; onRun: () => void }) {
-  const verdict = one.last?.conclusion?.verdict;
   return (
-    <Card title={one.name} aside={verdict && <Badge tone={TONES[verdict] ?? 'quiet'}>{verdict}</Badge>}>
+    <Card title={one.name} aside={one.last?.conclusion && <Verdict run={one.last} />}>
       <p>{one.hypothesis}</p>
       <Facts>
         <Fact name="fault">
           {one.fault} on {one.service}, {duration(one.durationMs)}
         </Fact>
-        <Fact name="next by schedule">{one.nextMs === null ? 'only by hand' : <Time at={one.nextMs} />}</Fact>
-        {one.last && <Result run={one.last} />}
+        <Fact name="next by schedule">
+          {one.nextMs === null ? (
+            'only by hand'
+          ) : (
+            <>
+              <Time at={one.nextMs} /> <span class="muted">in {duration(one.nextMs - nowMs.value)}</span>
+            </>
+          )}
+        </Fact>
+        {one.last && (
+          <Fact name="last run">
+            <Time at={one.last.plannedAtMs} /> {one.last.conclusion?.reasons.join('; ')}
+          </Fact>
+        )}
       </Facts>
-      {one.problem && <p class="muted">Cannot run now: {one.problem}</p>}
-      <button type="button" onClick={onRun}>
+      {one.problem && <p class="muted refusal">Cannot run now: {one.problem}</p>}
+      <button type="button" onClick={onRun} disabled={past.value !== null}>
         Look at the targets …
       </button>
     </Card>
   );
 }
 
-function Result({ run }: { run: ChaosRunDoc }) {
-  const recovered = run.conclusion?.recovery.map((one) =>
-    one.readyAtMs === null
-      ? `${one.instance}: not ready again`
-      : `${one.instance}: ${duration(one.readyAtMs - one.killedAtMs)}`,
+/** What comes by itself, in order, and what became of the last time. */
+function Schedule({ experiments }: { experiments: Experiment[] }) {
+  const coming = experiments.filter((one) => one.nextMs !== null).sort((a, b) => (a.nextMs ?? 0) - (b.nextMs ?? 0));
+  if (coming.length === 0) return null;
+  return (
+    <Card title="Schedule">
+      <div class="tablebox">
+        <table class="schedule">
+          <thead>
+            <tr>
+              <th scope="col">next</th>
+              <th scope="col">experiment</th>
+              <th scope="col">the time before</th>
+            </tr>
+          </thead>
+          <tbody>
+            {coming.map((one) => (
+              <tr key={one.name}>
+                <td>
+                  <Time at={one.nextMs ?? 0} />
+                  <small class="muted">in {duration((one.nextMs ?? 0) - nowMs.value)}</small>
+                </td>
+                <th scope="row">{one.name}</th>
+                <td>
+                  <SlotText slot={one.slot} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Card>
   );
+}
+
+function SlotText({ slot }: { slot: Experiment['slot'] }) {
+  if (!slot) return <span class="muted">not yet</span>;
   return (
     <>
-      <Fact name="last run">
-        <Time at={run.plannedAtMs} /> {run.conclusion?.reasons.join('; ')}
-      </Fact>
-      {recovered && recovered.length > 0 && <Fact name="recovery">{recovered.join(', ')}</Fact>}
-      {run.conclusion?.steadyAfterMs != null && (
-        <Fact name="steady again after">{duration(run.conclusion.steadyAfterMs)}</Fact>
-      )}
+      <Time at={slot.atMs} /> {slot.refused === null ? 'ran' : `did not run: ${slot.refused}`}
+      {slot.missed > 0 && <small class="muted">{slot.missed} earlier ones passed while Davy was away</small>}
     </>
-  );
-}
-
-/** What would be hit, before anything is. */
-function RunDialog({ one, onClose, onDone }: { one: Experiment; onClose: () => void; onDone: () => void }) {
-  const [check, setCheck] = useState<ChaosCheckDoc | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const [reason, setReason] = useState('');
-  useEffect(() => {
-    post<ChaosCheckDoc>('/api/v1/chaos/check', { experiment: one.name }).then(setCheck, (error) =>
-      setProblem(problemOf(error)),
-    );
-  }, [one.name]);
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
-    try {
-      await post('/api/v1/chaos/runs', { experiment: one.name, reason });
-      onDone();
-      onClose();
-    } catch (error) {
-      setProblem(problemOf(error));
-    }
-  };
-  const refused = problem ?? check?.problem;
-  return (
-    <Dialog title={`Run ${one.name}`} onClose={onClose}>
-      <form onSubmit={submit}>
-        <p class="change">
-          {one.fault} on {one.service} for {duration(one.durationMs)}, then reverted by itself.
-        </p>
-        {check && (
-          <Facts>
-            <Fact name="hit">{check.targets.join(', ') || 'nothing'}</Fact>
-            <Fact name="left alone">{check.untouched.join(', ') || 'nothing'}</Fact>
-            {check.blast && (
-              <Fact name="blast radius">
-                {percent(check.blast.instancesShare)} of the instances, {percent(check.blast.requestsShare)} of the
-                requests
-              </Fact>
-            )}
-          </Facts>
-        )}
-        {refused && (
-          <p class="problem" role="alert">
-            {refused.sentence} {refused.next}
-          </p>
-        )}
-        <label>
-          Reason (stands in the ledger)
-          <textarea
-            required
-            maxLength={500}
-            rows={2}
-            value={reason}
-            onInput={(event) => setReason(event.currentTarget.value)}
-          />
-        </label>
-        <div class="buttons">
-          <button type="submit" class="danger" disabled={!check?.allowed || reason.trim() === ''}>
-            Inject {one.fault}
-          </button>
-          <button type="button" onClick={onClose}>
-            Leave it
-          </button>
-        </div>
-      </form>
-    </Dialog>
-  );
-}
-
-function StopDialog({ run, onClose, onDone }: { run: ChaosRunDoc; onClose: () => void; onDone: () => void }) {
-  const [reason, setReason] = useState('');
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const submit = async (event: SubmitEvent): Promise<void> => {
-    event.preventDefault();
-    try {
-      await post('/api/v1/chaos/stop', { runs: [run.id], reason });
-      onDone();
-      onClose();
-    } catch (error) {
-      setProblem(problemOf(error));
-    }
-  };
-  return (
-    <Dialog title={`Stop ${run.experiment}`} onClose={onClose}>
-      <form onSubmit={submit}>
-        <p class="change">The fault is taken back now; the run ends without a result.</p>
-        {problem && <p class="problem">{problem.sentence}</p>}
-        <label>
-          Reason (stands in the ledger)
-          <textarea
-            required
-            maxLength={500}
-            rows={2}
-            value={reason}
-            onInput={(event) => setReason(event.currentTarget.value)}
-          />
-        </label>
-        <div class="buttons">
-          <button type="submit" class="danger" disabled={reason.trim() === ''}>
-            Stop and revert
-          </button>
-          <button type="button" onClick={onClose}>
-            Leave it
-          </button>
-        </div>
-      </form>
-    </Dialog>
   );
 }
