@@ -1,15 +1,13 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import type { LedgerRecord } from '../../ledger/record.ts';
 import { DavyError } from '../../lib/error.ts';
 import type { ServerContext } from '../context.ts';
 import { apiErrors } from '../errors.ts';
 import { streamRecords } from '../event-stream.ts';
+import { searchBackwards, searchForwards } from '../record-search.ts';
 import { recordSchema } from '../schemas.ts';
 
 const MAX_PAGE = 1000;
-/** Records that one filtered call looks at. */
-const MAX_SCAN = 10_000;
 const tags = ['ledger'];
 const seq = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
@@ -20,33 +18,42 @@ export function ledgerRoutes({ ledger, verifyLedger }: ServerContext): FastifyPl
       '/api/v1/records',
       {
         schema: {
-          summary: 'Ledger records in order',
+          summary: 'Ledger records, from one on or newest first',
           tags,
           querystring: z.object({
             from: seq.default(0),
             limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(100),
-            type: z.string().max(100).default('').describe('Only types that begin like this.'),
-            text: z.string().max(100).default('').describe('Only records whose stream, actor or data contain this.'),
+            before: seq.optional().describe('Newest first, only records before this one; instead of `from`.'),
+            type: z
+              .string()
+              .max(1_000)
+              .default('')
+              .describe('Only types that begin like this, or like one of several with commas between.'),
+            text: z
+              .string()
+              .max(100)
+              .default('')
+              .describe('Only records whose type, stream, actor or data contain this, letters compared without case.'),
           }),
           response: {
             200: z.object({
               size: z.number().int(),
-              next: z.number().int().describe('Where to go on; `size` at the end.'),
+              next: z
+                .number()
+                .int()
+                .describe('Where to go on: as `from`, `size` at the end; as `before`, 0 when nothing is left.'),
               records: z.array(recordSchema),
             }),
           },
         },
       },
       async ({ query }) => {
-        const records: LedgerRecord[] = [];
-        const size = ledger.head().size;
-        let next = Math.min(query.from, size);
-        for await (const record of ledger.read(query.from)) {
-          next = record.seq + 1;
-          if (matches(record, query)) records.push(record);
-          if (records.length >= query.limit || next - query.from >= MAX_SCAN) break;
-        }
-        return { size, next, records: records.map((record) => ({ ...record })) };
+        const { from, before, limit, text } = query;
+        const filter = { types: query.type.split(',').filter((type) => type !== ''), text };
+        const page = await (before === undefined
+          ? searchForwards(ledger, from, limit, filter)
+          : searchBackwards(ledger, before, limit, filter));
+        return { size: ledger.head().size, next: page.next, records: page.records.map((record) => ({ ...record })) };
       },
     );
     app.get(
@@ -87,10 +94,4 @@ export function ledgerRoutes({ ledger, verifyLedger }: ServerContext): FastifyPl
       () => verifyLedger(),
     );
   };
-}
-
-function matches(record: LedgerRecord, { type, text }: { type: string; text: string }): boolean {
-  if (!record.type.startsWith(type)) return false;
-  if (text === '' || record.stream.includes(text) || record.actor.id.includes(text)) return true;
-  return JSON.stringify(record.data).includes(text);
 }
