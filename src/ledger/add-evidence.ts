@@ -1,10 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
-import { DavyError } from '../lib/error.ts';
+import { asWriter, requireLedger } from './as-writer.ts';
 import { storeAttachment } from './cas.ts';
-import { ledgerErrors } from './errors.ts';
 import { evidenceEvent } from './evidence.ts';
-import { openFileLedger } from './file-ledger.ts';
-import { layout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
 import type { Attachment } from './record.ts';
 
@@ -27,22 +24,18 @@ export interface AddEvidenceOptions {
 
 /** Stores a file beside the ledger and records it: through the running controller, or directly when there is none. */
 export async function addEvidence(options: AddEvidenceOptions): Promise<{ seq: number; att: Attachment }> {
-  const { dir, file } = options;
-  if (!(await nodeDisk.stat(layout.log(dir)))) {
-    throw new DavyError(ledgerErrors['not-a-ledger'], `${dir} holds no ledger; start Davy once to make it.`);
-  }
+  const { dir, file, clock } = options;
+  await requireLedger(dir);
   const { bytes, name, type, desc, release } = file;
   const att = await storeAttachment(nodeDisk, dir, bytes, { name, type, desc });
-  try {
-    const ledger = await openFileLedger({ dir, system: 'cli', writerId: 'cli', clock: options.clock });
-    const actor = { kind: 'person' as const, id: options.actorId };
-    const [record] = await ledger
-      .append([evidenceEvent(att, { release, kind: 'file', actor })])
-      .finally(() => ledger.close());
-    return { seq: record!.seq, att };
-  } catch (error) {
-    if (!(error instanceof DavyError) || error.kind !== ledgerErrors.locked) throw error;
-    const { seq } = await options.viaController(att, release);
-    return { seq, att };
-  }
+  const actor = { kind: 'person' as const, id: options.actorId };
+  const { seq } = await asWriter({
+    ...{ dir, clock },
+    direct: async (ledger) => {
+      const [record] = await ledger.append([evidenceEvent(att, { release, kind: 'file', actor })]);
+      return { seq: record!.seq };
+    },
+    viaController: () => options.viaController(att, release),
+  });
+  return { seq, att };
 }

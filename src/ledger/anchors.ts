@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { Cancel, Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/error.ts';
 import { parseTreeHead } from './checkpoint.ts';
+import { cosignedAt } from './cosignature.ts';
 import { type Disk, writeFileDurably } from './disk.ts';
 import { ANCHOR_FAILED, ANCHOR_RECOVERED, ANCHORED, LEDGER_STREAM } from './facts.ts';
 import type { FileLedger } from './file-ledger.ts';
@@ -10,11 +11,17 @@ import { nodeDisk } from './node-disk.ts';
 import { nodesOfTiles } from './node-source.ts';
 import { parseNote } from './note.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
-import { requestTimestamp } from './timestamp.ts';
+import { requestTimestamp, timestampedAt } from './timestamp.ts';
 import { requestCosignature, type WitnessTarget } from './witness-client.ts';
 
 const WITNESS_EVERY_MS = 60_000;
 const TIMESTAMP_EVERY_MS = 600_000;
+const TIMESTAMP = 'timestamp';
+const CHECKPOINT = 'checkpoint';
+/** Receipts that are looked at after a start, the newest first. */
+const MAX_RECEIPTS = 1_000;
+
+const witnessName = (name: string): string => `witness ${name}`;
 
 export interface AnchorOptions {
   ledger: FileLedger;
@@ -33,7 +40,23 @@ export interface AnchorOptions {
   onAlarm: (anchor: string, problem: string | null) => void;
 }
 
+/** How one party outside stands: what it has covered, and what is wrong with it. */
+export interface AnchorState {
+  /** `witness <name>` or `timestamp`. */
+  name: string;
+  /** Records that it covers; null when it never covered any. */
+  size: number | null;
+  /** When it covered them (ms since the epoch); a witness says so by its own clock. */
+  atMs: number | null;
+  /** Why it fails; null while it works. */
+  problem: string | null;
+  /** Since when it fails, by the clock of this machine. */
+  sinceMs: number | null;
+}
+
 export interface Anchors {
+  /** Every witness and the time-stamping authority, in the order of the spec; `checkpoint` when none can be made. */
+  states(): AnchorState[];
   /** Anchors the newest checkpoint now; resolves with the size that is covered, or null when nothing was new. */
   now(): Promise<number | null>;
   close(): Promise<void>;
@@ -51,7 +74,7 @@ class RunningAnchors implements Anchors {
   readonly #o: AnchorOptions;
   readonly #disk: Disk;
   readonly #knownSizes = new Map<string, number>();
-  readonly #failing = new Map<string, string>();
+  readonly #states = new Map<string, AnchorState>();
   readonly #leave: () => void;
   #anchoredSize = 0;
   #stampedAtMs = Number.NEGATIVE_INFINITY;
@@ -63,12 +86,38 @@ class RunningAnchors implements Anchors {
   constructor(options: AnchorOptions) {
     this.#o = options;
     this.#disk = options.disk ?? nodeDisk;
+    for (const { verifier } of options.witnesses) this.#state(witnessName(verifier.name));
+    if (options.tsaUrl !== null) this.#state(TIMESTAMP);
+    this.#turn = this.#remember().catch((error: unknown) => options.onAlarm(CHECKPOINT, messageOf(error)));
     this.#leave = options.ledger.subscribe((records) => {
       if (!options.isUrgent || !records.some(options.isUrgent)) return;
       this.#urgent = true;
       this.#schedule(0);
     });
     this.#schedule(options.witnessEveryMs ?? WITNESS_EVERY_MS);
+  }
+
+  states(): AnchorState[] {
+    return [...this.#states.values()].map((state) => ({ ...state }));
+  }
+
+  #state(name: string): AnchorState {
+    const known = this.#states.get(name);
+    if (known) return known;
+    const state: AnchorState = { name, size: null, atMs: null, problem: null, sinceMs: null };
+    this.#states.set(name, state);
+    return state;
+  }
+
+  get #isFailing(): boolean {
+    return [...this.#states.values()].some(({ problem }) => problem !== null);
+  }
+
+  /** What was covered before this start, from the newest receipts. */
+  async #remember(): Promise<void> {
+    const { ledger, witnesses, tsaUrl } = this.#o;
+    const found = await newestReceipts(this.#disk, ledger.dir, { witnesses, timestamp: tsaUrl !== null });
+    for (const [name, { size, atMs }] of found) Object.assign(this.#state(name), { size, atMs });
   }
 
   now(): Promise<number | null> {
@@ -89,7 +138,10 @@ class RunningAnchors implements Anchors {
     this.#timer?.();
     const run = (): void => {
       this.now()
-        .catch((error: unknown) => this.#report('checkpoint', messageOf(error)))
+        .then(
+          () => this.#report(CHECKPOINT, null),
+          (error: unknown) => this.#report(CHECKPOINT, messageOf(error)),
+        )
         .finally(() => this.#schedule(this.#o.witnessEveryMs ?? WITNESS_EVERY_MS));
     };
     this.#timer = this.#o.clock.after(delayMs, run, true);
@@ -98,7 +150,7 @@ class RunningAnchors implements Anchors {
   async #anchor(): Promise<number | null> {
     const { ledger, witnesses } = this.#o;
     // Its own record about the last anchoring does not make a new one necessary.
-    if (ledger.head().size <= this.#anchoredSize + 1 && this.#failing.size === 0) return null;
+    if (ledger.head().size <= this.#anchoredSize + 1 && !this.#isFailing) return null;
     const note = await ledger.checkpoint();
     const { size, root } = parseTreeHead(parseNote(note).text);
     const cosigned = await Promise.all(witnesses.map((target) => this.#cosign(target, note, size)));
@@ -106,6 +158,12 @@ class RunningAnchors implements Anchors {
     const anchored = note + lines.join('');
     const { dir } = ledger;
     await this.#disk.makeDir(layout.anchors(dir));
+    // A timestamp is on these very bytes: with a cosignature more they would not be those that it covers any more.
+    // What a witness has signed too late for that goes with the next checkpoint.
+    if (await this.#disk.stat(`${layout.anchors(dir)}/${size}.tsr`)) {
+      if (!this.#isFailing) this.#anchoredSize = 0;
+      return size;
+    }
     await writeFileDurably(this.#disk, `${layout.checkpoints(dir)}/${size}`, Buffer.from(anchored));
     if (lines.length > 0)
       await writeFileDurably(this.#disk, `${layout.anchors(dir)}/${size}.cosig`, Buffer.from(lines.join('')));
@@ -124,10 +182,11 @@ class RunningAnchors implements Anchors {
       const node = nodesOfTiles(this.#disk, this.#o.ledger.dir, size);
       const cosigned = await requestCosignature(target, note, node, this.#knownSizes.get(name) ?? 0);
       this.#knownSizes.set(name, size);
-      await this.#report(`witness ${name}`, null);
+      Object.assign(this.#state(witnessName(name)), { size, atMs: cosigned.timeSec * 1_000 });
+      await this.#report(witnessName(name), null);
       return cosigned;
     } catch (error) {
-      await this.#report(`witness ${name}`, messageOf(error));
+      await this.#report(witnessName(name), messageOf(error));
       return null;
     }
   }
@@ -142,20 +201,23 @@ class RunningAnchors implements Anchors {
       await writeFileDurably(this.#disk, `${layout.anchors(ledger.dir)}/${size}.tsr`, reply);
       this.#stampedAtMs = clock.monoMs();
       this.#urgent = false;
-      await this.#report('timestamp', null);
+      Object.assign(this.#state(TIMESTAMP), { size, atMs: clock.nowMs() });
+      await this.#report(TIMESTAMP, null);
       return hash('sha256', reply, 'hex');
     } catch (error) {
-      await this.#report('timestamp', messageOf(error));
+      await this.#report(TIMESTAMP, messageOf(error));
       return null;
     }
   }
 
   /** Alarms and records the beginning and the end of an outage, not every failed try. */
   async #report(anchor: string, problem: string | null): Promise<void> {
-    const wasFailing = this.#failing.has(anchor);
-    if (problem === null) this.#failing.delete(anchor);
-    else this.#failing.set(anchor, problem);
+    if (problem === null && !this.#states.has(anchor)) return;
+    const state = this.#state(anchor);
+    const wasFailing = state.problem !== null;
+    state.problem = problem;
     if (wasFailing === (problem !== null)) return;
+    state.sinceMs = problem === null ? null : this.#o.clock.nowMs();
     this.#o.onAlarm(anchor, problem);
     if (problem === null) await this.#record(ANCHOR_RECOVERED, { anchor });
     else await this.#record(ANCHOR_FAILED, { anchor, problem });
@@ -168,4 +230,33 @@ class RunningAnchors implements Anchors {
       this.#o.onAlarm('ledger', messageOf(error));
     }
   }
+}
+
+/** The newest cosignature of each witness and the newest timestamp in the folder. */
+async function newestReceipts(
+  disk: Disk,
+  dir: string,
+  wanted: { witnesses: readonly WitnessTarget[]; timestamp: boolean },
+): Promise<Map<string, { size: number; atMs: number }>> {
+  const found = new Map<string, { size: number; atMs: number }>();
+  const stamps = (await sizesIn(disk, layout.anchors(dir), /^(\d+)\.tsr$/))[0];
+  if (wanted.timestamp && stamps !== undefined) {
+    const atMs = await timestampedAt(await disk.read(`${layout.anchors(dir)}/${stamps}.tsr`)).catch(() => null);
+    if (atMs !== null) found.set(TIMESTAMP, { size: stamps, atMs });
+  }
+  for (const size of (await sizesIn(disk, layout.checkpoints(dir), /^(\d+)$/)).slice(0, MAX_RECEIPTS)) {
+    const missing = wanted.witnesses.filter(({ verifier }) => !found.has(witnessName(verifier.name)));
+    if (missing.length === 0) break;
+    const note = parseNote((await disk.read(`${layout.checkpoints(dir)}/${size}`)).toString('utf8'));
+    for (const { verifier } of missing) {
+      const timeSec = cosignedAt(note, verifier);
+      if (timeSec !== null) found.set(witnessName(verifier.name), { size, atMs: timeSec * 1_000 });
+    }
+  }
+  return found;
+}
+
+async function sizesIn(disk: Disk, folder: string, pattern: RegExp): Promise<number[]> {
+  const sizes = (await disk.list(folder)).flatMap((name) => pattern.exec(name)?.[1] ?? []).map(Number);
+  return sizes.sort((a, b) => b - a);
 }

@@ -9,15 +9,15 @@ export interface ReadmeInput {
   records: number;
   files: number;
   proofs: number;
+  /** The whole log is in the folder. */
+  hasLog: boolean;
   facts: LedgerFacts;
 }
 
 /** The one page that goes with an export, for a reader who has never seen Davy. */
-export function auditorReadme({ release, head, records, files, proofs, facts }: ReadmeInput): string {
+export function auditorReadme({ release, head, records, files, proofs, hasLog, facts }: ReadmeInput): string {
   const vkey = keyAt(facts, head.size);
-  const fingerprint = createHash('sha256')
-    .update(publicKeyPem(parseVerifierKey(vkey)))
-    .digest('hex');
+  const fingerprint = fingerprintOf(vkey);
   const about = release === null ? 'the whole ledger' : `the release **${release}**`;
   return `# Evidence of ${release ?? 'the whole ledger'}
 
@@ -29,16 +29,17 @@ append-only ledger \`${head.origin}\`, and what you need to check them without D
     ./verify.sh
 
 needs bash, coreutils, openssl, jq and python3, nothing else, and no network. It ends with \`RESULT ok\` or names what
-does not hold. Read it before you run it: it is one page.
+does not hold. Read it before you run it: it is short.
 
 **Compare the key first.** The checkpoint is worth as much as the key it is signed with. Ask the owner, by another way
 than this folder, for the SHA-256 of \`log-key.pem\`; it should be
 
     ${fingerprint}
 
-**Compare with what you know.** If you kept a checkpoint from an earlier visit, run \`./verify.sh --checkpoint FILE\`: a
-ledger that was rewritten since cannot contain it. Files under \`checkpoints/\` carry the cosignatures of witnesses, if
-the owner runs with any; \`anchors/*.tsr\` are RFC 3161 timestamps (\`--tsa-ca FILE\` checks them).
+${keyHistory(facts, head)}**Compare with what you know.** If you kept a checkpoint from an earlier visit, run \`./verify.sh --checkpoint FILE\`: a
+ledger that was rewritten since cannot contain it. If you know the verifier key of a witness, run
+\`./verify.sh --witness VKEY\`: it says which checkpoints under \`checkpoints/\` the witness has cosigned, and when.
+\`anchors/*.tsr\` are RFC 3161 timestamps (\`--tsa-ca FILE\` checks them).
 
 ## What is here
 
@@ -48,10 +49,11 @@ the owner runs with any; \`anchors/*.tsr\` are RFC 3161 timestamps (\`--tsa-ca F
 | \`DESCRIPTIONS.tsv\` | sha256, seq, time, path and description of every file |
 | \`SHA256SUMS\` | hashes of everything in this folder |
 | \`records.jsonl\` | the records, one per line, byte for byte as hashed |
+| \`keys.jsonl\`, \`keys/<size>.pem\` | record 0, which names the first key, every change of the key, and the keys by the size from which they sign |
 | \`proofs/<seq>.tlog-proof\` | the place of each record in the signed tree (C2SP tlog-proof); ${proofs} of them |
 | \`checkpoint\` | the signed tree head: origin, ${head.size} records, root \`${head.root}\` |
 | \`log-key.pem\` | the public key; as C2SP verifier key: \`${vkey}\` |
-${release === null ? '| `ledger/` | the whole log, its seals and attachments |\n' : ''}
+${hasLog ? '| `ledger/` | the whole log, its seals and attachments |\n' : ''}
 ## What it proves, and what not
 
 - A record in the signed tree is what was written: no byte of it changed after the checkpoint was signed.
@@ -61,4 +63,23 @@ ${release === null ? '| `ledger/` | the whole log, its seals and attachments |\n
 - No log can show what was never written. \`davy evidence completeness\` lists the controls against that: every act is
   announced before it is done, silence longer than a minute is a gap, changes nobody announced are recorded as drift.
 `;
+}
+
+/** Only where there is something to tell: most ledgers never change their key. */
+function keyHistory(facts: LedgerFacts, head: TreeHead): string {
+  const spans = facts.keys.filter(({ fromSize }) => fromSize <= head.size);
+  if (spans.length < 2) return '';
+  const rows = spans.map(({ vkey, fromSize }) => `    ${fingerprintOf(vkey)}  signs from ${fromSize} records on`);
+  return `The key was changed ${spans.length - 1} time(s), each time signed by the key before. If you know an older one, run
+\`./verify.sh --key FILE\` with it: the chain of keys must lead from it to this one.
+
+${rows.join('\n')}
+
+`;
+}
+
+function fingerprintOf(vkey: string): string {
+  return createHash('sha256')
+    .update(publicKeyPem(parseVerifierKey(vkey)))
+    .digest('hex');
 }

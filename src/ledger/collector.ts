@@ -1,6 +1,7 @@
 import { messageOf } from '../lib/error.ts';
 import { evidenceEvent, releaseOf } from './evidence.ts';
 import type { FileLedger } from './file-ledger.ts';
+import { copyJsonObject } from './json.ts';
 import type { Json, LedgerRecord } from './record.ts';
 import { Scrubber } from './scrub.ts';
 
@@ -22,6 +23,12 @@ export interface CollectedFile {
   content: Uint8Array | string | Json;
 }
 
+export interface CollectorOptions {
+  onProblem: (message: string) => void;
+  /** Values that are secret in this installation, taken out of every text that is kept. */
+  secrets?: readonly string[];
+}
+
 /** At most this many collections wait; beyond it the newest are reported and dropped rather than held in memory. */
 const MAX_WAITING = 1_000;
 
@@ -32,8 +39,10 @@ const MAX_WAITING = 1_000;
 export function startCollector(
   ledger: FileLedger,
   sources: readonly EvidenceSource[],
-  onProblem: (message: string) => void,
+  options: CollectorOptions,
 ): { idle(): Promise<void>; stop(): Promise<void> } {
+  const { onProblem } = options;
+  const scrubber = new Scrubber(options.secrets);
   let waiting = 0;
   let turn: Promise<void> = Promise.resolve();
   const leave = ledger.subscribe((records) => {
@@ -46,7 +55,7 @@ export function startCollector(
         }
         waiting += 1;
         turn = turn
-          .then(() => collectOne(ledger, source, record, onProblem))
+          .then(() => collectOne(ledger, source, record, { onProblem, scrubber }))
           .finally(() => {
             waiting -= 1;
           });
@@ -62,24 +71,24 @@ export function startCollector(
   };
 }
 
-const scrubber = new Scrubber();
-
-function textOf(content: string | Json): string {
-  return typeof content === 'string' ? content : `${JSON.stringify(content, null, 2)}\n`;
+/** What may be kept of it: text as a record's would be, the values of fields that are named like secrets not at all. */
+function bytesOf(content: CollectedFile['content'], scrubber: Scrubber): Uint8Array {
+  if (content instanceof Uint8Array) return content;
+  if (typeof content === 'string') return Buffer.from(scrubber.text(content));
+  return Buffer.from(`${JSON.stringify(copyJsonObject({ content }, 'evidence', scrubber).content, null, 2)}\n`);
 }
 
 async function collectOne(
   ledger: FileLedger,
   source: EvidenceSource,
   record: LedgerRecord,
-  onProblem: (message: string) => void,
+  { onProblem, scrubber }: { onProblem: (message: string) => void; scrubber: Scrubber },
 ): Promise<void> {
   try {
     const file = await source.collect(record);
     if (!file) return;
     const { content, ...meta } = file;
-    const bytes = content instanceof Uint8Array ? content : Buffer.from(scrubber.text(textOf(content)));
-    const att = await ledger.attach(bytes, meta);
+    const att = await ledger.attach(bytesOf(content, scrubber), meta);
     await ledger.append([evidenceEvent(att, { release: releaseOf(record), kind: source.kind, cause: record.id })]);
   } catch (error) {
     onProblem(`Collecting ${source.kind} for record ${record.seq} failed: ${messageOf(error)}.`);

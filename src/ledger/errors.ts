@@ -151,6 +151,12 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 6,
     http: 504,
   },
+  'witness-lacks-key': {
+    means: 'A witness does not know the key that the ledger signs with, as after a rotation.',
+    next: 'Give the witness the newest key of `davy evidence keys` as a further --log; checkpoints are cosigned again then.',
+    exit: 1,
+    http: 502,
+  },
   'timestamp-failed': {
     means: 'A timestamp (RFC 3161) could not be obtained or does not verify.',
     next: 'Check the TSA, its CA file and that `openssl` is installed. Rollbacks do not wait for it.',
@@ -175,6 +181,12 @@ export const ledgerErrors = defineErrors('ledger', {
     exit: 1,
     http: 422,
   },
+  'unknown-key': {
+    means: 'A checkpoint is signed in the name of the ledger, but with a key that it never had.',
+    next: 'Hold it against `davy evidence keys`; if the key is not listed there, treat the checkpoint as forged.',
+    exit: 1,
+    http: 422,
+  },
   'loss-not-accepted': {
     means: 'Continuing a shortened ledger starts a new one and needs an explicit word.',
     next: 'Look for the missing records first; then run `davy evidence continue --accept-loss --reason "why"`.',
@@ -188,7 +200,7 @@ export const ledgerErrors = defineErrors('ledger', {
     http: 409,
   },
   erased: {
-    means: 'The personal value behind a commitment was erased, or was never kept here.',
+    means: 'The personal values asked for were erased, or were never kept here.',
     next: 'Look for the `privacy.erased` record; what was erased cannot be brought back.',
     exit: 2,
     http: 410,

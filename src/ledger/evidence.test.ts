@@ -260,7 +260,7 @@ it('a collector attaches what its sources give, with the record as cause, and su
           name: 'metrics.json',
           type: 'application/json',
           desc: 'counters at the verdict',
-          content: { n: 1 },
+          content: { n: 1, note: 'has canary-of-the-spec', headers: { cookie: ['a=b'], authorization: 'x' } },
         }),
       },
       {
@@ -269,7 +269,7 @@ it('a collector attaches what its sources give, with the record as cause, and su
         collect: () => Promise.reject(new Error('no Grafana')),
       },
     ],
-    (message) => problems.push(message),
+    { onProblem: (message) => problems.push(message), secrets: ['canary-of-the-spec'] },
   );
   const [done] = await release('release.completed', 'b-1');
   await collector.stop();
@@ -279,7 +279,7 @@ it('a collector attaches what its sources give, with the record as cause, and su
     cause: done!.id,
     data: { kind: 'metrics', release: 'b-1' },
   });
-  expect(await readFile(casPath(dir, collected.att![0]!.sha256), 'utf8')).toBe('{\n  "n": 1\n}\n');
+  expect(await readFile(casPath(dir, collected.att![0]!.sha256), 'utf8')).not.toMatch(/canary|a=b|"x"/);
   expect(problems).toEqual([expect.stringContaining('no Grafana')]);
 });
 
@@ -353,31 +353,6 @@ describe('completeness', () => {
 });
 
 describe('keys and clocks', () => {
-  it('a rotated key signs from its record on, the old one before, and no other mix', async () => {
-    const first = ledger.vkey;
-    await release('release.requested', 'b-1');
-    const before = await ledger.checkpoint();
-    const second = await ledger.rotateKey();
-    expect(second).not.toBe(first);
-    await release('release.completed', 'b-1');
-    await ledger.close();
-    expect(await verifyLedger(dir, { from: before, vkey: first })).toMatchObject({ ok: true, checkpointSize: 4 });
-    await run(join(import.meta.dirname, 'kit', 'verify.sh'), [dir]);
-    ledger = await open();
-    expect(ledger.vkey).toBe(second);
-    await ledger.close();
-    const { signCheckpoint } = await import('./checkpoint.ts');
-    const { loadOrCreateSigner } = await import('./keys.ts');
-    const { nodeDisk } = await import('./node-disk.ts');
-    const newKey = await loadOrCreateSigner(nodeDisk, `${dir}.key`, ledger.origin, 1);
-    const [, size, root] = before.split('\n');
-    const forged = signCheckpoint(
-      { origin: ledger.origin, size: Number(size), root: Buffer.from(root!, 'base64').toString('hex') },
-      newKey,
-    );
-    await expect(verifyLedger(dir, { from: forged })).rejects.toMatchObject({ code: 'ledger/key-out-of-range' });
-  });
-
   it('a checkpoint of another ledger and a key that is not expected are refused', async () => {
     const other = await openFileLedger({
       dir: join(home, 'other'),

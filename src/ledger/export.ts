@@ -8,7 +8,7 @@ import type { TreeHead } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
 import { evidenceFileName, folderOf, isAbout, releaseOf, unknownRelease } from './evidence.ts';
-import { applyFacts, factsOf, keyAt, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
+import { applyFacts, factsOf, KEY_ROTATED, keyAt, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
 import { parseVerifierKey, publicKeyPem } from './keys.ts';
 import { layout } from './layout.ts';
 import { nodeDisk } from './node-disk.ts';
@@ -19,7 +19,7 @@ import { bundlePath, entryBundle, nodesAt, readTile, TILE_WIDTH, tilePath } from
 import { tlogProof } from './tlog-proof.ts';
 import { verifyLedger } from './verify.ts';
 
-/** With more records than this a whole export carries no proof per record: the tree proves them all at once. */
+/** With more records than this an export carries no proof per record but the whole log, which proves them all at once. */
 const MAX_PROOFS = 10_000;
 
 export interface ExportOptions {
@@ -30,6 +30,8 @@ export interface ExportOptions {
   /** A folder that does not exist yet or is empty. */
   outDir: string;
   disk?: Disk;
+  /** Records from which on the log is exported instead of a proof for each; default 10,000. */
+  maxProofs?: number;
 }
 
 export interface ExportResult {
@@ -57,10 +59,9 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
     const bad = verified.firstBad!;
     throw new DavyError(ledgerErrors.tampered, `Record ${bad.seq} (${bad.file}) ${bad.why}; nothing was exported.`);
   }
-  const { facts, selected, known } = await select(dir, disk, options.release);
+  const { facts, selected, known, keyRecords } = await select(dir, disk, options.release);
   if (options.release !== null && selected.length === 0) throw unknownRelease(options.release, known);
-  const checkpoint = await readCheckpoint(disk, dir);
-  const head = openLedgerCheckpoint(checkpoint, facts);
+  const { checkpoint, head } = await bestCheckpoint(disk, dir, facts, (selected.at(-1)?.record.seq ?? 0) + 1);
   const covered = selected.filter(({ record }) => record.seq < head.size);
   const writer = new ExportWriter(outDir);
   const verifier = parseVerifierKey(keyAt(facts, head.size));
@@ -68,16 +69,24 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
   await writer.write('log-key.pem', publicKeyPem(verifier));
   await writer.write('LEDGER.json', await disk.read(layout.description(dir)));
   await writer.write('records.jsonl', covered.map(({ line }) => `${line}\n`).join(''));
+  const keys = keyRecords.filter(({ record }) => record.seq < head.size);
+  await writer.write('keys.jsonl', keys.map(({ line }) => `${line}\n`).join(''));
+  for (const { vkey, fromSize } of facts.keys) {
+    if (fromSize <= head.size) await writer.write(`keys/${fromSize}.pem`, publicKeyPem(parseVerifierKey(vkey)));
+  }
   const files = await writeFiles(disk, dir, covered, writer);
-  const proofs = covered.length <= MAX_PROOFS ? await writeProofs(disk, dir, covered, head, checkpoint, writer) : 0;
+  const hasProofs = covered.length <= (options.maxProofs ?? MAX_PROOFS);
+  const proofs = hasProofs ? covered.length : 0;
+  if (hasProofs) await writeProofs(disk, dir, union(covered, keys), head, checkpoint, writer);
+  const hasLog = options.release === null || !hasProofs;
+  if (hasLog) await writeLedgerCopy(disk, dir, writer);
   if (options.release === null) {
-    await writeLedgerCopy(disk, dir, writer);
     await writeTiles(disk, dir, covered, head.size, writer);
   }
   await writeAnchors(disk, dir, head.size, writer, options.release === null);
   await writer.write(
     'README.md',
-    auditorReadme({ release: options.release, head, records: covered.length, files, proofs, facts }),
+    auditorReadme({ release: options.release, head, records: covered.length, files, proofs, hasLog, facts }),
   );
   await writer.write('verify.sh', await readFile(join(import.meta.dirname, 'kit', 'verify.sh')));
   await chmod(join(outDir, 'verify.sh'), 0o755);
@@ -91,8 +100,31 @@ async function requireEmpty(outDir: string): Promise<void> {
   throw new DavyError(ledgerErrors['export-exists'], `${outDir} is not empty; an export never overwrites anything.`);
 }
 
-async function readCheckpoint(disk: Disk, dir: string): Promise<string> {
-  if (await disk.stat(layout.checkpoint(dir))) return (await disk.read(layout.checkpoint(dir))).toString('utf8');
+/**
+ * The newest checkpoint that somebody outside has cosigned or timestamped, when it covers everything that is exported:
+ * its proofs then hold against the ledger's owner, too. Else the newest that is signed.
+ */
+async function bestCheckpoint(
+  disk: Disk,
+  dir: string,
+  facts: LedgerFacts,
+  needed: number,
+): Promise<{ checkpoint: string; head: TreeHead }> {
+  const anchored = (await anchoredSizes(disk, dir)).at(-1) ?? 0;
+  const path = anchored >= needed ? `${layout.checkpoints(dir)}/${anchored}` : layout.checkpoint(dir);
+  const checkpoint = await readCheckpoint(disk, path);
+  return { checkpoint, head: openLedgerCheckpoint(checkpoint, facts) };
+}
+
+/** Sizes of the checkpoints that carry a cosignature or a timestamp, ascending. */
+async function anchoredSizes(disk: Disk, dir: string): Promise<number[]> {
+  const names = await disk.list(layout.anchors(dir));
+  const sizes = names.flatMap((name) => /^(\d+)\.(?:cosig|tsr)$/.exec(name)?.[1] ?? []).map(Number);
+  return [...new Set(sizes)].sort((a, b) => a - b);
+}
+
+async function readCheckpoint(disk: Disk, path: string): Promise<string> {
+  if (await disk.stat(path)) return (await disk.read(path)).toString('utf8');
   throw new DavyError(
     ledgerErrors['bad-checkpoint'],
     'The ledger has no checkpoint yet, so nothing signed can be exported.',
@@ -103,8 +135,9 @@ async function select(
   dir: string,
   disk: Disk,
   release: string | null,
-): Promise<{ facts: LedgerFacts; selected: StoredRecord[]; known: string[] }> {
+): Promise<{ facts: LedgerFacts; selected: StoredRecord[]; known: string[]; keyRecords: StoredRecord[] }> {
   const selected: StoredRecord[] = [];
+  const keyRecords: StoredRecord[] = [];
   const ids = new Set<string>();
   const known = new Set<string>();
   let facts: LedgerFacts | null = null;
@@ -112,13 +145,19 @@ async function select(
     const { record } = stored;
     if (facts) applyFacts(facts, record);
     else facts = factsOf(record);
+    if (record.seq === 0 || record.type === KEY_ROTATED) keyRecords.push(stored);
     const name = releaseOf(record);
     if (name !== null) known.add(name);
     if (release !== null && !isAbout(record, release, ids)) continue;
     ids.add(record.id);
     selected.push(stored);
   }
-  return { facts: facts!, selected, known: [...known] };
+  return { facts: facts!, selected, known: [...known], keyRecords };
+}
+
+function union(a: StoredRecord[], b: StoredRecord[]): StoredRecord[] {
+  const seqs = new Set(a.map(({ record }) => record.seq));
+  return [...a, ...b.filter(({ record }) => !seqs.has(record.seq))];
 }
 
 class ExportWriter {
@@ -175,12 +214,11 @@ async function writeProofs(
   head: TreeHead,
   checkpoint: string,
   writer: ExportWriter,
-): Promise<number> {
+): Promise<void> {
   const node = nodesOfLeaves(await leavesFromLog(disk, dir, head.size));
   for (const { record } of records) {
     await writer.write(`proofs/${record.seq}.tlog-proof`, await tlogProof(node, record.seq, head, checkpoint));
   }
-  return records.length;
 }
 
 /** The whole log and what it refers to, so that the chain and the tree can be rebuilt. */

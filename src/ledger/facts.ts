@@ -4,7 +4,7 @@ import { openCheckpoint, parseTreeHead, type TreeHead } from './checkpoint.ts';
 import { ledgerErrors } from './errors.ts';
 import type { ChainRecord } from './fast-line.ts';
 import { type NoteSigner, parseVerifierKey, verifierKeyText } from './keys.ts';
-import { isSignedBy, parseNote } from './note.ts';
+import { isSignedBy, type Note, parseNote } from './note.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
 
 const FORMAT_VERSION = 1;
@@ -12,6 +12,8 @@ const TILE_HEIGHT = 8;
 
 export const OPENED = 'ledger.opened';
 export const KEY_ROTATED = 'ledger.key-rotated';
+/** The witnesses that are to watch from here on, when they are not those of record 0 any more. */
+export const WITNESSES_DECLARED = 'ledger.witnesses-declared';
 export const RECOVERED = 'ledger.recovered';
 /** A checkpoint was cosigned or timestamped outside: later records did not exist before. */
 export const ANCHORED = 'ledger.anchored';
@@ -32,12 +34,12 @@ export interface KeySpan {
   fromSize: number;
 }
 
-/** What the ledger says about itself: record 0 and the key rotations. */
+/** What the ledger says about itself: record 0, the key rotations and the witnesses declared since. */
 export interface LedgerFacts {
   origin: string;
   segmentRecords: number;
   keys: KeySpan[];
-  /** C2SP tlog-policy text; empty when no witness is configured. */
+  /** C2SP tlog-policy text as it was declared last; empty when no witness ever was. */
   witnessPolicy: string;
   parent: ParentLedger | null;
 }
@@ -55,9 +57,11 @@ export function openedData(facts: LedgerFacts): JsonObject {
   return data;
 }
 
+const DESCRIPTIONS = new Set([OPENED, KEY_ROTATED, WITNESSES_DECLARED, ANCHORED]);
+
 /** Whether a record describes the ledger itself; such a record is always parsed in full. */
 export function isDescription(record: ChainRecord): record is LedgerRecord {
-  return record.type === OPENED || record.type === KEY_ROTATED || record.type === ANCHORED;
+  return DESCRIPTIONS.has(record.type);
 }
 
 /** Reads record 0; throws `ledger/unknown-format` when it is no description of a ledger this program knows. */
@@ -87,13 +91,15 @@ function rotationText(origin: string, vkey: string): Buffer {
 }
 
 /** The record by which the old key hands over to the new one; checkpoints that cover it are signed with the new. */
-export function rotationData(origin: string, old: NoteSigner, vkey: string): JsonObject {
+export function rotationData(origin: string, old: NoteSigner, vkey: string, reason: string): JsonObject {
   const signature = sign(null, rotationText(origin, vkey), old.privateKey);
-  return { vkey, old_vkey: verifierKeyText(old), signature: signature.toString('base64') };
+  return { vkey, old_vkey: verifierKeyText(old), signature: signature.toString('base64'), reason };
 }
 
-/** Follows a key rotation; throws `ledger/bad-key` when the old key did not sign it. */
+/** Follows a change of witnesses or of the key; throws `ledger/bad-key` when the old key did not sign its successor. */
 export function applyFacts(facts: LedgerFacts, record: LedgerRecord): void {
+  const { witnessPolicy } = record.data;
+  if (record.type === WITNESSES_DECLARED && typeof witnessPolicy === 'string') facts.witnessPolicy = witnessPolicy;
   if (record.type !== KEY_ROTATED) return;
   const { vkey, signature } = record.data;
   const old = parseVerifierKey(facts.keys.at(-1)!.vkey);
@@ -112,7 +118,8 @@ export function applyFacts(facts: LedgerFacts, record: LedgerRecord): void {
 
 /**
  * Opens a checkpoint with the key that was valid at its size. A signature of another of the ledger's keys is
- * `ledger/key-out-of-range`: an old key must not sign new history, nor a new key old history.
+ * `ledger/key-out-of-range`: an old key must not sign new history, nor a new key old history. A signature of a key that
+ * the ledger never had is `ledger/unknown-key`.
  */
 export function openLedgerCheckpoint(note: string, facts: LedgerFacts): TreeHead {
   const { size } = parseTreeHead(parseNote(note).text);
@@ -125,7 +132,21 @@ export function openLedgerCheckpoint(note: string, facts: LedgerFacts): TreeHead
       `The checkpoint of ${size} records is signed with a key of this ledger that was not valid at that size.`,
     );
   }
-  return openCheckpoint(note, parseVerifierKey(valid));
+  const verifier = parseVerifierKey(valid);
+  if (!isSignedBy(parsed, verifier) && isBySomebodyElse(parsed, verifier.name, facts)) {
+    throw new DavyError(
+      ledgerErrors['unknown-key'],
+      `The checkpoint of ${size} records is signed in the name of ${verifier.name}, but with no key that it ever had.`,
+    );
+  }
+  return openCheckpoint(note, verifier);
+}
+
+/** Signed in the ledger's name, and every such signature by a key that is none of its. */
+function isBySomebodyElse({ signatures }: Note, name: string, { keys }: LedgerFacts): boolean {
+  const known = new Set(keys.map(({ vkey }) => parseVerifierKey(vkey).keyId));
+  const own = signatures.filter((signature) => signature.name === name);
+  return own.length > 0 && own.every(({ keyId }) => !known.has(keyId));
 }
 
 /** The key that must have signed a checkpoint of this size. */

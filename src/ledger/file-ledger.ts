@@ -16,6 +16,7 @@ import {
   type ParentLedger,
   RECOVERED,
   rotationData,
+  WITNESSES_DECLARED,
 } from './facts.ts';
 import { FileTarget } from './file-target.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -26,7 +27,8 @@ import { layout } from './layout.ts';
 import type { AppendOptions, Ledger, LedgerHead } from './ledger.ts';
 import { nodeDisk } from './node-disk.ts';
 import { type OpenedLog, openLog, type Recovery } from './open-log.ts';
-import type { Attachment, LedgerRecord, NewEvent } from './record.ts';
+import { nextPolicy } from './policy.ts';
+import type { Actor, Attachment, LedgerRecord, NewEvent } from './record.ts';
 import { Scrubber } from './scrub.ts';
 import { fileSha256, SegmentLog } from './segment-log.ts';
 import { checkAppend, Sequencer } from './sequencer.ts';
@@ -54,7 +56,7 @@ export interface FileLedgerOptions {
   segmentRecords?: number;
   /** The ledger that a new one continues after a loss. */
   parent?: ParentLedger;
-  /** C2SP tlog-policy text, stated in record 0 of a new ledger. */
+  /** C2SP tlog-policy text: stated in record 0 of a new ledger, declared by a record when it changed since. */
   witnessPolicy?: string;
   /** Values that must never be recorded (tokens, passwords), taken out of every event. At least 8 characters each. */
   secrets?: readonly string[];
@@ -74,10 +76,26 @@ export interface FileLedger extends Ledger {
   treeHead(): TreeHead;
   /** Stores a file's bytes in cas/, durably; put the result into an event's `att`. */
   attach(bytes: Uint8Array, meta: AttachmentMeta): Promise<Attachment>;
-  /** Replaces the signing key by a new one; the old key signs the hand-over. Resolves with the new verifier key. */
-  rotateKey(): Promise<string>;
+  /**
+   * Replaces the signing key by a new one; the old key signs the hand-over. Rejects when the hand-over could not be
+   * recorded (nothing changed then) or not be finished (asking again finishes it; a restart does so, too).
+   */
+  rotateKey(options: RotateKeyOptions): Promise<RotatedKey>;
   /** Signs and publishes a checkpoint of all durable records now; returns the note. */
   checkpoint(): Promise<string>;
+}
+
+export interface RotateKeyOptions {
+  actor: Actor;
+  reason: string;
+  /** The same key again rotates nothing and answers as the first time. */
+  idempotencyKey?: string;
+}
+
+export interface RotatedKey {
+  /** The record of the hand-over; the new key signs from the next checkpoint on. */
+  seq: number;
+  vkey: string;
 }
 
 /**
@@ -152,6 +170,7 @@ class OpenFileLedger implements FileLedger {
   #durable: LedgerHead;
   #publishing: Promise<unknown> = Promise.resolve();
   #publishedSize = -1;
+  #rotations = 0;
   #cancelPublish: (() => void) | null = null;
   #closing: Promise<void> | null = null;
 
@@ -196,13 +215,37 @@ class OpenFileLedger implements FileLedger {
       const [first] = await this.append([{ type: OPENED, stream: LEDGER_STREAM, data: openedData(facts) }], {
         reserve: true,
       });
-      await writeFileDurably(disk, layout.publicKey(dir), Buffer.from(publicKeyPem(signer)));
+      await this.#writePublicKey(signer);
       await writeFileDurably(disk, layout.description(dir), Buffer.from(`${JSON.stringify(first!.data, null, 2)}\n`));
-    } else if (this.recovery) {
+      return;
+    }
+    if (this.recovery) {
       const { keptUnacked, cutBytes, cutSha256 } = this.recovery;
       const data = { kept_unacked: keptUnacked, cut_bytes: cutBytes, cut_sha256: cutSha256 };
       await this.append([{ type: RECOVERED, stream: LEDGER_STREAM, data }], { reserve: true });
     }
+    // A crash may have come between a rotation and this file.
+    await this.#writePublicKey(signer);
+    await this.#declareWitnesses();
+  }
+
+  async #writePublicKey(signer: NoteSigner): Promise<void> {
+    const { disk, dir } = this.#p;
+    const path = layout.publicKey(dir);
+    const pem = Buffer.from(publicKeyPem(signer));
+    const isThere = (await disk.stat(path)) !== null && (await disk.read(path)).equals(pem);
+    if (!isThere) await writeFileDurably(disk, path, pem);
+  }
+
+  /** An auditor must see from the ledger alone who was to watch, also when that changed after the first day. */
+  async #declareWitnesses(): Promise<void> {
+    const { facts, options } = this.#p;
+    if (options.witnessPolicy === undefined) return;
+    const witnessPolicy = nextPolicy(facts.witnessPolicy, options.witnessPolicy);
+    if (witnessPolicy === facts.witnessPolicy) return;
+    const declared = { type: WITNESSES_DECLARED, stream: LEDGER_STREAM, data: { witnessPolicy } };
+    const [record] = await this.append([declared], { reserve: true });
+    applyFacts(facts, record!);
   }
 
   append(events: NewEvent[], options: AppendOptions = {}): Promise<LedgerRecord[]> {
@@ -246,20 +289,35 @@ class OpenFileLedger implements FileLedger {
     return () => this.#listeners.delete(listener);
   }
 
-  async rotateKey(): Promise<string> {
-    const { disk, dir, facts, signer, keyFile } = this.#p;
+  rotateKey(options: RotateKeyOptions): Promise<RotatedKey> {
+    this.#rotations += 1;
+    // In the turn of the checkpoints: none may be signed between the record of the hand-over and the change of the key.
+    const run = this.#publishing.then(() => this.#rotate(options));
+    this.#publishing = run.catch(() => undefined);
+    return run.finally(() => {
+      this.#rotations -= 1;
+    });
+  }
+
+  async #rotate({ actor, reason, idempotencyKey }: RotateKeyOptions): Promise<RotatedKey> {
+    const { disk, facts, signer, keyFile } = this.#p;
     const next = await loadOrCreateSigner(disk, `${keyFile}.next`, facts.origin, ED25519_NOTE);
     const vkey = verifierKeyText(next);
-    const data = rotationData(facts.origin, signer, vkey);
-    // Signing follows the size, so checkpoints between the record and the rename are already signed with the new key.
-    const [record] = await this.append([{ type: KEY_ROTATED, stream: LEDGER_STREAM, data }]);
-    applyFacts(facts, record!);
-    this.#p.signer = next;
+    if (vkey !== this.vkey) {
+      const data = rotationData(facts.origin, signer, vkey, reason);
+      const event = { type: KEY_ROTATED, stream: LEDGER_STREAM, actor, data };
+      const [record] = await this.append([event], idempotencyKey === undefined ? {} : { idempotencyKey });
+      if (record!.data.vkey !== vkey) return { seq: record!.seq, vkey: String(record!.data.vkey) };
+      applyFacts(facts, record!);
+      this.#p.signer = next;
+    }
+    // Else an earlier call recorded the hand-over and failed after it: what is left of it is done now. The rename is
+    // last, because a key that still lies under the other name is how an unfinished rotation is known.
+    await this.#writePublicKey(next);
     await disk.rename(`${keyFile}.next`, keyFile);
     await disk.syncDir(dirname(keyFile));
-    await writeFileDurably(disk, layout.publicKey(dir), Buffer.from(publicKeyPem(next)));
-    await this.checkpoint();
-    return vkey;
+    await this.#publish().catch((error) => this.#notice(`A checkpoint could not be published: ${messageOf(error)}.`));
+    return { seq: facts.keys.at(-1)!.fromSize - 1, vkey };
   }
 
   checkpoint(): Promise<string> {
@@ -311,6 +369,8 @@ class OpenFileLedger implements FileLedger {
 
   /** Between batches, so the state is exactly what is durable. */
   async #afterSeal(): Promise<void> {
+    // A rotation waits for its record, which waits for this; the next seal makes a snapshot again.
+    if (this.#rotations > 0) return;
     const { disk, dir, log, opened, facts } = this.#p;
     try {
       await this.checkpoint();

@@ -47,7 +47,7 @@ function copyFields(value: object, path: string, depth: number, scrubber: Scrubb
     if (!name.isWellFormed()) return refuse(path, 'has a field name that is not text');
     const field = (value as Record<string, unknown>)[name];
     out[name] =
-      typeof field === 'string' && scrubber.isSecretField(name)
+      (typeof field === 'string' || (typeof field === 'object' && field !== null)) && scrubber.isSecretField(name)
         ? REMOVED
         : copyValue(field, `${path}.${name}`, depth + 1, scrubber);
   }

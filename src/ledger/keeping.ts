@@ -14,8 +14,12 @@ export interface KeepingOptions {
   timestamps: { url: string; everyMs: number } | null;
   /** What is attached by itself, and to which records. */
   sources: readonly EvidenceSource[];
-  /** Trouble for people: an anchor fails (or works again), the heartbeat could not be written. */
+  /** Values that must never be kept, taken out of what is attached by itself. */
+  secrets?: readonly string[];
+  /** Trouble that is logged: the heartbeat could not be written, a collection failed. */
   onNotice: (message: string) => void;
+  /** A party outside began to fail (`problem` says why) or works again (null): a person must learn of it. */
+  onAlarm: (anchor: string, problem: string | null) => void;
 }
 
 /** The end of a release must not wait for its turn to be witnessed. */
@@ -23,10 +27,10 @@ const URGENT = new Set(['release.completed', 'release.rolledback', 'release.roll
 
 /** What a ledger that is open needs beside its appends: a heartbeat, and parties outside that keep its checkpoints. */
 export function keepLedger(options: KeepingOptions): { anchors: Anchors | null; stop(): Promise<void> } {
-  const { ledger, clock, onNotice } = options;
+  const { ledger, clock, onNotice, onAlarm } = options;
   const targets = options.witnesses.map(({ url, vkey }) => ({ url, verifier: parseVerifierKey(vkey) }));
   const heartbeat = startHeartbeat(ledger, clock, onNotice);
-  const collector = startCollector(ledger, options.sources, onNotice);
+  const collector = startCollector(ledger, options.sources, { onProblem: onNotice, secrets: options.secrets ?? [] });
   const anchors =
     targets.length === 0 && options.timestamps === null
       ? null
@@ -37,8 +41,7 @@ export function keepLedger(options: KeepingOptions): { anchors: Anchors | null; 
           tsaUrl: options.timestamps?.url ?? null,
           ...(options.timestamps && { timestampEveryMs: options.timestamps.everyMs }),
           isUrgent: (record: LedgerRecord) => URGENT.has(record.type),
-          onAlarm: (anchor, problem) =>
-            onNotice(problem === null ? `${anchor} works again` : `ALARM ${anchor} fails: ${problem}`),
+          onAlarm,
         });
   return {
     anchors,

@@ -8,6 +8,8 @@ import { createVirtualClock } from '../lib/virtual-clock.ts';
 import { evidenceEvent } from './evidence.ts';
 import { exportEvidence } from './export.ts';
 import { type FileLedger, openFileLedger } from './file-ledger.ts';
+import type { Ledger } from './ledger.ts';
+import type { NewEvent } from './record.ts';
 import { Scrubber } from './scrub.ts';
 import { commitmentOf, Vault } from './vault.ts';
 import { verifyLedger } from './verify.ts';
@@ -134,11 +136,51 @@ describe('the vault', () => {
     const jane = await vault.conceal('jane', { name: 'Jane' });
     const joe = await vault.conceal('joe', { name: 'Joe' });
     await ledger.append([{ type: 'a.b', stream: 's', data: {}, sd: [...jane, ...joe] }]);
-    expect(await vault.erase('jane', 'GDPR Art. 17', ledger, actor)).toEqual(jane);
+    expect(await vault.erase('jane', ledger, { actor, basis: 'GDPR Art. 17' })).toMatchObject({ commitments: jane });
     await expect(vault.reveal(jane[0]!)).rejects.toMatchObject({ code: 'ledger/erased' });
     expect(await vault.reveal(joe[0]!)).toMatchObject({ value: 'Joe' });
     await ledger.close();
     expect((await verifyLedger(dir)).ok).toBe(true);
+  });
+
+  it.each<[string, (ledger: FileLedger) => Ledger]>([
+    ['nothing was written', () => ({ append: () => Promise.reject(new Error('disk full')) }) as unknown as Ledger],
+    [
+      'nobody knows whether it was written',
+      (real) =>
+        ({
+          append: async (events: NewEvent[]) => real.append(events).then(() => Promise.reject(new Error('EIO'))),
+        }) as unknown as Ledger,
+    ],
+  ])('an erasure whose record failed when %s is unreadable at once and ended by asking again', async (_, failing) => {
+    const vault = new Vault({ dir });
+    const jane = await vault.conceal('jane', { name: 'Jane', role: 'approver' });
+    const about = { actor, basis: 'GDPR Art. 17' };
+    await expect(vault.erase('jane', failing(ledger), about)).rejects.toThrow();
+    await expect(vault.reveal(jane[0]!)).rejects.toMatchObject({ code: 'ledger/erased' });
+    const again = await vault.erase('jane', ledger, about);
+    expect([...again.commitments].sort()).toEqual([...jane].sort());
+    await expect(vault.erase('jane', ledger, about)).rejects.toMatchObject({ code: 'ledger/erased' });
+    for await (const record of ledger.read(again.seq)) expect(record.data).toMatchObject({ basis: 'GDPR Art. 17' });
+  });
+
+  it('names every value of somebody who had more of them than one record holds', { timeout: 30_000 }, async () => {
+    const vault = new Vault({ dir });
+    const conceal = (n: number) =>
+      vault.conceal('jane', Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`f${n}.${i}`, 'x'])));
+    const all = (await Promise.all(Array.from({ length: 21 }, (_, n) => conceal(n)))).flat();
+    const { seq } = await vault.erase('jane', ledger, { actor, basis: 'GDPR Art. 17' });
+    const named: unknown[] = [];
+    for await (const { data } of ledger.read(seq)) named.push(...(data.commitments as string[]));
+    expect(new Set(named)).toEqual(new Set(all));
+  });
+
+  it.each([
+    ['no field', {}],
+    ['a name that is a sentence', { 'Jane Canary, born': '1' }],
+    ['a value that is too long', { name: 'x'.repeat(10_001) }],
+  ])('refuses %s and says nothing of the value', async (_, fields) => {
+    await expect(new Vault({ dir }).conceal('u', fields)).rejects.toMatchObject({ code: 'ledger/bad-event' });
   });
 
   it('gives equal values different commitments', async () => {

@@ -26,10 +26,14 @@ function openssl(args: string[]): Promise<string> {
       err += part.toString('utf8').slice(0, 2_000);
     });
     child.once('error', reject);
-    child.once('close', (code) =>
-      code === 0 ? resolve(out) : reject(new Error(err.trim().split('\n')[0] || `exit ${code}`)),
-    );
+    child.once('close', (code) => (code === 0 ? resolve(out) : reject(new Error(complaintIn(err) || `exit ${code}`))));
   });
+}
+
+/** The first line that says what is wrong; openssl begins with which configuration it read. */
+function complaintIn(stderr: string): string {
+  const lines = stderr.trim().split('\n');
+  return lines.find((line) => !line.startsWith('Using configuration from')) ?? '';
 }
 
 async function inScratch<T>(work: (dir: string) => Promise<T>): Promise<T> {
@@ -71,6 +75,25 @@ export async function requestTimestamp(tsaUrl: string, data: Buffer): Promise<Bu
   });
 }
 
+/** The time that a timestamp states (ms since the epoch), unchecked. Rejects with `ledger/timestamp-failed`. */
+export async function timestampedAt(reply: Buffer): Promise<number> {
+  return inScratch(async (dir) => {
+    await writeFile(join(dir, 'reply.tsr'), reply);
+    try {
+      return await statedTime(dir);
+    } catch (error) {
+      if (error instanceof DavyError) throw error;
+      return failed(`The timestamp cannot be read: ${messageOf(error)}`, error);
+    }
+  });
+}
+
+async function statedTime(dir: string): Promise<number> {
+  const text = await openssl(['ts', '-reply', '-in', join(dir, 'reply.tsr'), '-text']);
+  const ms = Date.parse(/^Time stamp: (.+)$/m.exec(text)?.[1] ?? '');
+  return Number.isNaN(ms) ? failed('The timestamp states no time') : ms;
+}
+
 /** Checks a timestamp against the TSA's CA; resolves with the time it states (ms). Rejects with `ledger/timestamp-failed`. */
 export async function verifyTimestamp(reply: Buffer, data: Buffer, caPem: string): Promise<number> {
   return inScratch(async (dir) => {
@@ -88,10 +111,7 @@ export async function verifyTimestamp(reply: Buffer, data: Buffer, caPem: string
         '-CAfile',
         join(dir, 'ca.pem'),
       ]);
-      const text = await openssl(['ts', '-reply', '-in', join(dir, 'reply.tsr'), '-text']);
-      const time = /^Time stamp: (.+)$/m.exec(text);
-      const ms = Date.parse(time?.[1] ?? '');
-      return Number.isNaN(ms) ? failed('The timestamp states no time') : ms;
+      return await statedTime(dir);
     } catch (error) {
       if (error instanceof DavyError) throw error;
       return failed(`The timestamp does not verify: ${messageOf(error)}`, error);

@@ -5,9 +5,15 @@ import { ledgerErrors } from './errors.ts';
 import { layout } from './layout.ts';
 import type { Ledger } from './ledger.ts';
 import { nodeDisk } from './node-disk.ts';
-import type { Actor } from './record.ts';
+import type { Actor, JsonObject, NewEvent } from './record.ts';
 
+const CONCEALED = 'privacy.concealed';
 const ERASED = 'privacy.erased';
+const PRIVACY_STREAM = 'privacy';
+/** Commitments in one record: 64 KiB hold about 1,400. */
+const ERASED_PER_RECORD = 1_000;
+const MAX_FIELDS = 50;
+const MAX_VALUE_CHARS = 10_000;
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 const IV_BYTES = 12;
@@ -34,6 +40,29 @@ interface Sealed {
   data: string;
 }
 
+export interface Erasure {
+  actor: Actor;
+  /** The legal ground, for example `GDPR Art. 17(1)(b)`. */
+  basis: string;
+  reason?: string;
+}
+
+export interface Erased {
+  /** The (first) record of the erasure. */
+  seq: number;
+  commitments: string[];
+}
+
+/** The event that commits to personal values of somebody; the values themselves never come near it. */
+export function concealedEvent(
+  sd: string[],
+  about: { actor: Actor; release: string | null; reason: string; fields: string[] },
+): NewEvent {
+  const { actor, release, reason, fields } = about;
+  const data: JsonObject = { fields, reason, ...(release !== null && { release }) };
+  return { type: CONCEALED, stream: PRIVACY_STREAM, actor, data, sd };
+}
+
 /** The commitment to a disclosure as in SD-JWT (RFC 9901 section 4.2): base64url(SHA-256(disclosure)). */
 export function commitmentOf(disclosure: string): string {
   return createHash('sha256').update(disclosure, 'ascii').digest('base64url');
@@ -49,6 +78,8 @@ export class Vault {
   readonly #disk: Disk;
   readonly #dir: string;
   readonly #random: (bytes: number) => Buffer;
+  /** One change at a time: two first values of a person would else be given two keys, of which one is lost. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: VaultOptions) {
     this.#disk = options.disk ?? nodeDisk;
@@ -56,8 +87,22 @@ export class Vault {
     this.#random = options.random ?? randomBytes;
   }
 
-  /** Stores the values of a person; the commitments go into `sd` of the event. Durable when it resolves. */
-  async conceal(subject: string, fields: Record<string, string>): Promise<string[]> {
+  /**
+   * Stores the values of a person; the commitments go into `sd` of the event. Durable when it resolves. At most 50 fields
+   * of 10,000 characters.
+   */
+  conceal(subject: string, fields: Record<string, string>): Promise<string[]> {
+    return this.#inTurn(() => this.#conceal(subject, fields));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#turn.then(work);
+    this.#turn = run.catch(() => undefined);
+    return run;
+  }
+
+  async #conceal(subject: string, fields: Record<string, string>): Promise<string[]> {
+    checkFields(fields);
     const key = await this.#keyOf(subject);
     await this.#disk.makeDir(layout.vault(this.#dir));
     const commitments: string[] = [];
@@ -91,24 +136,47 @@ export class Vault {
     return { name, value, disclosure };
   }
 
-  /**
-   * Forgets a person: their key first, so that a crash half way leaves nothing readable, then the values; then the
-   * erasure is recorded with its legal basis.
-   */
-  async erase(subject: string, basis: string, ledger: Ledger, actor: Actor): Promise<string[]> {
+  /** Whether something is kept under this commitment, readable or not. */
+  async has(commitment: string): Promise<boolean> {
+    return (await this.#read(commitment)) !== null;
+  }
+
+  /** Commitments to values of a person that are kept here. */
+  async commitmentsOf(subject: string): Promise<string[]> {
     const hash = subjectHash(subject);
-    await this.#disk.remove(this.#keyPath(hash));
-    await this.#disk.makeDir(this.#keyDir());
-    await this.#disk.syncDir(this.#keyDir());
-    const erased: string[] = [];
+    const found: string[] = [];
     for (const commitment of await this.#disk.list(layout.vault(this.#dir))) {
-      if ((await this.#read(commitment))?.subject !== hash) continue;
-      await this.#disk.remove(this.#pathOf(commitment));
-      erased.push(commitment);
+      if ((await this.#read(commitment))?.subject === hash) found.push(commitment);
     }
-    if (erased.length > 0) await this.#disk.syncDir(layout.vault(this.#dir));
-    await ledger.append([{ type: ERASED, stream: 'privacy', actor, data: { commitments: erased, basis } }]);
-    return erased;
+    return found;
+  }
+
+  /**
+   * Forgets a person: their key first, so that a crash half way leaves nothing readable; then the erasure is recorded
+   * with its legal basis; then what nobody can read any more is removed. Until then it says what was erased, so asking
+   * again after a failure ends what was begun. Rejects with `ledger/erased` when nothing is kept of the person.
+   */
+  erase(subject: string, ledger: Ledger, about: Erasure): Promise<Erased> {
+    return this.#inTurn(() => this.#erase(subject, ledger, about));
+  }
+
+  async #erase(subject: string, ledger: Ledger, about: Erasure): Promise<Erased> {
+    const commitments = await this.commitmentsOf(subject);
+    if (commitments.length === 0) throw new DavyError(ledgerErrors.erased, 'Nothing is kept of this person.');
+    await this.#disk.makeDir(this.#keyDir());
+    await this.#disk.remove(this.#keyPath(subjectHash(subject)));
+    await this.#disk.syncDir(this.#keyDir());
+    const { actor, basis, reason } = about;
+    const events: NewEvent[] = [];
+    for (let from = 0; from < commitments.length; from += ERASED_PER_RECORD) {
+      const data: JsonObject = { commitments: commitments.slice(from, from + ERASED_PER_RECORD), basis };
+      if (reason !== undefined) data.reason = reason;
+      events.push({ type: ERASED, stream: PRIVACY_STREAM, actor, data });
+    }
+    const [record] = await ledger.append(events);
+    for (const commitment of commitments) await this.#disk.remove(this.#pathOf(commitment));
+    await this.#disk.syncDir(layout.vault(this.#dir));
+    return { seq: record!.seq, commitments };
   }
 
   #seal(disclosure: string, key: Buffer, subject: string, commitment: string): Sealed {
@@ -152,6 +220,22 @@ export class Vault {
     await this.#disk.makeDir(this.#keyDir());
     await writeFileDurably(this.#disk, this.#keyPath(hash), key, 0o600);
     return key;
+  }
+}
+
+/** Names of fields stand in the chain for ever, so they must not be values. */
+const FIELD_NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,59}$/;
+
+function checkFields(fields: Record<string, string>): void {
+  const refuse = (why: string): never => {
+    throw new DavyError(ledgerErrors['bad-event'], `Personal values ${why}.`);
+  };
+  const entries = Object.entries(fields);
+  if (entries.length === 0 || entries.length > MAX_FIELDS) refuse(`are 1 to ${MAX_FIELDS} fields`);
+  for (const [name, value] of entries) {
+    if (!FIELD_NAME.test(name)) refuse('have names of 1 to 60 letters, digits, dots, dashes or underscores');
+    if (typeof value !== 'string' || value.length > MAX_VALUE_CHARS)
+      refuse(`are texts of at most ${MAX_VALUE_CHARS} characters; "${name}" is not`);
   }
 }
 

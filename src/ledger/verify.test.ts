@@ -34,7 +34,7 @@ beforeAll(async () => {
     }));
     await ledger.append(events);
     if (n === 40) kept = await ledger.checkpoint();
-    if (n === 60) await ledger.rotateKey();
+    if (n === 60) await ledger.rotateKey({ actor: { kind: 'person', id: 'u-1' }, reason: 'yearly' });
     if (n === 80) clock.stepWall(-5_000);
   }
   const att = await ledger.attach(Buffer.from('x'), { name: 'x', type: 't', desc: 'd' });

@@ -24,8 +24,8 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 
 /**
  * Asks a witness to cosign a checkpoint. `knownSize` is what it is believed to have seen; when it says otherwise it is
- * asked once more from there. Rejects with `ledger/witness-refused` (it has seen another history) or
- * `ledger/witness-unreachable`.
+ * asked once more from there. Rejects with `ledger/witness-refused` (it has seen another history),
+ * `ledger/witness-lacks-key` (after a rotation) or `ledger/witness-unreachable`.
  */
 export async function requestCosignature(
   target: WitnessTarget,
@@ -40,6 +40,8 @@ export async function requestCosignature(
     const proof = await consistencyProof(node, oldSize, size);
     const answer = await post(target, formatAddCheckpoint({ oldSize, proof, checkpoint }));
     if (answer.status === 200) return accept(target, checkpoint, answer.body);
+    // Only a witness that serves this ledger answers 403 (C2SP tlog-witness): it knows the origin, not the signature.
+    if (answer.status === 403) return lacksKey(target);
     const seen = answer.status === 409 ? Number(answer.body.trim()) : Number.NaN;
     if (!Number.isSafeInteger(seen) || seen === oldSize) {
       return refused(target, `answered ${answer.status}: ${answer.body.trim().slice(0, 200)}`);
@@ -47,6 +49,11 @@ export async function requestCosignature(
     oldSize = seen;
   }
   return refused(target, 'changed its mind about what it has seen');
+}
+
+function lacksKey(target: WitnessTarget): never {
+  const sentence = `The witness ${target.verifier.name} knows no key that signed this checkpoint.`;
+  throw new DavyError(ledgerErrors['witness-lacks-key'], sentence);
 }
 
 function refused(target: WitnessTarget, why: string): never {

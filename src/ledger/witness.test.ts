@@ -5,9 +5,10 @@ import { signCheckpoint } from './checkpoint.ts';
 import { leafHash } from './codec.ts';
 import { cosignedAt } from './cosignature.ts';
 import { type FileLedger, openFileLedger } from './file-ledger.ts';
-import { type NoteSigner, parseVerifierKey } from './keys.ts';
+import { type NoteSigner, parseVerifierKey, verifierKeyText } from './keys.ts';
 import { nodesOfLeaves } from './node-source.ts';
 import { parseNote } from './note.ts';
+import { policyText } from './policy.ts';
 import { rangeRoot } from './proof.ts';
 import { startLocalTsa } from './testing/local-tsa.ts';
 import { MemoryDisk } from './testing/memory-disk.ts';
@@ -85,10 +86,12 @@ describe('a witness', () => {
     const tree = leaves('a', 3);
     const other = testSigner('davy/other/1', 1);
     const imposter = testSigner(log.name, 1);
-    for (const signer of [other, imposter]) {
-      await expect(
-        requestCosignature(target, await noteOf(tree, signer), nodesOfLeaves(tree), 0),
-      ).rejects.toMatchObject(refused);
+    for (const [signer, code] of [
+      [other, 'ledger/witness-refused'],
+      [imposter, 'ledger/witness-lacks-key'],
+    ] as const) {
+      const note = await noteOf(tree, signer);
+      await expect(requestCosignature(target, note, nodesOfLeaves(tree), 0)).rejects.toMatchObject({ code });
     }
     expect(events).toEqual([404, 403]);
   });
@@ -133,9 +136,9 @@ describe('anchors', () => {
     await witness.close();
     await ledger.close();
   });
-  const start = (url: string, tsaUrl: string | null = null): void => {
+  const start = (url: string, tsaUrl: string | null = null, of = ledger): void => {
     anchors = startAnchors({
-      ledger,
+      ledger: of,
       clock,
       disk,
       witnesses: [{ url, verifier: parseVerifierKey(witness.vkey) }],
@@ -201,6 +204,117 @@ describe('anchors', () => {
     });
     await anchors!.now();
     expect(alarms.slice(2)).toEqual([['witness w.example', false]]);
+  });
+
+  it('say how each of those outside stands, also after a restart', { timeout: 30_000 }, async () => {
+    const tsa = await startLocalTsa();
+    start(witness.url, tsa.url);
+    expect(anchors!.states()).toEqual([
+      { name: 'witness w.example', size: null, atMs: null, problem: null, sinceMs: null },
+      { name: 'timestamp', size: null, atMs: null, problem: null, sinceMs: null },
+    ]);
+    await happen(1);
+    const size = await anchors!.now();
+    const signedAtMs = Math.floor(clock.nowMs() / 1_000) * 1_000;
+    expect(anchors!.states()).toMatchObject([
+      { size, atMs: signedAtMs, problem: null },
+      { size, problem: null },
+    ]);
+    await anchors!.close();
+    const { url } = witness;
+    await witness.close();
+    await tsa.close();
+    start(url, tsa.url);
+    await happen(2);
+    await anchors!.now();
+    const sinceMs = clock.nowMs();
+    await clock.advance(5_000);
+    await anchors!.now();
+    expect(anchors!.states()).toMatchObject([
+      {
+        name: 'witness w.example',
+        size,
+        atMs: signedAtMs,
+        problem: expect.stringContaining('did not answer'),
+        sinceMs,
+      },
+      { name: 'timestamp', size, atMs: expect.any(Number), problem: expect.stringContaining('No timestamp'), sinceMs },
+    ]);
+    const logKeys = [parseVerifierKey(ledger.vkey)];
+    const port = Number(new URL(url).port);
+    witness = await startWitness({ dir: '/witness', name: 'w.example', logKeys, port, clock, disk });
+    await anchors!.now();
+    expect(anchors!.states()[0]).toMatchObject({ problem: null, sinceMs: null, size: expect.any(Number) });
+    expect(anchors!.states()[0]!.size).toBeGreaterThan(size!);
+  });
+
+  it('a witness that comes back does not spoil the timestamp that was taken without it', {
+    timeout: 30_000,
+  }, async () => {
+    const tsa = await startLocalTsa();
+    try {
+      const { url } = witness;
+      await witness.close();
+      // What was stamped cannot be recorded, so nothing makes the next checkpoint another one.
+      let isStuck = true;
+      const stuck = new Proxy(ledger, {
+        get(real, name: keyof FileLedger) {
+          if (name === 'append' && isStuck) return () => Promise.reject(new Error('disk full'));
+          const value: unknown = real[name];
+          return typeof value === 'function' ? value.bind(real) : value;
+        },
+      });
+      await happen(1);
+      start(url, tsa.url, stuck);
+      const size = await anchors!.now();
+      const logKeys = [parseVerifierKey(ledger.vkey)];
+      const port = Number(new URL(url).port);
+      witness = await startWitness({ dir: '/witness', name: 'w.example', logKeys, port, clock, disk });
+      expect(await anchors!.now()).toBe(size);
+      const stamped = disk.contents(`${DIR}/checkpoints/${size}`);
+      expect(await verifyTimestamp(disk.contents(`${DIR}/anchors/${size}.tsr`), stamped, tsa.caPem)).toBeGreaterThan(0);
+      isStuck = false;
+      await happen(2);
+      await anchors!.now();
+      expect((await verifyLedger(DIR, { disk, witnesses: [witness.vkey] })).witnessed[0]!.size).toBeGreaterThan(size!);
+    } finally {
+      await tsa.close();
+    }
+  });
+
+  it('the witnesses of today and of before stand in the ledger, so that verify counts their cosignatures', async () => {
+    start(witness.url);
+    await happen(1);
+    const size = await anchors!.now();
+    await anchors!.close();
+    await ledger.close();
+    expect((await verifyLedger(DIR, { disk })).witnessed).toEqual([]);
+    const reopen = (witnesses: { url: string; vkey: string }[]) =>
+      openFileLedger({
+        dir: DIR,
+        system: 'shop',
+        writerId: 'w',
+        clock,
+        disk,
+        reserveBytes: 64,
+        witnessPolicy: policyText(witnesses),
+      });
+    const ours = { url: witness.url, vkey: witness.vkey };
+    const other = { url: 'http://127.0.0.1:9/', vkey: verifierKeyText(testSigner('w2.example', 4)) };
+    for (const witnesses of [[ours], [ours], [other], [other], [], [other]]) {
+      ledger = await reopen(witnesses);
+      await ledger.close();
+      expect((await verifyLedger(DIR, { disk })).witnessed).toMatchObject([{ name: 'w.example', size }]);
+    }
+    ledger = await reopen([other]);
+    const declared = (await collect(ledger.read(0))).filter(({ type }) => type === 'ledger.witnesses-declared');
+    expect(declared.map(({ data }) => String(data.witnessPolicy).match(/\S+\.example/g))).toEqual([
+      ['w.example'],
+      ['w.example', 'w2.example'],
+      ['w.example', 'w2.example'],
+      ['w.example', 'w2.example'],
+    ]);
+    expect(declared[2]!.data.witnessPolicy).toMatch(/quorum none\n$/);
   });
 
   it('a clock that is far from the witness is a finding', async () => {

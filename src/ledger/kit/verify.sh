@@ -2,10 +2,12 @@
 # Checks evidence exported from Davy, or a whole copied ledger folder, without any of Davy's code:
 # bash, coreutils, openssl (1.1.1 or newer), jq and python3's standard library.
 #
-#   ./verify.sh [FOLDER] [--checkpoint FILE] [--tsa-ca FILE]
+#   ./verify.sh [FOLDER] [--checkpoint FILE] [--key FILE] [--witness VKEY]... [--tsa-ca FILE]
 #
 # FOLDER         an export or a ledger folder; default: the folder of this script
 # --checkpoint   a checkpoint that you kept from earlier: the ledger must still contain it
+# --key          the ledger's public key (PEM) as you know it, of today or from before a rotation
+# --witness      verifier key of a witness that you trust: says what it has cosigned, and when
 # --tsa-ca       certificates of the time-stamping authority, to check anchors/*.tsr
 #
 # Exit: 0 everything holds, 1 something does not, 2 usage.
@@ -13,14 +15,24 @@ set -uo pipefail
 
 folder=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 kept=''
+known_key=''
+witnesses=()
 tsa_ca=''
 while [ $# -gt 0 ]; do
   case $1 in
+    --checkpoint | --key | --witness | --tsa-ca) [ $# -ge 2 ] || { echo "$1 needs a value" >&2; exit 2; } ;;
+  esac
+  case $1 in
     --checkpoint) kept=$(realpath -- "$2"); shift 2 ;;
+    --key) known_key=$(realpath -- "$2"); shift 2 ;;
+    --witness) witnesses+=("$2"); shift 2 ;;
     --tsa-ca) tsa_ca=$(realpath -- "$2"); shift 2 ;;
     -*) echo "unknown option $1" >&2; exit 2 ;;
     *) folder=$(realpath -- "$1"); shift ;;
   esac
+done
+for file in "$kept" "$known_key" "$tsa_ca"; do
+  [ -z "$file" ] || [ -r "$file" ] || { echo "cannot read $file" >&2; exit 2; }
 done
 cd -- "$folder" || exit 2
 scratch=$(mktemp -d)
@@ -28,24 +40,54 @@ trap 'rm -rf -- "$scratch"' EXIT
 failed=0
 good() { printf 'ok    %s\n' "$*"; }
 bad() { printf 'BAD   %s\n' "$*"; failed=1; }
+ledger=.
+[ -d ledger/log ] && ledger=ledger
+anchored=.
+[ -d checkpoints ] || anchored=$ledger
 
-# signed NOTE KEY: does the ledger's Ed25519 key sign the text of this note?
-signed() {
-  python3 - "$1" "$scratch" <<'PY' || return 1
-import base64, sys
-note = open(sys.argv[1], 'rb').read()
-text, _, signatures = note.rpartition(b'\n\n')
+# key_at SIZE: the key that must sign a checkpoint of this size
+key_at() {
+  local size found=''
+  for size in $(ls "$scratch/keys" | sort -n); do
+    [ "${size%.pem}" -le "$1" ] && found=$scratch/keys/$size
+  done
+  printf '%s' "$found"
+}
+same_key() {
+  openssl pkey -pubin -in "$1" -outform DER >"$scratch/a" 2>/dev/null && openssl pkey -pubin -in "$2" -outform DER >"$scratch/b" 2>/dev/null &&
+    cmp -s "$scratch/a" "$scratch/b"
+}
+size_of() { sed -n 2p "$1" | grep -E '^[0-9]{1,16}$' || echo 0; }
+
+# signature NOTE NAME [VKEY]: the text that was signed and the signature, into scratch; prints when a witness signed
+signature() {
+  python3 - "$scratch" "$@" <<'PY'
+import base64, datetime, sys
+scratch, path, name, *vkey = sys.argv[1:]
+text, _, signatures = open(path, 'rb').read().rpartition(b'\n\n')
 text += b'\n'
-origin = text.split(b'\n')[0].decode()
 for line in signatures.decode().splitlines():
-    dash, name, encoded = line.split(' ')
-    if dash == '\u2014' and name == origin:
-        open(sys.argv[2] + '/text', 'wb').write(text)
-        open(sys.argv[2] + '/signature', 'wb').write(base64.b64decode(encoded)[4:])
-        sys.exit(0)
-sys.exit('no signature under the name ' + origin)
+    dash, by, encoded = line.split(' ')
+    raw = base64.b64decode(encoded)
+    if dash != '\u2014' or by != name: continue
+    if vkey:  # C2SP tlog-cosignature: key id, 8 bytes of time, Ed25519 over a header and the text
+        if raw[:4].hex() != vkey[0].split('+')[1] or len(raw) != 76: continue
+        when = int.from_bytes(raw[4:12], 'big')
+        text = b'cosignature/v1\ntime %d\n' % when + text
+        print(datetime.datetime.fromtimestamp(when, datetime.timezone.utc).isoformat())
+        raw = raw[8:]
+    open(scratch + '/text', 'wb').write(text)
+    open(scratch + '/signature', 'wb').write(raw[4:])
+    sys.exit(0)
+sys.exit(1)
 PY
-  openssl pkeyutl -verify -pubin -inkey "$2" -rawin -in "$scratch/text" -sigfile "$scratch/signature" >/dev/null 2>&1
+}
+verified_by() { openssl pkeyutl -verify -pubin -inkey "$1" -rawin -in "$scratch/text" -sigfile "$scratch/signature" >/dev/null 2>&1; }
+# signed NOTE: by the ledger's key of that size?
+signed() {
+  local key
+  key=$(key_at "$(size_of "$1")")
+  [ -n "$key" ] && signature "$1" "$(head -1 "$1")" && verified_by "$key"
 }
 
 # 1 every file of an export is what it was
@@ -54,23 +96,80 @@ if [ -f SHA256SUMS ]; then
   else bad 'a file differs from SHA256SUMS'; fi
 fi
 
+# 2 the keys: record 0 names the first one, every later one is signed by the one before
 key=log-key.pem
+mkdir -p "$scratch/keys"
 [ -f "$key" ] && printf 'key   SHA-256 of log-key.pem: %s (compare it with the one you were given)\n' "$(sha256sum <"$key" | cut -c1-64)"
+python3 - "$ledger" "$scratch" <<'PY' || failed=1
+import base64, glob, json, os, subprocess, sys
+ledger, scratch = sys.argv[1:3]
+lines = []
+for path in ['keys.jsonl'] if os.path.exists('keys.jsonl') else sorted(glob.glob(ledger + '/log/*')):
+    lines += [line for line in open(path, 'rb') if b'"type":"ledger.opened"' in line or b'"type":"ledger.key-rotated"' in line]
+
+def pem_of(vkey, size):
+    raw = base64.b64decode(vkey.split('+', 2)[2])[1:]
+    der = bytes.fromhex('302a300506032b6570032100') + raw
+    path = f'{scratch}/keys/{size}.pem'
+    text = '-----BEGIN PUBLIC KEY-----\n' + base64.b64encode(der).decode() + '\n-----END PUBLIC KEY-----\n'
+    open(path, 'w').write(text)
+    return path
+
+old = origin = None
+for line in lines:
+    try: record = json.loads(line)
+    except ValueError: sys.exit('BAD   a record about the keys is not JSON')
+    data = record['data']
+    if record['type'] == 'ledger.opened' and record['seq'] == 0:
+        origin, old = data['origin'], pem_of(data['vkey'], 0)
+    elif record['type'] == 'ledger.key-rotated' and old:
+        open(scratch + '/text', 'w').write(f'davy key rotation\n{origin}\n{data["vkey"]}\n')
+        open(scratch + '/signature', 'wb').write(base64.b64decode(data['signature']))
+        check = ['openssl', 'pkeyutl', '-verify', '-pubin', '-inkey', old, '-rawin', '-in', scratch + '/text', '-sigfile', scratch + '/signature']
+        if subprocess.run(check, capture_output=True).returncode:
+            sys.exit(f'BAD   record {record["seq"]} changes the key without a signature of the key before')
+        old = pem_of(data['vkey'], record['seq'] + 1)
+        print(f'ok    record {record["seq"]} changes the key, signed by the key before: the new one signs from {record["seq"] + 1} records on')
+if old is None: print('BAD   no record names the key of this ledger'); sys.exit(1)
+PY
 [ -f checkpoint ] || bad 'there is no checkpoint: nothing is signed'
 
-# 2 who signed
+# 3 who signed
 if [ -f checkpoint ]; then
-  if signed checkpoint "$key"; then good "the checkpoint of $(sed -n 2p checkpoint) records is signed by log-key.pem"
+  size=$(size_of checkpoint)
+  if [ ! -f "$key" ] || ! same_key "$key" "$(key_at "$size")"; then bad "log-key.pem is not the key that the records name for $size records"
+  elif signed checkpoint; then good "the checkpoint of $size records is signed by log-key.pem"
   else bad 'the signature of the checkpoint does not verify'; fi
 fi
 if [ -n "$kept" ]; then
-  if signed "$kept" "$key"; then good "the kept checkpoint of $(sed -n 2p "$kept") records is signed by log-key.pem"
-  else bad 'the kept checkpoint is not signed by log-key.pem'; fi
+  if signed "$kept"; then good "the kept checkpoint of $(size_of "$kept") records is signed by the key of that time"
+  else bad 'the kept checkpoint is not signed by a key of this ledger'; fi
 fi
+if [ -n "$known_key" ]; then
+  from=''
+  for one in "$scratch"/keys/*.pem; do same_key "$known_key" "$one" && from=$(basename "$one" .pem); done
+  if [ -n "$from" ]; then good "the key that you know is the ledger's from $from records on"
+  else bad 'the key that you know is none of this ledger'; fi
+fi
+for vkey in "${witnesses[@]+"${witnesses[@]}"}"; do
+  name=${vkey%%+*}
+  newest=''
+  python3 -c 'import base64,sys; print("-----BEGIN PUBLIC KEY-----\n" + base64.b64encode(bytes.fromhex("302a300506032b6570032100") + base64.b64decode(sys.argv[1].split("+", 2)[2])[1:]).decode() + "\n-----END PUBLIC KEY-----")' "$vkey" >"$scratch/witness.pem" 2>/dev/null
+  for note in checkpoint $(ls "$anchored/checkpoints" 2>/dev/null | grep -E '^[0-9]+$' | sort -rn | sed "s|^|$anchored/checkpoints/|"); do
+    at=$(signature "$note" "$name" "$vkey") && verified_by "$scratch/witness.pem" && signed "$note" || continue
+    newest=$(size_of "$note")
+    break
+  done
+  if [ -z "$newest" ]; then bad "no checkpoint here carries a cosignature of $name"
+  elif [ -d "$ledger/log" ] || [ "$newest" = "$(size_of checkpoint)" ]; then
+    good "$name has cosigned the first $newest records at $at: nobody can have changed those since"
+  else
+    good "$name has cosigned a checkpoint of $newest records at $at"
+    printf 'note  the records here are proven by the checkpoint of %s records, which it had not cosigned\n' "$(size_of checkpoint)"
+  fi
+done
 
-# 3 whole ledger: seals, chain, tree, attachments
-ledger=.
-[ -d ledger/log ] && ledger=ledger
+# 4 whole ledger: seals, chain, tree, attachments
 if [ -d "$ledger/log" ]; then
   if [ -s "$ledger/SEALS" ]; then
     if (cd "$ledger" && sha256sum --quiet --strict -c SEALS); then good 'sealed segments match SEALS'
@@ -93,10 +192,15 @@ def head(path):
     return int(lines[1]), base64.b64decode(lines[2])
 
 expected = {}
-for path in filter(None, [checkpoint if os.path.exists(checkpoint) else '', kept]):
-    size, wanted = head(path)
+anchored = [path for path in glob.glob('checkpoints/*') or glob.glob(ledger + '/checkpoints/*') if os.path.basename(path).isdigit()]
+for path in filter(None, [checkpoint if os.path.exists(checkpoint) else '', kept, *anchored]):
+    try: size, wanted = head(path)
+    except (ValueError, IndexError): problems.append(f'{path} is no checkpoint'); continue
     expected.setdefault(size, []).append((path, wanted))
 
+exported = {}
+if os.path.exists('records.jsonl'):
+    for line in open('records.jsonl', 'rb'): exported[json.loads(line)['seq']] = line.rstrip(b'\n')
 prev, seq, stack, versions = '0' * 64, 0, [], {}
 def compare():
     for path, wanted in expected.pop(seq, []):
@@ -112,6 +216,7 @@ for path in sorted(glob.glob(ledger + '/log/*')):
         if record['prev'] != prev: problems.append(f'record {seq - 1} in {path} is not the one that record {seq} was chained to'); break
         if record['sv'] != versions.get(record['stream'], -1) + 1: problems.append(f'record {seq} breaks its stream'); break
         versions[record['stream']] = record['sv']
+        if exported.pop(seq, line) != line: problems.append(f'record {seq} in records.jsonl is not the one in the log'); break
         leaf = sha(b'\x00' + line)
         prev, node, height = leaf.hex(), leaf, 0
         while stack and stack[-1][0] == height:
@@ -121,7 +226,8 @@ for path in sorted(glob.glob(ledger + '/log/*')):
         compare()
     if problems: break
 for size in sorted(expected): problems.append(f'record {seq} is missing: a checkpoint covers {size} records')
-for problem in problems: print('BAD  ', problem)
+for left in sorted(exported): problems.append(f'record {left} in records.jsonl is not in the log')
+for problem in problems[:20]: print('BAD  ', problem)
 if problems: sys.exit(1)
 print(f'ok    {seq} records: chain and Merkle tree hold, root {root(stack).hex()}')
 PY
@@ -133,14 +239,16 @@ PY
   fi
 fi
 
-# 4 single records with their proofs
+# 5 single records with their proofs, and those about the keys
 if [ -d proofs ]; then
   python3 - checkpoint <<'PY' || failed=1
 import base64, glob, hashlib, json, os, sys
 sha = lambda data: hashlib.sha256(data).digest()
-lines = {json.loads(line)['seq']: line.rstrip(b'\n') for line in open('records.jsonl', 'rb')}
+lines = {}
+for name in ['keys.jsonl', 'records.jsonl']:
+    if os.path.exists(name): lines.update({json.loads(line)['seq']: line.rstrip(b'\n') for line in open(name, 'rb')})
 main = open(sys.argv[1], encoding='utf-8').read()
-problems, count = [], 0
+problems = []
 for seq, line in sorted(lines.items()):
     path = f'proofs/{seq}.tlog-proof'
     if not os.path.exists(path): problems.append(f'record {seq} has no proof'); continue
@@ -160,14 +268,14 @@ for seq, line in sorted(lines.items()):
         else: node = sha(b'\x01' + node + sibling)
         index, last = index // 2, last // 2
     if not valid or last != 0 or node != wanted: problems.append(f'{path} does not lead from record {seq} to the signed root')
-    count += 1
+count = sum(1 for line in open('records.jsonl', 'rb'))
 for problem in problems: print('BAD  ', problem)
 if problems: sys.exit(1)
 print(f'ok    {count} records are in the signed tree')
 PY
 fi
 
-# 5 files named by the exported records
+# 6 files named by the exported records
 if [ -f records.jsonl ] && [ -d evidence ]; then
   find evidence -type f -print0 | xargs -0 -r sha256sum | cut -c1-64 | sort -u >"$scratch/have"
   jq -r 'select(.att) | .att[].sha256' records.jsonl | sort -u >"$scratch/named"
@@ -178,17 +286,15 @@ if [ -f records.jsonl ] && [ -d evidence ]; then
   else good "$(wc -l <"$scratch/named") evidence files are those that the records name"; fi
 fi
 
-# 6 existed before: timestamps on anchored checkpoints
+# 7 existed before: timestamps on anchored checkpoints
 if [ -n "$tsa_ca" ]; then
-  for reply in "$ledger"/anchors/*.tsr anchors/*.tsr; do
-    [ -f "$reply" ] || continue
+  for reply in "$anchored"/anchors/*.tsr; do
+    [ -f "$reply" ] || { bad 'there is no timestamp here'; break; }
     size=$(basename "$reply" .tsr)
-    data=$ledger/checkpoints/$size
-    [ -f "$data" ] || data=checkpoints/$size
+    data=$anchored/checkpoints/$size
     if openssl ts -verify -data "$data" -in "$reply" -CAfile "$tsa_ca" >/dev/null 2>&1; then
       good "checkpoint $size existed at $(openssl ts -reply -in "$reply" -text 2>/dev/null | sed -n 's/^Time stamp: //p')"
     else bad "the timestamp of checkpoint $size does not verify"; fi
-    [ "$ledger" = . ] && break
   done
 fi
 
