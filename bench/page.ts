@@ -121,7 +121,7 @@ function fleetDoc(): FleetDoc {
     })),
     releases: [],
     traffic: { generation: 1, problem: null },
-    ledger: { size: head.size, tip: head.tip, late: 0 },
+    ledger: { size: head.size, tip: head.tip, late: 0, anchors: [] },
   };
 }
 

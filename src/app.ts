@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import { judge } from './analysis/tep-judge.ts';
 import { type Chaos, createChaos } from './chaos/chaos.ts';
@@ -12,6 +13,7 @@ import { policyText } from './ledger/policy.ts';
 import type { Json } from './ledger/record.ts';
 import { chaosSource, distributionSource, metricsSource } from './ledger/sources.ts';
 import { openStoredProofs } from './ledger/stored-proof.ts';
+import { Vault } from './ledger/vault.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { sleep, systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
@@ -21,6 +23,7 @@ import { seededRandom } from './lib/seeded-random.ts';
 import { connectGatewayMetrics } from './metrics/gateway-source.ts';
 import { silenceable } from './metrics/silence.ts';
 import { type Controller, createController } from './release/controller.ts';
+import { FoldCache } from './release/fold-cache.ts';
 import { activeRelease, isActive } from './release/state.ts';
 import { dashboardSource } from './reports/dashboard-source.ts';
 import { startServer } from './server/server.ts';
@@ -80,12 +83,13 @@ export async function openApp(options: AppOptions): Promise<App> {
   try {
     const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
     const onNotice = (message: string): void => log.warn({}, message);
+    const secrets = [token, ...secretsOf(spec)];
     const ledger = await openFileLedger({
       dir: ledgerDir,
       system: spec.system,
       writerId: `ctl-${process.pid}`,
       clock,
-      secrets: [token, ...secretsOf(spec)],
+      secrets,
       witnessPolicy: policyText(spec.anchors?.witnesses ?? []),
       onNotice,
     });
@@ -117,8 +121,10 @@ export async function openApp(options: AppOptions): Promise<App> {
       ...{ source: metrics, ledger, clock, onNotice },
       refusal: () => chaos.raiseBlocked() ?? (spec.chaos ? frozenBy(spec.chaos, clock.nowMs()) : null),
     });
+    const folds = new FoldCache({ ledger, judge, turn: () => setImmediate() });
     const controller = createController({
       ...{ spec, ledger, dataPlane, metrics: releaseMetrics, workloads, judge, clock, log, onFatal, gates },
+      onReplayed: (past) => folds.offer(past),
     });
     const chaos = createChaos({
       ...{ spec, ledger, metrics, workloads, clock, log },
@@ -135,7 +141,14 @@ export async function openApp(options: AppOptions): Promise<App> {
       ...[metricsSource(() => metrics.text()), distributionSource(observed), chaosSource()],
       dashboardSource(ledger),
     ];
-    const keeping = keepLedger({ ledger, clock, witnesses: [], timestamps: null, ...spec.anchors, sources, onNotice });
+    const keeping = keepLedger({
+      ...{ ledger, clock, witnesses: [], timestamps: null, ...spec.anchors, sources, secrets, onNotice },
+      onAlarm: (anchor, problem) => {
+        const says = problem === null ? `${anchor} works again` : `ALARM ${anchor} fails: ${problem}`;
+        log.warn({}, says);
+        say(`ledger: ${says}`);
+      },
+    });
     closers.push(() => keeping.stop());
     const server = await startServer(
       {
@@ -144,6 +157,7 @@ export async function openApp(options: AppOptions): Promise<App> {
         chaos,
         workloads,
         judge,
+        folds,
         ledger,
         clock,
         log,
@@ -151,6 +165,9 @@ export async function openApp(options: AppOptions): Promise<App> {
         counters: () => metrics.read(),
         silenceMetrics: releaseMetrics.silence,
         proofs: openStoredProofs(ledger),
+        anchors: () => keeping.anchors?.states() ?? [],
+        rotateLedgerKey: (how) => ledger.rotateKey(how),
+        vault: new Vault({ dir: ledgerDir }),
         ledgerKey: () => ledger.vkey,
         verifyLedger: () => verifyLedger(ledgerDir),
       },
@@ -172,6 +189,8 @@ export async function openApp(options: AppOptions): Promise<App> {
     await Promise.race([tried, sleep(clock, ADOPT_WITHIN_MS)]);
     await controller.start();
     closers.push(() => controller.stop());
+    const unfollow = folds.follow();
+    closers.push(async () => unfollow());
     await tried;
     await controller.settled(FIRST_TABLE_WITHIN_MS).catch(async (error: unknown) => {
       throw await placed(error, spec);

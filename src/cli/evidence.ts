@@ -11,6 +11,8 @@ import { type VerifyResult, verifyLedger } from '../ledger/verify.ts';
 import { verifyChain } from '../ledger/verify-chain.ts';
 import { actorName } from './api-client.ts';
 import { registerFiles } from './evidence-files.ts';
+import { registerKeys } from './evidence-keys.ts';
+import { registerPersonal } from './evidence-personal.ts';
 import { ledgerDir, type Place, type Printed, placeOptions } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
@@ -28,6 +30,8 @@ export function register(program: Command, io: CliIo): void {
   registerFiles(evidence, io);
   registerExplain(evidence, io);
   registerCompleteness(evidence, io);
+  registerKeys(evidence, io);
+  registerPersonal(evidence, io);
   registerContinue(evidence, io);
 }
 

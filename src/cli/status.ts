@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { sleep } from '../lib/clock.ts';
 import { formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
-import type { FleetDoc, ReleaseDoc } from '../server/schemas.ts';
+import type { AnchorDoc, FleetDoc, ReleaseDoc } from '../server/schemas.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import { bar } from './bars.ts';
 import type { CliIo } from './io.ts';
@@ -53,6 +53,7 @@ function renderFleet(fleet: FleetDoc, style: Style): string {
   ];
   if (fleet.traffic.problem) lines.push(style.warn(`traffic is not in step: ${printable(fleet.traffic.problem)}`));
   if (fleet.ledger.late > 0) lines.push(style.warn(`${fleet.ledger.late} records wait for the ledger`));
+  lines.push(...fleet.ledger.anchors.flatMap((anchor) => anchorLine(anchor, fleet, style)));
   lines.push('', columns(fleet.services.map((service) => serviceRow(service, style))));
   const problems = fleet.services.flatMap((service) =>
     service.instances.filter((instance) => instance.problem !== null),
@@ -62,6 +63,18 @@ function renderFleet(fleet: FleetDoc, style: Style): string {
   if (releases.length === 0) lines.push('', 'No release yet: `davy release SERVICE VERSION --reason …` starts one.');
   else lines.push('', columns(releases.map((release) => releaseRow(release, style))));
   return lines.join('\n');
+}
+
+/** Nothing while it works: who keeps the checkpoints only matters to the reader when nobody does. */
+function anchorLine({ name, problem, sinceMs, size }: AnchorDoc, { nowMs, ledger }: FleetDoc, style: Style): string[] {
+  if (problem === null) return [];
+  const since = sinceMs === null || nowMs === 0 ? '' : ` for ${formatDurationMs(roundedS(nowMs - sinceMs))}`;
+  const open = ledger.size - (size ?? 0);
+  return [style.warn(`${printable(name)} fails${since}, ${open} records are not covered: ${printable(problem)}`)];
+}
+
+function roundedS(ms: number): number {
+  return Math.max(0, Math.round(ms / 1_000)) * 1_000;
 }
 
 function serviceRow(service: FleetDoc['services'][number], style: Style): string[] {

@@ -19,7 +19,7 @@ const fleet: FleetDoc = {
     },
   ],
   traffic: { generation: 1, problem: null },
-  ledger: { size: 1, tip: '', late: 0 },
+  ledger: { size: 1, tip: '', late: 0, anchors: [] },
 };
 
 const input: BiDailyInput = {

@@ -138,12 +138,16 @@ function anomaliesOf(input: Omit<BiDailyInput, 'distribution'>, distribution: Di
       ? [`the split is off: ${distribution.canaryRequests} of ${distribution.requests}`]
       : [];
   const drift = fleet.traffic.problem === null ? [] : [`traffic is not in step: ${fleet.traffic.problem}`];
+  const unkept = fleet.ledger.anchors
+    .filter(({ problem }) => problem !== null)
+    .map(({ name, problem }) => `the ledger's ${name} fails: ${problem}`);
   return [
     ...unready,
     ...failing,
     ...rehearsals,
     ...split,
     ...drift,
+    ...unkept,
     ...(ledger.ok ? [] : ['the ledger does not verify']),
   ];
 }

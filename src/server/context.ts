@@ -1,12 +1,16 @@
 import type { Judge } from '../analysis/judge.ts';
 import type { Chaos } from '../chaos/chaos.ts';
+import type { AnchorState } from '../ledger/anchors.ts';
+import type { FileLedger } from '../ledger/file-ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { StoredProofs } from '../ledger/stored-proof.ts';
+import type { Vault } from '../ledger/vault.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { SilenceableMetrics } from '../metrics/silence.ts';
 import type { CounterSnapshot } from '../metrics/source.ts';
 import type { Controller } from '../release/controller.ts';
+import type { FoldCache } from '../release/fold-cache.ts';
 import type { Spec } from '../spec/model.ts';
 import type { Workloads } from '../workloads/workloads.ts';
 
@@ -17,6 +21,8 @@ export interface ServerContext {
   chaos: Chaos;
   workloads: Workloads;
   judge: Judge;
+  /** The fleet as it was. */
+  folds: FoldCache;
   ledger: Ledger;
   clock: Clock;
   log: Log;
@@ -27,6 +33,12 @@ export interface ServerContext {
   /** Keeps the counts from the releases for a while. */
   silenceMetrics: SilenceableMetrics['silence'];
   proofs: StoredProofs;
+  /** Changes the key that the ledger's checkpoints are signed with. */
+  rotateLedgerKey: FileLedger['rotateKey'];
+  /** How those outside stand who keep the ledger's checkpoints; empty when nobody does. */
+  anchors: () => AnchorState[];
+  /** Personal values beside the ledger. */
+  vault: Vault;
   /** C2SP verifier key that the ledger's checkpoints are signed with now. */
   ledgerKey: () => string;
   /** Checks the ledger on disk; slow on long ledgers. */

@@ -81,6 +81,15 @@ const instanceSchema = z.object({
   problem: z.string().nullable(),
 });
 
+/** Who outside keeps the ledger's checkpoints, and how that stands. */
+export const anchorSchema = z.object({
+  name: z.string().describe('`witness <name>` or `timestamp`.'),
+  size: z.number().int().nullable().describe('Records that it covers; null when none.'),
+  atMs: z.number().nullable(),
+  problem: z.string().nullable().describe('Why it fails; null while it works.'),
+  sinceMs: z.number().nullable().describe('Since when it fails.'),
+});
+
 export const fleetSchema = z.object({
   schemaVersion: z.literal(1),
   system: z.string(),
@@ -99,7 +108,12 @@ export const fleetSchema = z.object({
   ),
   releases: z.array(releaseSchema),
   traffic: z.object({ generation: z.number().int(), problem: z.string().nullable() }),
-  ledger: z.object({ size: z.number().int(), tip: z.string(), late: z.number().int() }),
+  ledger: z.object({
+    size: z.number().int(),
+    tip: z.string(),
+    late: z.number().int(),
+    anchors: z.array(anchorSchema),
+  }),
 });
 
 export const errorSchema = z.object({
@@ -137,3 +151,4 @@ export const recordSchema = z.looseObject({
 
 export type ReleaseDoc = z.infer<typeof releaseSchema>;
 export type FleetDoc = z.infer<typeof fleetSchema>;
+export type AnchorDoc = z.infer<typeof anchorSchema>;

@@ -17,7 +17,7 @@ export function fleetRoutes(context: ServerContext): FastifyPluginAsyncZod {
   };
 }
 
-function fleetDoc({ spec, controller, workloads, ledger, clock }: ServerContext): FleetDoc {
+function fleetDoc({ spec, controller, workloads, ledger, anchors, clock }: ServerContext): FleetDoc {
   const fleet = controller.fleet();
   const observed = controller.observed();
   const instances = workloads.list();
@@ -43,6 +43,6 @@ function fleetDoc({ spec, controller, workloads, ledger, clock }: ServerContext)
     }),
     releases: releaseViews(fleet, observed).slice(0, MAX_RELEASES),
     traffic: { generation: fleet.traffic.generation, problem: controller.trafficProblem() },
-    ledger: { size: head.size, tip: head.tip, late: controller.lateCount() },
+    ledger: { size: head.size, tip: head.tip, late: controller.lateCount(), anchors: anchors() },
   };
 }

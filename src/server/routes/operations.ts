@@ -47,7 +47,8 @@ export function operationRoutes(context: ServerContext): FastifyPluginAsyncZod {
   };
 }
 
-function controllerMetrics({ controller, ledger, spec }: ServerContext): Registry {
+function controllerMetrics(context: ServerContext): Registry {
+  const { controller, ledger, spec } = context;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'davy_controller_' });
   new Gauge({
@@ -58,6 +59,7 @@ function controllerMetrics({ controller, ledger, spec }: ServerContext): Registr
       this.set(ledger.head().size);
     },
   });
+  anchorMetrics(context, registry);
   new Gauge({
     name: 'davy_traffic_in_step',
     help: '1 when the data plane was read back as doing what was decided.',
@@ -80,4 +82,34 @@ function controllerMetrics({ controller, ledger, spec }: ServerContext): Registr
     },
   });
   return registry;
+}
+
+/** What an alert rule asks of those who keep the checkpoints: do they answer, since when not, how much is not covered yet. */
+function anchorMetrics({ ledger, anchors, clock }: ServerContext, registry: Registry): void {
+  const about = { labelNames: ['anchor'], registers: [registry] };
+  new Gauge({
+    ...about,
+    name: 'davy_ledger_anchor_up',
+    help: '1 when the witness or time-stamping authority answered the last time that it was asked.',
+    collect() {
+      for (const { name, problem } of anchors()) this.set({ anchor: name }, problem === null ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...about,
+    name: 'davy_ledger_anchor_age_seconds',
+    help: 'Age of the newest receipt of a witness or time-stamping authority; absent when there is none.',
+    collect() {
+      for (const { name, atMs } of anchors())
+        if (atMs !== null) this.set({ anchor: name }, Math.max(0, clock.nowMs() - atMs) / 1_000);
+    },
+  });
+  new Gauge({
+    ...about,
+    name: 'davy_ledger_unanchored_records',
+    help: 'Newest records that no receipt of this witness or authority covers: those the owner of the key could still rewrite.',
+    collect() {
+      for (const { name, size } of anchors()) this.set({ anchor: name }, ledger.head().size - (size ?? 0));
+    },
+  });
 }

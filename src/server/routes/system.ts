@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
+import { anchorSchema } from '../schemas.ts';
 
 const systemSchema = z.object({
   system: z.string(),
@@ -17,7 +18,14 @@ const systemSchema = z.object({
     term: z.number().nullable(),
     problem: z.string().nullable(),
   }),
-  ledger: z.object({ size: z.number(), tip: z.string(), term: z.number(), late: z.number(), vkey: z.string() }),
+  ledger: z.object({
+    size: z.number(),
+    tip: z.string(),
+    term: z.number(),
+    late: z.number(),
+    vkey: z.string(),
+    anchors: z.array(anchorSchema),
+  }),
   spec: z.object({ sha256: z.string(), services: z.number(), policies: z.array(z.string()) }),
 });
 
@@ -25,7 +33,7 @@ export type SystemDoc = z.infer<typeof systemSchema>;
 
 /** What runs here, in which versions, and how far behind. */
 export function systemRoutes(context: ServerContext, version: string): FastifyPluginAsyncZod {
-  const { spec, controller, ledger, clock, ledgerKey } = context;
+  const { spec, controller, ledger, clock, ledgerKey, anchors } = context;
   const startedAtMs = clock.nowMs();
   return async (app) => {
     app.get(
@@ -49,7 +57,7 @@ export function systemRoutes(context: ServerContext, version: string): FastifyPl
             term: observed?.term ?? null,
             problem: controller.trafficProblem(),
           },
-          ledger: { ...ledger.head(), late: controller.lateCount(), vkey: ledgerKey() },
+          ledger: { ...ledger.head(), late: controller.lateCount(), vkey: ledgerKey(), anchors: anchors() },
           spec: {
             sha256: spec.source.sha256,
             services: Object.keys(spec.services).length,

@@ -13,6 +13,21 @@ const TONES: Record<string, Tone> = {
   stopped: 'quiet',
 };
 
+/** One who keeps the ledger's checkpoints: what is covered, since when, and what is wrong. */
+function Anchor({ anchor, nowMs: now }: { anchor: SystemDoc['ledger']['anchors'][number]; nowMs: number }) {
+  const covers =
+    anchor.size === null || anchor.atMs === null
+      ? 'covers nothing yet'
+      : `covers ${count(anchor.size)} records, ${duration(Math.max(0, now - anchor.atMs))} old`;
+  if (anchor.problem === null) return <>{covers}</>;
+  return (
+    <>
+      <Badge tone="bad">fails{anchor.sinceMs !== null && ` for ${duration(Math.max(0, now - anchor.sinceMs))}`}</Badge>{' '}
+      {anchor.problem} It {covers}.
+    </>
+  );
+}
+
 /** What runs, in which version, and how far behind. */
 export function System() {
   const [system, setSystem] = useState<SystemDoc | null>(null);
@@ -69,7 +84,9 @@ export function System() {
           <Card
             title="Ledger"
             aside={
-              system.ledger.late === 0 ? (
+              system.ledger.anchors.some((anchor) => anchor.problem !== null) ? (
+                <Badge tone="bad">not kept outside</Badge>
+              ) : system.ledger.late === 0 ? (
                 <Badge tone="good">all durable</Badge>
               ) : (
                 <Badge tone="bad">{system.ledger.late} late</Badge>
@@ -82,6 +99,14 @@ export function System() {
               <Fact name="key">
                 <Copy text={system.ledger.vkey} />
               </Fact>
+              {system.ledger.anchors.length === 0 && (
+                <Fact name="kept outside by">nobody: its owner could rewrite it unseen</Fact>
+              )}
+              {system.ledger.anchors.map((anchor) => (
+                <Fact key={anchor.name} name={anchor.name}>
+                  <Anchor anchor={anchor} nowMs={system.nowMs} />
+                </Fact>
+              ))}
             </Facts>
           </Card>
           <Card title="Spec and limits">
