@@ -1,11 +1,13 @@
+import { isUtf8 } from 'node:buffer';
 import { readFile, stat } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { addEvidence, type EvidenceFile } from '../ledger/add-evidence.ts';
 import { casPath, readAttachment } from '../ledger/cas.ts';
 import { ledgerErrors } from '../ledger/errors.ts';
 import { releaseOf } from '../ledger/evidence.ts';
 import { exportEvidence } from '../ledger/export.ts';
+import { layout } from '../ledger/layout.ts';
 import { nodeDisk } from '../ledger/node-disk.ts';
 import { readFolder } from '../ledger/reader.ts';
 import type { Attachment } from '../ledger/record.ts';
@@ -86,13 +88,10 @@ function registerShow(evidence: Command, io: CliIo): void {
   const command = evidence
     .command('show')
     .description('one record by its seq, or an attachment by its SHA-256')
-    .argument('<seq-or-sha256>');
+    .argument('<seq-or-sha256>', 'the first 16 digits of a SHA-256 suffice');
   placeOptions(command).action(async (name: string, options: Place) => {
     const dir = ledgerDir(io, options);
-    if (/^[0-9a-f]{64}$/.test(name)) {
-      io.out((await readAttachment(nodeDisk, dir, name)).toString('utf8'));
-      return;
-    }
+    if (/^[0-9a-f]{16,64}$/.test(name)) return showFile(io, dir, await fullHash(dir, name));
     if (!/^\d{1,15}$/.test(name)) throw new DavyError(cliErrors.usage, `"${name}" is neither a seq nor a SHA-256.`);
     for await (const { record } of readFolder(dir)) {
       if (record.seq !== Number(name)) continue;
@@ -102,6 +101,23 @@ function registerShow(evidence: Command, io: CliIo): void {
     }
     throw new DavyError(ledgerErrors['no-evidence'], `The ledger has no record ${name}.`);
   });
+}
+
+/** `list` shows 16 digits; more than one file with the same is no accident, and refused. */
+async function fullHash(dir: string, prefix: string): Promise<string> {
+  const found = (await nodeDisk.list(join(layout.cas(dir), prefix.slice(0, 2)))).filter((one) =>
+    one.startsWith(prefix),
+  );
+  const [only] = found;
+  if (only !== undefined && found.length === 1) return only;
+  const many = found.length > 1 ? `${found.length} attachments begin` : 'No attachment begins';
+  throw new DavyError(ledgerErrors['no-evidence'], `${many} with ${prefix}.`);
+}
+
+async function showFile(io: CliIo, dir: string, sha256: string): Promise<void> {
+  const bytes = await readAttachment(nodeDisk, dir, sha256);
+  if (isUtf8(bytes)) return io.out(bytes.toString('utf8'));
+  throw new DavyError(cliErrors.usage, `The file is not text; it lies unchanged at ${casPath(dir, sha256)}.`);
 }
 
 function registerExport(evidence: Command, io: CliIo): void {
@@ -121,7 +137,10 @@ function registerExport(evidence: Command, io: CliIo): void {
       outDir: resolve(io.cwd, options.out),
     });
     io.out(`${result.outDir}: ${result.records} records, ${result.files} files, ${result.proofs} proofs\n`);
-    if (result.uncovered > 0) io.say(`${result.uncovered} records are newer than the checkpoint and were left out\n`);
+    io.say(
+      `under the checkpoint of ${result.head.size} records${result.anchored ? ', which somebody outside has cosigned or timestamped' : ''}\n`,
+    );
+    if (result.uncovered > 0) io.say(`${result.uncovered} records are newer than it and were left out\n`);
     io.say(`check it with ${options.out}/verify.sh\n`);
   });
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,7 +97,10 @@ describe('davy evidence', () => {
       type: 'evidence.added',
       actor: { id: 'u-1' },
     });
-    expect((await davy('explain', 'b-1')).out).toMatch(/release\.requested.*because[\s\S]*Load Report\.txt/);
+    expect((await davy('show', att.sha256.slice(0, 16))).out).toBe('p95 210 ms');
+    expect((await davy('explain', 'b-1')).out).toMatch(
+      /release\.requested +because[\s\S]*evidence\.added +person u-1 +Load Report\.txt: load at 900 rps/,
+    );
     expect(await davy('completeness')).toMatchObject({ exitCode: 0, out: expect.stringContaining('releases: 1 of 1') });
     expect((await davy('export', 'b-1', '-o', 'out')).out).toContain('3 records, 1 files, 3 proofs');
     expect(await readdir(join(home, 'out'))).toEqual(
@@ -104,7 +108,83 @@ describe('davy evidence', () => {
     );
   });
 
+  it('a file that is not text is not spilled onto the terminal', async () => {
+    await writeFile(join(home, 'image.png'), Buffer.from([0x89, 0x50, 0xff, 0x00]));
+    const { att } = JSON.parse((await davy('add', 'image.png', '-d', 'a chart', '-o', 'json')).out);
+    expect(await davy('show', att.sha256)).toMatchObject({ exitCode: 2, out: '', said: 'cli/usage' });
+  });
+
+  it('rotate-key hands over to a new key, and keys tells who signed what', async () => {
+    const rotated = await davy('rotate-key', '--reason', 'left the company');
+    expect(rotated).toMatchObject({ exitCode: 0, said: expect.stringContaining('signs from 4 records on') });
+    const { keys } = JSON.parse((await davy('keys', '-o', 'json')).out);
+    expect(keys).toMatchObject([
+      { fromSize: 0, vkey },
+      { fromSize: 4, vkey: rotated.out.trim(), by: 'u-1', reason: 'left the company' },
+    ]);
+    expect((await davy('keys')).out).toMatch(/^from 0 records .*\nfrom 4 records .* u-1 +left the company/);
+    expect((await davy('verify', '--key', vkey)).exitCode).toBe(0);
+  });
+
+  it('conceal, disclose and erase keep a name out of the ledger, prove it, and forget it', async () => {
+    await writeFile(join(home, 'who.json'), '{"approver":"Jane Canary","desk":"4-12"}');
+    const concealed = await davy(
+      'conceal',
+      'u-7',
+      'who.json',
+      '--release',
+      'b-1',
+      '--reason',
+      'approval',
+      '-o',
+      'json',
+    );
+    const { seq, commitments } = JSON.parse(concealed.out) as { seq: number; commitments: string[] };
+    expect(JSON.parse((await davy('show', String(seq))).out)).toMatchObject({
+      data: { fields: ['approver', 'desk'], release: 'b-1' },
+      sd: commitments,
+    });
+    const { disclosures } = JSON.parse((await davy('disclose', 'u-7', '-o', 'json')).out);
+    expect(disclosures).toHaveLength(2);
+    const one = await davy('disclose', commitments[0]!);
+    expect(one.out).toContain(`record ${seq}  approver  Jane Canary`);
+    const [, disclosure = '', commitment = ''] = one.out.split('\n').map((line) => line.trim());
+    expect(createHash('sha256').update(disclosure).digest('base64url')).toBe(commitment);
+    expect(await davy('erase', 'u-7', '--basis', 'GDPR Art. 17')).toMatchObject({
+      exitCode: 0,
+      out: expect.stringMatching(/^2 values erased, record \d+\n$/),
+    });
+    expect((await davy('disclose', commitments[0]!)).said).toBe('ledger/erased');
+    expect(await davy('erase', 'u-7', '--basis', 'GDPR Art. 17')).toMatchObject({ exitCode: 2, said: 'ledger/erased' });
+    expect((await davy('verify')).exitCode).toBe(0);
+    const ledger = await readFile(join(home, '.davy', 'ledger', 'log', '0000000000000000.jsonl'), 'utf8');
+    expect(ledger).not.toMatch(/Jane|4-12|u-7/);
+  });
+
+  it('what only the controller may write goes to it while it runs, and an unreachable one changes nothing', async () => {
+    const ledger = await openFileLedger({ dir: join(home, '.davy', 'ledger'), system: 'shop', writerId: 'w', clock });
+    await writeFile(join(home, 'who.json'), '{"approver":"Jane"}');
+    const size = ledger.head().size;
+    for (const argv of [
+      ['rotate-key', '--reason', 'r'],
+      ['conceal', 'u-7', 'who.json', '--reason', 'r'],
+      ['erase', 'u-7', '--basis', 'b'],
+    ]) {
+      expect(await davy(...argv, '--url', 'http://127.0.0.1:9')).toMatchObject({
+        exitCode: 6,
+        said: 'cli/unreachable',
+      });
+    }
+    expect([ledger.head().size, ledger.vkey]).toEqual([size, vkey]);
+    await ledger.close();
+  });
+
   it.each([
+    [['disclose', 'nobody'], 2, 'ledger/erased'],
+    [['conceal', 'u-7', 'missing.json', '--reason', 'r'], 2, 'cli/usage'],
+    [['rotate-key', '--reason', 'r', '--data', 'nowhere'], 2, 'ledger/not-a-ledger'],
+    [['erase', 'u-7', '--basis', 'b', '--data', 'nowhere'], 2, 'ledger/not-a-ledger'],
+    [['show', '0123456789abcdef'], 2, 'ledger/no-evidence'],
     [['show', '99'], 2, 'ledger/no-evidence'],
     [['show', 'x'], 2, 'cli/usage'],
     [['explain', 'b-9'], 2, 'ledger/no-evidence'],

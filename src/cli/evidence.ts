@@ -135,11 +135,20 @@ function registerExplain(evidence: Command, io: CliIo): void {
 }
 
 function explainRow(record: LedgerRecord): string[] {
-  const { reason, why, cause, verdict } = record.data;
-  const says = [reason, why, cause, verdict].find((value) => typeof value === 'string');
   const who = record.actor.kind === 'controller' ? '' : `${record.actor.kind} ${record.actor.id}`;
-  const files = (record.att ?? []).map((att) => att.name).join(', ');
-  return [String(record.seq), record.time, record.type, who, String(says ?? ''), files].map(printable);
+  const files = (record.att ?? []).map((att) => `${att.name}: ${att.desc}`).join(', ');
+  return [String(record.seq), record.time, record.type, who, files === '' ? saysOf(record) : files].map(printable);
+}
+
+/** What a record says of itself; of the many looks, how many they are. */
+function saysOf({ data }: LedgerRecord): string {
+  const judgement = data.judgement as { reason?: unknown } | null | undefined;
+  const said = [data.reason, judgement?.reason, data.why, data.cause, data.verdict, data.basis].find(
+    (value) => typeof value === 'string' && value !== '',
+  );
+  if (typeof said === 'string') return said;
+  if (Array.isArray(data.looks)) return `${data.looks.length} looks`;
+  return typeof data.secondsToZero === 'number' ? `at zero ${data.secondsToZero.toFixed(1)} s after the decision` : '';
 }
 
 function registerCompleteness(evidence: Command, io: CliIo): void {

@@ -40,6 +40,8 @@ export interface ExportResult {
   files: number;
   proofs: number;
   head: TreeHead;
+  /** Whether somebody outside has cosigned or timestamped this very checkpoint. */
+  anchored: boolean;
   /** Records newer than the checkpoint, left out because nothing signed covers them yet. */
   uncovered: number;
 }
@@ -61,7 +63,7 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
   }
   const { facts, selected, known, keyRecords } = await select(dir, disk, options.release);
   if (options.release !== null && selected.length === 0) throw unknownRelease(options.release, known);
-  const { checkpoint, head } = await bestCheckpoint(disk, dir, facts, (selected.at(-1)?.record.seq ?? 0) + 1);
+  const { checkpoint, head, anchored } = await bestCheckpoint(disk, dir, facts, (selected.at(-1)?.record.seq ?? 0) + 1);
   const covered = selected.filter(({ record }) => record.seq < head.size);
   const writer = new ExportWriter(outDir);
   const verifier = parseVerifierKey(keyAt(facts, head.size));
@@ -91,7 +93,8 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
   await writer.write('verify.sh', await readFile(join(import.meta.dirname, 'kit', 'verify.sh')));
   await chmod(join(outDir, 'verify.sh'), 0o755);
   await writer.finish();
-  return { outDir, records: covered.length, files, proofs, head, uncovered: selected.length - covered.length };
+  const uncovered = selected.length - covered.length;
+  return { outDir, records: covered.length, files, proofs, head, anchored, uncovered };
 }
 
 async function requireEmpty(outDir: string): Promise<void> {
@@ -109,11 +112,12 @@ async function bestCheckpoint(
   dir: string,
   facts: LedgerFacts,
   needed: number,
-): Promise<{ checkpoint: string; head: TreeHead }> {
+): Promise<{ checkpoint: string; head: TreeHead; anchored: boolean }> {
   const anchored = (await anchoredSizes(disk, dir)).at(-1) ?? 0;
   const path = anchored >= needed ? `${layout.checkpoints(dir)}/${anchored}` : layout.checkpoint(dir);
   const checkpoint = await readCheckpoint(disk, path);
-  return { checkpoint, head: openLedgerCheckpoint(checkpoint, facts) };
+  const head = openLedgerCheckpoint(checkpoint, facts);
+  return { checkpoint, head, anchored: anchored === head.size };
 }
 
 /** Sizes of the checkpoints that carry a cosignature or a timestamp, ascending. */
