@@ -22,6 +22,7 @@ import {
 import { releaseErrors } from './errors.ts';
 import type { ReleaseEvent } from './events.ts';
 import { createLookLane } from './look-lane.ts';
+import type { Past } from './past.ts';
 import type { ReadyInstances } from './route.ts';
 import { type FleetState, isActive, type ReleaseState } from './state.ts';
 import { createReleaseStore, isReplaced } from './store.ts';
@@ -51,6 +52,8 @@ export interface ControllerParts {
   gates?: Gates;
   /** The ledger is lost to this process; it must end so that the next one replays what is durable. */
   onFatal: (error: unknown) => void;
+  /** Told of every state that the replay at the start comes past. */
+  onReplayed?: (past: Past) => void;
 }
 
 /** Why no weight may be raised, and why no release of a service may start; null when they may. */
@@ -105,6 +108,7 @@ export function createController(parts: ControllerParts): Controller {
     nowMs: () => clock.nowMs(),
     log,
     onFatal,
+    onReplayed: parts.onReplayed,
   });
   const stopped = new AbortController();
   const waitingSince = new Map<string, number>();

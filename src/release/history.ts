@@ -1,7 +1,8 @@
 import type { Judge, Judgement, Look } from '../analysis/judge.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { evolve } from './evolve.ts';
-import { emptyFleet, type FleetState, type ReleaseState } from './state.ts';
+import type { Past } from './past.ts';
+import { emptyFleet, type ReleaseState } from './state.ts';
 import { contextOf, eventOf, ROOM_TYPES } from './store.ts';
 
 /** Looks folded before the event loop gets its turn: what decides about live traffic must not wait for a reader. */
@@ -14,13 +15,6 @@ export interface PastLook {
   atMs: number;
   look: Look;
   judgement: Judgement;
-}
-
-/** What folding the ledger up to a record yields; it can be continued from there. */
-export interface Past {
-  /** The next record to fold. */
-  nextSeq: number;
-  fleet: FleetState;
 }
 
 export interface PastOptions {

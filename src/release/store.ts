@@ -7,6 +7,7 @@ import type { Log } from '../lib/log.ts';
 import { releaseErrors } from './errors.ts';
 import { type ReleaseEvent, toNewEvent, writable } from './events.ts';
 import { type EventContext, evolve } from './evolve.ts';
+import type { Past } from './past.ts';
 import { emptyFleet, type FleetState } from './state.ts';
 
 /** Looks waiting for the ledger are written at this size, so that a record stays far below the ledger's 64 KiB. */
@@ -44,6 +45,8 @@ export interface StoreParts {
   log: Log;
   /** The ledger can never be written again by this process: it must end, and the next one replays. */
   onFatal: (error: unknown) => void;
+  /** Told of every state that the replay comes past, with the number of records that make it. */
+  onReplayed?: ((past: Past) => void) | undefined;
 }
 
 /** The ledger belongs to another controller now: this one may not even lower a weight. */
@@ -53,7 +56,8 @@ const FATAL = new Set(['ledger/poisoned', ...REPLACED]);
 
 export const ROOM_TYPES = /^(release|service|traffic)\./;
 
-export function createReleaseStore({ ledger, judge, nowMs, log, onFatal }: StoreParts): ReleaseStore {
+export function createReleaseStore(parts: StoreParts): ReleaseStore {
+  const { ledger, judge, nowMs, log, onFatal } = parts;
   let fleet = emptyFleet();
   let pending: { release: string; look: Look; bytes: number }[] = [];
   let pendingBytes = 0;
@@ -123,6 +127,7 @@ export function createReleaseStore({ ledger, judge, nowMs, log, onFatal }: Store
     async load() {
       for await (const record of ledger.read(0)) {
         if (ROOM_TYPES.test(record.type)) fold(eventOf(record), contextOf(record));
+        parts.onReplayed?.({ nextSeq: record.seq + 1, fleet });
       }
       changed();
     },

@@ -1,7 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Judge } from '../analysis/judge.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { beginning, foldOn, type Past, type PastLook } from '../release/history.ts';
+import type { FoldCache } from '../release/fold-cache.ts';
+import { foldOn, type PastLook } from '../release/history.ts';
 import {
   addLatency,
   emptyLatency,
@@ -10,6 +11,7 @@ import {
   lookPoint,
   PointSeries,
 } from '../release/look-points.ts';
+import type { Past } from '../release/past.ts';
 import type { FleetState, ReleaseState } from '../release/state.ts';
 
 /** Releases whose history stays in memory, so that a page that asks every second costs one look, not all. */
@@ -38,7 +40,7 @@ export interface PastReader {
   fleetBefore(seq: number): Promise<FleetState>;
 }
 
-export function createPastReader(ledger: Ledger, judge: Judge): PastReader {
+export function createPastReader(ledger: Ledger, judge: Judge, folds: FoldCache): PastReader {
   const kept = new Map<string, { past: Past; collector: Collector }>();
   let tail: Promise<unknown> = Promise.resolve();
 
@@ -52,10 +54,11 @@ export function createPastReader(ledger: Ledger, judge: Judge): PastReader {
   return {
     release: (id) =>
       inTurn(async () => {
-        const { past, collector } = kept.get(id) ?? { past: beginning(), collector: new Collector() };
+        const { from, toSeq } = folds.around(id);
+        const { past, collector } = kept.get(id) ?? { past: from, collector: new Collector() };
         kept.delete(id);
         const next = await foldOn(past, ledger, judge, {
-          beforeSeq: ledger.head().size,
+          beforeSeq: toSeq,
           release: id,
           onLook: (look, release) => collector.add(look, release),
           turn: () => setImmediate(),
@@ -64,11 +67,7 @@ export function createPastReader(ledger: Ledger, judge: Judge): PastReader {
         if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value as string);
         return { points: collector.points, latency: collector.latency, release: next.fleet.releases[id] ?? null };
       }),
-    fleetBefore: (seq) =>
-      inTurn(async () => {
-        const options = { beforeSeq: seq, release: null, turn: () => setImmediate() };
-        return (await foldOn(beginning(), ledger, judge, options)).fleet;
-      }),
+    fleetBefore: async (seq) => (await folds.before(seq)).fleet,
   };
 }
 

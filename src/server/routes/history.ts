@@ -58,8 +58,8 @@ const pastSchema = z.object({
 export type PastDoc = z.infer<typeof pastSchema>;
 
 /** The past, folded from the ledger: what charts draw, and the fleet as it was. */
-export function historyRoutes({ controller, ledger, judge }: ServerContext): FastifyPluginAsyncZod {
-  const past = createPastReader(ledger, judge);
+export function historyRoutes({ controller, ledger, judge, folds }: ServerContext): FastifyPluginAsyncZod {
+  const past = createPastReader(ledger, judge, folds);
   return async (app) => {
     app.get(
       '/api/v1/releases/:id/observations',
