@@ -3,10 +3,12 @@
  * knowledge of when written memory may be used again.
  *
  * Accepted sockets are wrapped a second time so that they can read into our buffer (`onread` of `net.Socket`). That needs
- * one undocumented field, the accepted socket's `_handle`; where it is missing the channel falls back to 'data' events.
+ * one undocumented field, the accepted socket's `_handle`; where it is missing the channel falls back to 'data' events. TLS sockets
+ * read into it too (`user-buffer.ts`), with the same fallback.
  */
 import net from 'node:net';
 import { limits } from '../limits.ts';
+import { readInto } from './user-buffer.ts';
 
 const READ_BYTES = 256 * 1024;
 const SCRATCH_BYTES = READ_BYTES + 128 * 1024;
@@ -110,17 +112,38 @@ export class Channel {
     return Channel.wrap(accepted, owner);
   }
 
-  /** Uses a socket (a TLS socket, or one whose handle cannot be reached) by its 'data' events. */
-  static wrap(socket: net.Socket, owner: ChannelOwner): Channel {
+  /** Takes a TLS socket after its handshake. */
+  static secure(socket: net.Socket, owner: ChannelOwner): Channel {
     const channel = new Channel(owner, () => socket, false);
-    socket.on('data', (chunk: Buffer) => {
-      // Nobody reads into this memory again: it may be sent as it is.
-      channel.privateBuffer = chunk;
-      channel.owner.onBytes(chunk, 0, chunk.length);
-      channel.privateBuffer = null;
-    });
+    const reading = canRewrap && readInto(socket, shared, (length) => channel.readShared(length));
+    if (!reading) channel.readData();
     socket.resume();
     return channel;
+  }
+
+  /**
+   * What TLS decrypted of one read comes in pieces of a record's size, at most 64 KB in all; those after a `pause()` within it come too.
+   */
+  private readShared(length: number): boolean {
+    this.owner.onBytes(shared, 0, length);
+    return !this.pausedByUs;
+  }
+
+  /** Uses a stream (of HTTP/2, or a socket whose handle cannot be reached) by its 'data' events. */
+  static wrap(socket: net.Socket, owner: ChannelOwner): Channel {
+    const channel = new Channel(owner, () => socket, false);
+    channel.readData();
+    socket.resume();
+    return channel;
+  }
+
+  private readData(): void {
+    this.socket.on('data', (chunk: Buffer) => {
+      // Nobody reads into this memory again: it may be sent as it is.
+      this.privateBuffer = chunk;
+      this.owner.onBytes(chunk, 0, chunk.length);
+      this.privateBuffer = null;
+    });
   }
 
   /** `lookup`: how a name becomes an address, if not as the system does it. */
@@ -166,6 +189,8 @@ export class Channel {
     this.socket.on('drain', () => this.owner.onDrain());
     this.socket.on('error', (error: Error) => {
       this.closeError = error;
+      // A TLS socket tells of a forged record without closing.
+      this.socket.destroy();
     });
     this.socket.on('close', () => {
       this.closed = true;

@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import tls from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { answering, connectRaw, get, startGateway, startUpstream } from '../testing/harness.ts';
 import { forbidRewrap } from './channel.ts';
@@ -30,6 +32,20 @@ describe("without the accepted socket's handle", () => {
     second.socket.write(body);
     const answer = await second.closed();
     expect(answer.endsWith(body.toString('latin1'))).toBe(true);
+    await gateway.close();
+    await upstream.close();
+  });
+
+  it('serves TLS by events', async () => {
+    const upstream = await startUpstream(answering());
+    const certificate = (ending: string) => join(import.meta.dirname, `../testing/certificates/one.${ending}`);
+    const files = { certFile: certificate('pem'), keyFile: certificate('key') };
+    const tlsRoute = { certificates: [{ names: [], ...files }] };
+    const gateway = await startGateway({ stable: [upstream], route: { tls: tlsRoute } });
+    const client = tls.connect({ port: gateway.port, host: '127.0.0.1', rejectUnauthorized: false });
+    client.write(get());
+    const text = Buffer.concat(await client.toArray()).toString('latin1');
+    expect(text).toMatch(/^HTTP\/1\.1 200 OK.*ok$/s);
     await gateway.close();
     await upstream.close();
   });

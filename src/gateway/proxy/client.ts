@@ -79,7 +79,8 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.caller = new ConnectionCaller(certified);
     this.mayConnect = kind === 'tcp';
     this.first = kind === 'tcp' && scheme === 'http';
-    this.channel = this.first ? Channel.accept(accepted, this) : Channel.wrap(accepted, this);
+    if (kind === 'stream') this.channel = Channel.wrap(accepted, this);
+    else this.channel = this.first ? Channel.accept(accepted, this) : Channel.secure(accepted, this);
     this.exchange = new Exchange(this);
     this.setDeadline(stamp() + limits.clientIdleMs);
   }
