@@ -25,15 +25,24 @@ export function randomShare(): number {
   return random32() / 2 ** 32;
 }
 
+/** The two hex digits of each octet. */
+const HIGH = new Uint8Array(256);
+const LOW = new Uint8Array(256);
+for (let octet = 0; octet < 256; octet++) {
+  HIGH[octet] = '0123456789abcdef'.charCodeAt(octet >> 4);
+  LOW[octet] = '0123456789abcdef'.charCodeAt(octet & 15);
+}
+
 /** Writes `words` times eight hex digits. Returns the new end. */
 export function writeRandomHex(words: number, to: Uint8Array, at: number): number {
-  for (let word = 0; word < words; word++) {
-    let bits = random32();
-    for (let i = 0; i < 8; i++) {
-      const nibble = bits & 15;
-      to[at++] = nibble < 10 ? 48 + nibble : 87 + nibble;
-      bits >>>= 4;
+  const end = at + words * 8;
+  for (let from = at; from < end; from += 8) {
+    const bits = random32();
+    for (let i = 0; i < 4; i++) {
+      const octet = (bits >>> (i * 8)) & 255;
+      to[from + i * 2] = HIGH[octet]!;
+      to[from + i * 2 + 1] = LOW[octet]!;
     }
   }
-  return at;
+  return end;
 }
