@@ -1,5 +1,6 @@
 import type { Head } from '../http1/head.ts';
 import type { CallerStats, Callers } from '../stats/caller-stats.ts';
+import { subjectNames } from '../tls/names.ts';
 
 /**
  * Who asks over one connection: the service that the client's certificate names, else what `x-envoy-downstream-service-cluster`
@@ -54,9 +55,9 @@ function same(buf: Buffer, start: number, end: number, name: Buffer): boolean {
  * label (`shop`, `shop.internal`), and the last segment of a URI (`spiffe://trust.domain/ns/default/sa/shop`).
  */
 export function certifiedNames(subjectAltName: string): string[] {
-  return subjectAltName.split(', ').flatMap((entry) => {
-    if (entry.startsWith('DNS:')) return [entry.slice(4), entry.slice(4).split('.', 1)[0] ?? ''];
-    if (entry.startsWith('URI:')) return [entry.slice(entry.lastIndexOf('/') + 1)];
+  return subjectNames(subjectAltName).flatMap(({ kind, name }) => {
+    if (kind === 'DNS') return [name, name.split('.', 1)[0] ?? ''];
+    if (kind === 'URI') return [name.slice(name.lastIndexOf('/') + 1)];
     return [];
   });
 }

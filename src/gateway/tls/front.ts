@@ -2,6 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import type net from 'node:net';
 import tls from 'node:tls';
 import type { TlsRoute } from '../../traffic/model.ts';
+import { subjectNames } from './names.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const WATCH_EVERY_MS = 5_000;
@@ -113,10 +114,8 @@ export class TlsFront {
     if (!socket.authorized) return false;
     const allowed = this.settings.route.allowedSans ?? [];
     if (allowed.length === 0) return true;
-    const names = (socket.getPeerCertificate().subjectaltname ?? '')
-      .split(', ')
-      .map((entry) => entry.replace(/^(DNS|URI|IP Address):/, ''));
-    return names.some((name) => allowed.includes(name));
+    const names = subjectNames(socket.getPeerCertificate().subjectaltname ?? '');
+    return names.some(({ kind, name }) => (kind === 'DNS' || kind === 'URI') && allowed.includes(name));
   }
 
   private look(): void {
