@@ -22,8 +22,12 @@ export const limits = {
   bodyIdleMs: 30_000,
   /** Longest pause once an answer has begun: streams of events are idle at times (Envoy: `stream_idle_timeout`). */
   answerIdleMs: 300_000,
-  /** Lingering close: how long unread input is discarded before the socket is destroyed (RFC 9112 section 9.6). */
+  /**
+   * Lingering close (RFC 9112 section 9.6): unread input is discarded until none came for this long, and for `lingerMaxMs` at most, before the
+   * socket is destroyed. A client that is still sending would otherwise lose the answer.
+   */
   lingerMs: 1_000,
+  lingerMaxMs: 30_000,
   /** An idle upstream connection is closed after this time, unless its `Keep-Alive: timeout` says sooner. */
   upstreamIdleMs: 4_000,
   connectTimeoutMs: 2_000,

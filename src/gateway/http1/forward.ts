@@ -69,6 +69,8 @@ const PROTECTED = new Set<number>([
 export interface ForwardContext {
   /** `X-Forwarded-For: <address>\r\nX-Forwarded-Proto: <scheme>\r\n` of this connection. */
   forwarded: Buffer;
+  /** `Forwarded: for=<address>;proto=<scheme>\r\n`; used only behind a proxy that is believed. */
+  element: Buffer;
   /** The peer is a proxy whose X-Forwarded-* and Forwarded fields are believed and extended. */
   trusted: boolean;
   /** Host for a request of HTTP/1.0 that has none. */
@@ -86,7 +88,9 @@ export function writeRequestHead(head: Head, buf: Uint8Array, to: Uint8Array, co
   at = writeHost(head, buf, to, at, context.fallbackHost);
   const index = (context.trusted ? 1 : 0) | (traced ? 2 : 0) | (head.minor === 0 ? 4 : 0);
   at = copyFields(head, buf, to, at, requestDrops[index] as Uint8Array);
-  at = copyBytes(context.forwarded, 0, context.forwarded.length, to, at);
+  at = context.trusted
+    ? extendForwarding(head, to, at, context)
+    : copyBytes(context.forwarded, 0, context.forwarded.length, to, at);
   at = writeForwardedHost(head, buf, to, at, context.trusted);
   const via = head.minor === 1 ? VIA_11 : VIA_10;
   at = copyBytes(via, 0, via.length, to, at);
@@ -122,6 +126,16 @@ function writeForwardedHost(head: Head, buf: Uint8Array, to: Uint8Array, at: num
   at = copyBytes(FORWARDED_HOST, 0, FORWARDED_HOST.length, to, at);
   at = copyBytes(buf, start, end, to, at);
   return copyBytes(CRLF, 0, 2, to, at);
+}
+
+/**
+ * Behind a proxy that is believed: the list of addresses grows by one line (RFC 9110 section 5.3), what the proxy says about the protocol stays,
+ * and `Forwarded` (RFC 7239 section 4) gets an element of ours if it is there.
+ */
+function extendForwarding(head: Head, to: Uint8Array, at: number, { forwarded, element }: ForwardContext): number {
+  const end = hasField(head, H.forwardedProto) ? forwarded.indexOf(10) + 1 : forwarded.length;
+  at = copyBytes(forwarded, 0, end, to, at);
+  return hasField(head, H.forwarded) ? copyBytes(element, 0, element.length, to, at) : at;
 }
 
 function hasField(head: Head, id: number): boolean {

@@ -44,6 +44,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   readonly address: string;
   /** The forwarding fields of this connection, ready to send. */
   readonly forwarded: Buffer;
+  private readonly scheme: 'http' | 'https';
   readonly caller: ConnectionCaller;
   private readonly exchange: Exchange;
   private readonly remainder = new Remainder();
@@ -61,6 +62,9 @@ export class ClientConnection implements ChannelOwner, Timed {
   /** Octets of the last answer that had not left when lingering was looked at, and since when none did. */
   private unsent = 0;
   private stuckSinceMs = 0;
+  /** While lingering: input came since it was last looked at; and when that began. */
+  private stillSending = false;
+  private lingerSinceMs = 0;
 
   /**
    * `kind`: a plain TCP socket; a TLS socket; or one HTTP/2 stream, whose connection is the front's. `certified`: the names in the
@@ -76,6 +80,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.listener = listener;
     this.address = plainAddress(accepted.remoteAddress ?? 'unknown');
     this.forwarded = ascii(`X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${scheme}\r\n`);
+    this.scheme = scheme;
     this.caller = new ConnectionCaller(certified);
     this.mayConnect = kind === 'tcp';
     this.first = kind === 'tcp' && scheme === 'http';
@@ -85,10 +90,19 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.setDeadline(stamp() + limits.clientIdleMs);
   }
 
+  /** RFC 7239 section 6: an IPv6 address stands in brackets and quotes. */
+  forwardedElement(): Buffer {
+    const node = this.address.includes(':') ? `"[${this.address}]"` : this.address;
+    return ascii(`Forwarded: for=${node};proto=${this.scheme}\r\n`);
+  }
+
   // ---- input -------------------------------------------------------------------------------------------------------
 
   onBytes(buf: Buffer, start: number, end: number): void {
-    if (this.phase === LINGER) return;
+    if (this.phase === LINGER) {
+      this.stillSending = true;
+      return;
+    }
     if (this.remainder.length > 0) {
       this.remainder.append(buf, start, end);
       if (this.phase !== WAIT) this.consume(this.remainder.buf, 0, this.remainder.length);
@@ -217,8 +231,15 @@ export class ClientConnection implements ChannelOwner, Timed {
       return;
     }
     if (this.phase === TUNNEL) this.connect?.idle();
-    if (this.phase === LINGER && this.stillLeaving(nowMs)) this.setDeadline(nowMs + limits.lingerMs);
+    if (this.phase === LINGER && this.lingersOn(nowMs)) this.setDeadline(nowMs + limits.lingerMs);
     else this.channel.destroy();
+  }
+
+  /** A client that is still sending may read the answer afterwards; one that reads slowly is still reading it. */
+  private lingersOn(nowMs: number): boolean {
+    const sending = this.stillSending && nowMs - this.lingerSinceMs < limits.lingerMaxMs;
+    this.stillSending = false;
+    return this.stillLeaving(nowMs) || sending;
   }
 
   /** Whether octets of the last answer are on their way to a slow client, and not stuck for good. */
@@ -264,8 +285,9 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.channel.end();
     this.channel.resume();
     this.unsent = this.channel.unsent;
-    this.stuckSinceMs = stamp();
-    this.setDeadline(this.stuckSinceMs + limits.lingerMs);
+    this.stillSending = false;
+    this.lingerSinceMs = this.stuckSinceMs = stamp();
+    this.setDeadline(this.lingerSinceMs + limits.lingerMs);
   }
 
   /** The gateway stops: idle connections close at once, the others after their answer. */

@@ -48,6 +48,31 @@ describe('the end of a connection', () => {
   });
 });
 
+it('leaves the answer to a client that goes on sending after it (RFC 9112 9.6)', async () => {
+  const upstream = await startUpstream((connection) => {
+    if (connection.answers++ === 0)
+      connection.socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno');
+  });
+  open.push(() => upstream.close());
+  const gateway = await gatewayTo(upstream);
+  const { socket, received } = connectRaw(gateway.port, { allowHalfOpen: true });
+  let broken = false;
+  socket.on('error', () => {
+    broken = true;
+  });
+  socket.pause();
+  socket.write('POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 100000000\r\n\r\n');
+  for (const endMs = Date.now() + 2 * limits.lingerMs; Date.now() < endMs; ) {
+    socket.write(Buffer.alloc(10_000));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(broken).toBe(false);
+  socket.resume();
+  socket.end();
+  await once(socket, 'close');
+  expect(received()).toMatch(/^HTTP\/1\.1 413 .*Connection: close\r\n.*no$/s);
+});
+
 const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: svc\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n';
 

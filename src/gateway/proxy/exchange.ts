@@ -36,6 +36,7 @@ const NO_BYTES = Buffer.alloc(0);
 /** Objects that are handed over and read within one call; kept so that a request allocates none of them. */
 const forwardContext: ForwardContext = {
   forwarded: NO_BYTES,
+  element: NO_BYTES,
   trusted: false,
   fallbackHost: NO_BYTES,
   webSocket: false,
@@ -151,6 +152,7 @@ export class Exchange implements UpstreamUser, BodySink {
     const { listener } = this.client;
     forwardContext.forwarded = this.client.forwarded;
     forwardContext.trusted = listener.trusts(this.client.address);
+    if (forwardContext.trusted) forwardContext.element = this.client.forwardedElement();
     forwardContext.fallbackHost = listener.fallbackHost;
     forwardContext.webSocket = this.webSocket;
     const to = this.out.open(head.end - head.start + REQUEST_HEAD_EXTRA);

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { Head, parseResponseHead } from '../http1/head.ts';
 import {
   answering,
   connectRaw,
@@ -11,6 +12,7 @@ import {
   type TestGateway,
   type TestUpstream,
 } from '../testing/harness.ts';
+import { retryAfterMs } from './retry.ts';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -82,6 +84,46 @@ describe('retries', () => {
       ),
     ).toBe(503);
     expect(tries(bad)).toBe(expected);
+  });
+
+  it('waits as long as Retry-After says, when the time of the route allows it, and answers at once when not', async () => {
+    const bad = await upstream();
+    const times: number[] = [];
+    const busyWith = (value: string) => {
+      times.length = 0;
+      bad.script = (connection) => {
+        times.push(performance.now());
+        const busy = times.length === 1;
+        const status = busy ? `503 Busy\r\nRetry-After: ${value}` : '200 OK';
+        connection.socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+        connection.socket.end();
+      };
+    };
+    const gateway = await gatewayTo({ stable: [bad], route: { retries, timeoutMs: 3000 } });
+    busyWith('1');
+    expect(statusOf(await gateway.exchange(get()))).toBe(200);
+    expect(times[1]! - times[0]!).toBeGreaterThanOrEqual(999);
+    busyWith('60');
+    expect(await gateway.exchange(get())).toMatch(/^HTTP\/1\.1 503 .*Retry-After: 60\r\n/s);
+    expect(times).toHaveLength(1);
+  });
+
+  it.each([
+    ['5', 5000],
+    ['0', 0],
+    ['999999', 300_000],
+    ['Sat, 21 Nov 2026 08:00:30 GMT', 30_000],
+    ['Sat, 21 Nov 2026 07:00:00 GMT', 0],
+    ['Sat, 21 Nov 2099 07:00:00 GMT', 300_000],
+    ['2026-11-21T08:00:30Z', 0],
+    ['-5', 0],
+    ['5.5', 0],
+    ['soon', 0],
+  ])('reads Retry-After: %s as %i ms', (value, expected) => {
+    const octets = Buffer.from(`HTTP/1.1 503 X\r\nRetry-After: ${value}\r\n\r\n`);
+    const head = new Head();
+    parseResponseHead(head, octets, 0, octets.length);
+    expect(retryAfterMs(head, octets, Date.UTC(2026, 10, 21, 8))).toBe(expected);
   });
 
   it('does not repeat a 500, and repeats nothing without a policy', async () => {

@@ -13,9 +13,16 @@ export function backOffMs(tries: number, random: number): number {
   return random * Math.min(10 * BACKOFF_BASE_MS, (2 ** tries - 1) * BACKOFF_BASE_MS);
 }
 
-/** Retry-After in whole seconds, as ms, at most 300 s; 0 for a date or nothing (RFC 9110 section 10.2.3). */
-export function retryAfterMs(head: Head, buf: Buffer): number {
+const IMF_DATE =
+  /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} \d\d:\d\d:\d\d GMT$/;
+
+/**
+ * Retry-After as ms from now, at most 300 s: whole seconds or a date (RFC 9110 sections 10.2.3 and 5.6.7); 0 when there is none that is
+ * understood, or the date has passed. `wallMs`: the wall clock.
+ */
+export function retryAfterMs(head: Head, buf: Buffer, wallMs = Date.now()): number {
   if (head.retryAfterAt < 0) return 0;
   const text = buf.toString('latin1', head.valueStart[head.retryAfterAt], head.valueEnd[head.retryAfterAt]);
-  return /^\d{1,6}$/.test(text) ? Math.min(MAX_RETRY_AFTER_S, Number(text)) * 1000 : 0;
+  const seconds = /^\d{1,6}$/.test(text) ? Number(text) : IMF_DATE.test(text) ? (Date.parse(text) - wallMs) / 1000 : 0;
+  return seconds > 0 ? Math.min(MAX_RETRY_AFTER_S, seconds) * 1000 : 0;
 }

@@ -265,6 +265,17 @@ describe('slow start', () => {
 });
 
 describe('trusted proxies', () => {
+  it.each([
+    ['what it says about protocol and host stays, its lists grow', 'X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: public\r\nForwarded: for=6.6.6.6;proto=https\r\n', ['x-forwarded-for: 6.6.6.6', 'x-forwarded-for: 127.0.0.1', 'x-forwarded-proto: https', 'x-forwarded-host: public', 'forwarded: for=6.6.6.6;proto=https', 'forwarded: for=127.0.0.1;proto=http']],
+    ['what it does not say, the gateway does', '', ['x-forwarded-for: 127.0.0.1', 'x-forwarded-proto: http', 'x-forwarded-host: svc']],
+  ])('of one: %s', async (_what, lines, expected) => {
+    const service = await upstream();
+    const gateway = await gatewayTo({ stable: [service], route: { trustedProxies: ['127.0.0.1'] } });
+    await gateway.exchange(get('/', lines));
+    const got = service.received().toLowerCase().split('\r\n').filter((line) => /^(x-)?forwarded/.test(line));
+    expect(got.sort()).toEqual(expected.sort());
+  }); // biome-ignore format: a table
+
   it('are believed and extended; others are not', async () => {
     const service = await upstream();
     const gateway = await gatewayTo({ stable: [service], route: { trustedProxies: ['127.0.0.0/8'] } });

@@ -130,6 +130,7 @@ function checkForwarded(input: Buffer, dice: Dice): void {
   const out = Buffer.alloc(whole.end + REQUEST_HEAD_EXTRA);
   const context = {
     forwarded: Buffer.from('X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: http\r\n'),
+    element: Buffer.from('Forwarded: for=1.2.3.4;proto=http\r\n'),
     trusted: dice.below(2) === 0,
     fallbackHost: Buffer.from('svc'),
     webSocket: false,
