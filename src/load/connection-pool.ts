@@ -1,15 +1,5 @@
-import { Connection, type OutgoingRequest, type TransportFailure } from './connection.ts';
+import { Connection, type Job, type TransportFailure } from './connection.ts';
 import type { Answer } from './response-reader.ts';
-
-/** One request on its way. */
-export interface Job {
-  target: number;
-  /** When the schedule wanted it sent, and when it was (monotonic ms). */
-  intendedMs: number;
-  sentMs: number;
-  request: OutgoingRequest;
-  resent: boolean;
-}
 
 export interface PoolEvents {
   answered(job: Job, answer: Answer): void;
@@ -25,11 +15,14 @@ export class ConnectionPool {
   readonly #max: number;
   readonly #events: PoolEvents;
   readonly #now: () => number;
+  /**
+   * Every open connection, and those without a request. A map from connection to request would be rebuilt every few
+   * requests, and each rebuilt table keeps the one before alive: garbage collection then takes ten times as long.
+   */
+  readonly #open: Connection[] = [];
   readonly #idle: Connection[] = [];
-  readonly #busy = new Map<Connection, Job>();
   #waiting: Job[] = [];
   #waitingHead = 0;
-  #open = 0;
 
   constructor(address: { host: string; port: number }, max: number, now: () => number, events: PoolEvents) {
     this.#address = address;
@@ -39,11 +32,11 @@ export class ConnectionPool {
   }
 
   get outstanding(): number {
-    return this.#busy.size + this.#waiting.length - this.#waitingHead;
+    return this.#open.length - this.#idle.length + this.#waiting.length - this.#waitingHead;
   }
 
   submit(job: Job): void {
-    const connection = this.#idle.pop() ?? (this.#open < this.#max ? this.#connect() : null);
+    const connection = this.#idle.pop() ?? (this.#open.length < this.#max ? this.#connect() : null);
     if (connection === null) this.#waiting.push(job);
     else this.#send(connection, job);
   }
@@ -51,18 +44,19 @@ export class ConnectionPool {
   /** Takes every request out whose time is up at `nowMs`; a connection whose answer is late is closed. */
   expire(nowMs: number, timeoutMs: number): Job[] {
     const late: Job[] = [];
-    for (const [connection, job] of this.#busy) {
-      if (nowMs - job.intendedMs < timeoutMs) continue;
-      this.#busy.delete(connection);
+    for (let i = this.#open.length - 1; i >= 0; i--) {
+      const connection = this.#open[i]!;
+      const { job } = connection;
+      if (job === null || nowMs - job.intendedMs < timeoutMs) continue;
       connection.destroy();
-      this.#open--;
+      this.#open.splice(i, 1);
       late.push(job);
     }
     while (this.#waitingHead < this.#waiting.length) {
       if (nowMs - this.#waiting[this.#waitingHead]!.intendedMs < timeoutMs) break;
       late.push(this.#nextWaiting()!);
     }
-    for (let room = this.#max - this.#open; room > 0; room--) {
+    for (let room = this.#max - this.#open.length; room > 0; room--) {
       const job = this.#nextWaiting();
       if (job === null) break;
       this.#send(this.#connect(), job);
@@ -71,36 +65,33 @@ export class ConnectionPool {
   }
 
   close(): void {
-    for (const connection of [...this.#idle, ...this.#busy.keys()]) connection.destroy();
+    for (const connection of this.#open) connection.destroy();
+    this.#open.length = 0;
     this.#idle.length = 0;
-    this.#busy.clear();
   }
 
   #connect(): Connection {
-    this.#open++;
-    return new Connection(this.#address, readBuffer, {
-      answer: (connection, answer) => this.#answered(connection, answer),
-      failed: (connection, failure, unsent) => this.#failed(connection, failure, unsent),
-      closed: (connection) => {
-        this.#open--;
-        const index = this.#idle.indexOf(connection);
-        if (index !== -1) this.#idle.splice(index, 1);
+    const connection = new Connection(this.#address, readBuffer, {
+      answered: (sender, job, answer) => this.#answered(sender, job, answer),
+      failed: (sender, job, failure, unsent) => this.#failed(sender, job, failure, unsent),
+      closed: (sender) => {
+        remove(this.#open, sender);
+        remove(this.#idle, sender);
       },
     });
+    this.#open.push(connection);
+    return connection;
   }
 
   #send(connection: Connection, job: Job): void {
     job.sentMs = this.#now();
-    this.#busy.set(connection, job);
-    connection.send(job.request);
+    connection.send(job);
   }
 
-  #answered(connection: Connection, answer: Answer): void {
-    const job = this.#busy.get(connection);
-    this.#busy.delete(connection);
+  #answered(connection: Connection, job: Job, answer: Answer): void {
     if (answer.keepAlive) this.#reuse(connection);
-    else this.#replaceLost();
-    if (job !== undefined) this.#events.answered(job, answer);
+    else this.#replaceLost(connection);
+    this.#events.answered(job, answer);
   }
 
   #reuse(connection: Connection): void {
@@ -109,11 +100,8 @@ export class ConnectionPool {
     else this.#send(connection, next);
   }
 
-  #failed(connection: Connection, failure: TransportFailure, unsent: boolean): void {
-    const job = this.#busy.get(connection);
-    this.#busy.delete(connection);
-    this.#replaceLost();
-    if (job === undefined) return;
+  #failed(connection: Connection, job: Job, failure: TransportFailure, unsent: boolean): void {
+    this.#replaceLost(connection);
     if (unsent && !job.resent) {
       job.resent = true;
       this.submit(job);
@@ -123,8 +111,8 @@ export class ConnectionPool {
   }
 
   /** A connection is gone: its place goes to a request that waits. */
-  #replaceLost(): void {
-    this.#open--;
+  #replaceLost(connection: Connection): void {
+    remove(this.#open, connection);
     const next = this.#nextWaiting();
     if (next !== null) this.#send(this.#connect(), next);
   }
@@ -139,4 +127,9 @@ export class ConnectionPool {
     }
     return job;
   }
+}
+
+function remove(from: Connection[], connection: Connection): void {
+  const index = from.indexOf(connection);
+  if (index !== -1) from.splice(index, 1);
 }

@@ -5,9 +5,9 @@ import { type Answer, ResponseReader } from './response-reader.ts';
 export type TransportFailure = 'connect' | 'reset' | 'bad-response';
 
 export interface ConnectionEvents {
-  answer(connection: Connection, answer: Answer): void;
+  answered(connection: Connection, job: Job, answer: Answer): void;
   /** `unsent`: the server closed an idle connection just as it was used again; nothing was processed. */
-  failed(connection: Connection, failure: TransportFailure, unsent: boolean): void;
+  failed(connection: Connection, job: Job, failure: TransportFailure, unsent: boolean): void;
   /** Closed while idle. */
   closed(connection: Connection): void;
 }
@@ -18,12 +18,22 @@ export interface OutgoingRequest {
   keepBody: boolean;
 }
 
+/** One request on its way. */
+export interface Job {
+  target: number;
+  /** When the schedule wanted it sent, and when it was (monotonic ms). */
+  intendedMs: number;
+  sentMs: number;
+  request: OutgoingRequest;
+  resent: boolean;
+}
+
 /** One keep-alive connection that carries one request at a time. Node's own HTTP client costs four times as much. */
 export class Connection {
   readonly #socket: Socket;
   readonly #reader: ResponseReader;
   readonly #events: ConnectionEvents;
-  #busy = false;
+  #job: Job | null = null;
   #connected = false;
   #served = 0;
   #over = false;
@@ -50,8 +60,14 @@ export class Connection {
     this.#socket.once('close', () => this.#lost());
   }
 
-  send(request: OutgoingRequest): void {
-    this.#busy = true;
+  /** The request that has no answer yet. */
+  get job(): Job | null {
+    return this.#job;
+  }
+
+  send(job: Job): void {
+    const { request } = job;
+    this.#job = job;
     this.#reader.expectNoBody = request.noBody;
     this.#reader.keepBody = request.keepBody;
     this.#socket.write(request.bytes);
@@ -60,6 +76,7 @@ export class Connection {
   /** Gives up: no further event follows. */
   destroy(): void {
     this.#over = true;
+    this.#job = null;
     this.#socket.destroy();
   }
 
@@ -73,18 +90,19 @@ export class Connection {
   }
 
   #answered(answer: Answer): void {
-    if (!this.#busy) {
+    const job = this.#job;
+    if (job === null) {
       // An answer that nobody asked for: the connection cannot be trusted any more.
       this.#fail('bad-response', false);
       return;
     }
-    this.#busy = false;
+    this.#job = null;
     this.#served++;
     if (!answer.keepAlive) {
       this.#over = true;
       this.#socket.end();
     }
-    this.#events.answer(this, answer);
+    this.#events.answered(this, job, answer);
   }
 
   #ended(): void {
@@ -99,9 +117,9 @@ export class Connection {
 
   #fail(failure: TransportFailure, unsent: boolean): void {
     if (this.#over) return;
-    const wasBusy = this.#busy;
+    const job = this.#job;
     this.destroy();
-    if (wasBusy) this.#events.failed(this, failure, unsent);
-    else this.#events.closed(this);
+    if (job === null) this.#events.closed(this);
+    else this.#events.failed(this, job, failure, unsent);
   }
 }

@@ -1,12 +1,21 @@
 import { performance } from 'node:perf_hooks';
 import { seededRandom } from '../lib/seeded-random.ts';
 import { createArrivals, createPick } from './arrivals.ts';
-import type { OutgoingRequest } from './connection.ts';
-import { ConnectionPool, type Job } from './connection-pool.ts';
+import type { Job, OutgoingRequest } from './connection.ts';
+import { ConnectionPool } from './connection-pool.ts';
 import { createLatencyHistogram, encodeHistogram, latencyFigures, recordMs } from './figures.ts';
+import { createMetronome, type Metronome } from './metronome.ts';
 import { checkPlan, type LoadPlan, type LoadTarget } from './plan.ts';
 import { invalidReasons, type LoadLive, type LoadResult } from './result.ts';
-import { createTally, judgeAnswer, type Outcome, type Tally, tallyOutcome, targetFigures } from './tally.ts';
+import {
+  createTally,
+  judgeAnswer,
+  mergeTallies,
+  type Outcome,
+  type Tally,
+  tallyOutcome,
+  targetFigures,
+} from './tally.ts';
 
 export interface LoadRun {
   /** Sends nothing more; what is under way may still end. */
@@ -18,6 +27,10 @@ export interface LoadRun {
 }
 
 const sweepMs = 20;
+/** Arrivals sent in one turn of the event loop; answers are read in between, however far the schedule is ahead. */
+const batchMax = 64;
+/** So that a high rate does not cost one wake-up for each request. */
+const sleepMinMs = 0.1;
 /** Pause of a closed-model connection after a failure, so that a dead service is not hammered. */
 const failurePauseMs = 10;
 
@@ -35,20 +48,21 @@ class Generator {
   readonly #requests: OutgoingRequest[];
   readonly #pick: () => number;
   readonly #nextArrival: () => number | null;
-  readonly #all: Tally = createTally();
   readonly #perTarget: Tally[];
   readonly #service = createLatencyHistogram();
   readonly #lag = createLatencyHistogram();
   readonly #finished = Promise.withResolvers<LoadResult>();
   readonly #sweep: NodeJS.Timeout;
-  #pacer: NodeJS.Timeout | undefined;
+  #metronome: Metronome | null = null;
+  #deadline: NodeJS.Timeout | undefined;
   #cpuAtMeasuring: NodeJS.CpuUsage | null = null;
   #endMs: number | null = null;
   #offered = 0;
   #sent = 0;
   #dropped = 0;
   #answeredInTime = 0;
-  #window = freshWindow(performance.now());
+  /** What `live` shows and then forgets. */
+  readonly #window = { ...emptyWindow(performance.now()), response: createLatencyHistogram() };
 
   constructor(plan: LoadPlan) {
     const random = seededRandom(plan.seed);
@@ -65,8 +79,10 @@ class Generator {
     this.#nextArrival =
       plan.model.kind === 'open' ? createArrivals(plan.model.arrivals, plan.model.stages, random) : () => null;
     this.#sweep = setInterval(() => this.#sweepOnce(), sweepMs);
-    if (plan.model.kind === 'open') this.#pace(this.#nextArrival());
-    else this.#saturate(plan.model.connections, plan.model.durationMs);
+    if (plan.model.kind === 'open') {
+      this.#metronome = createMetronome();
+      this.#pace(this.#nextArrival());
+    } else this.#saturate(plan.model.connections, plan.model.durationMs);
   }
 
   get done(): Promise<LoadResult> {
@@ -74,17 +90,17 @@ class Generator {
   }
 
   stop(): void {
-    clearTimeout(this.#pacer);
+    clearTimeout(this.#deadline);
+    this.#metronome?.close();
     this.#endMs ??= performance.now();
   }
 
   live(): LoadLive {
     const nowMs = performance.now();
     const window = this.#window;
-    this.#window = freshWindow(nowMs);
     const at = (percentile: number): number | null =>
       window.requests === 0 ? null : window.response.getValueAtPercentile(percentile) / 1000;
-    return {
+    const live = {
       elapsedMs: nowMs - this.#startMs,
       intervalMs: nowMs - window.sinceMs,
       offered: window.offered,
@@ -94,6 +110,9 @@ class Generator {
       ...{ p50Ms: at(50), p95Ms: at(95), p99Ms: at(99) },
       lagMaxMs: window.lagMaxMs,
     };
+    window.response.reset();
+    Object.assign(window, emptyWindow(nowMs));
+    return live;
   }
 
   #createPool(target: LoadTarget): ConnectionPool {
@@ -111,26 +130,28 @@ class Generator {
     });
   }
 
-  /** Sends everything that is due, then sleeps until the next arrival. Timers are whole milliseconds; the lag shows it. */
+  /** Sends what is due, then sleeps until the next arrival. */
   #pace(next: number | null): void {
     let dueMs = next;
-    while (dueMs !== null && this.#startMs + dueMs <= performance.now()) {
+    for (let sent = 0; sent < batchMax; sent++) {
+      if (dueMs === null || this.#startMs + dueMs > performance.now()) break;
       this.#arrive(this.#startMs + dueMs);
       dueMs = this.#nextArrival();
     }
     if (this.#endMs !== null) return;
     if (dueMs === null) {
+      this.#metronome?.close();
       // The schedule's own end, not the moment when it was noticed.
       this.#endMs = this.#startMs + planDurationMs(this.#plan);
       return;
     }
-    const waitMs = this.#startMs + dueMs - performance.now();
-    this.#pacer = setTimeout(() => this.#pace(dueMs), Math.max(0, Math.floor(waitMs)));
+    const wakeMs = Math.max(this.#startMs + dueMs, performance.now() + sleepMinMs);
+    this.#metronome?.wakeAt(wakeMs, () => this.#pace(dueMs));
   }
 
   #saturate(connections: number, durationMs: number): void {
     for (let i = 0; i < connections; i++) this.#arrive(performance.now());
-    this.#pacer = setTimeout(() => this.stop(), durationMs);
+    this.#deadline = setTimeout(() => this.stop(), durationMs);
   }
 
   /** The closed model's next request. */
@@ -171,7 +192,6 @@ class Generator {
     recordMs(this.#window.response, responseMs);
     if (!this.#isMeasured(job.intendedMs)) return;
     this.#sent++;
-    tallyOutcome(this.#all, outcome, responseMs);
     tallyOutcome(this.#perTarget[job.target]!, outcome, responseMs);
     recordMs(this.#service, nowMs - job.sentMs);
     if (outcome.status !== null && (this.#endMs === null || nowMs <= this.#endMs)) this.#answeredInTime++;
@@ -206,6 +226,7 @@ class Generator {
     const cpuShare = this.#cpuShare(performance.now() - this.#startMs - warmupMs);
     const lagP99Ms = lag.quantiles.p99.ms;
     const { offered, dropped } = { offered: this.#offered, dropped: this.#dropped };
+    const all = mergeTallies(this.#perTarget);
     const reasons = invalidReasons({ model: kind, lagP99Ms, cpuShare, offered, dropped });
     return {
       schemaVersion: 1,
@@ -215,13 +236,13 @@ class Generator {
       sentPerSecond: perSecond(this.#sent),
       achievedPerSecond: perSecond(this.#answeredInTime),
       dropped,
-      counts: this.#all.counts,
-      response: latencyFigures(this.#all.response),
+      counts: all.counts,
+      response: latencyFigures(all.response),
       service: latencyFigures(this.#service),
       ...{ lag, cpuShare },
       targets: this.#perTarget.map((tally, i) => targetFigures(this.#plan.targets[i]!.name, tally)),
       histograms: {
-        response: encodeHistogram(this.#all.response),
+        response: encodeHistogram(all.response),
         service: encodeHistogram(this.#service),
         lag: encodeHistogram(this.#lag),
       },
@@ -235,9 +256,8 @@ class Generator {
   }
 }
 
-/** What `live` shows and then forgets. */
-function freshWindow(sinceMs: number) {
-  return { sinceMs, offered: 0, requests: 0, errors: 0, lagMaxMs: 0, response: createLatencyHistogram() };
+function emptyWindow(sinceMs: number) {
+  return { sinceMs, offered: 0, requests: 0, errors: 0, lagMaxMs: 0 };
 }
 
 export function planDurationMs(plan: LoadPlan): number {

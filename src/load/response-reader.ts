@@ -41,7 +41,8 @@ export class ResponseReader {
   #state: 'head' | 'length' | 'chunk-line' | 'chunk' | 'trailer' | 'until-end' = 'head';
   /** Bytes still to come of the body or of the current chunk (its line end included). */
   #left = 0;
-  #lastHead = '';
+  /** The last head with its empty line. */
+  #lastHead: Buffer = Buffer.alloc(0);
   #parsed: ParsedHead = { status: 0, keepAlive: true, chunked: false, length: null };
   #status = 0;
   #keepAlive = true;
@@ -99,17 +100,27 @@ export class ResponseReader {
   }
 
   #readHead(bytes: Buffer): number {
+    const length = this.#isLastHead(bytes) ? this.#lastHead.length : this.#learnHead(bytes);
+    if (length > 0 && this.#parsed.status >= 200) this.#beginBody(this.#parsed);
+    return length;
+  }
+
+  /** Answers of one server are alike to the second of their Date: what the last head meant, this one means as well. */
+  #isLastHead(bytes: Buffer): boolean {
+    const { length } = this.#lastHead;
+    return length > 0 && bytes.length >= length && this.#lastHead.compare(bytes, 0, length) === 0;
+  }
+
+  /** Returns the head's length, 0 while it is not whole. */
+  #learnHead(bytes: Buffer): number {
     const end = bytes.indexOf(headEnd);
     if (end === -1) {
       if (bytes.length > headMax) throw new Error(`response head longer than ${headMax} bytes`);
       return 0;
     }
-    const head = bytes.toString('latin1', 0, end);
-    // Answers of one server are alike to the second of their Date: what the last head meant, this one means as well.
-    if (head !== this.#lastHead) this.#parsed = parseHead(head);
-    this.#lastHead = head;
-    if (this.#parsed.status >= 200) this.#beginBody(this.#parsed);
-    return end + 4;
+    this.#parsed = parseHead(bytes.toString('latin1', 0, end));
+    this.#lastHead = Buffer.from(bytes.subarray(0, end + headEnd.length));
+    return this.#lastHead.length;
   }
 
   #beginBody({ status, keepAlive, chunked, length }: ParsedHead): void {

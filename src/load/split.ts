@@ -2,7 +2,8 @@ import { DavyError } from '../lib/error.ts';
 import { loadErrors } from './errors.ts';
 import { encodeHistogram, latencyFigures, mergeHistograms } from './figures.ts';
 import type { LoadPlan } from './plan.ts';
-import { invalidReasons, type LoadCounts, type LoadErrorClass, type LoadLive, type LoadResult } from './result.ts';
+import { invalidReasons, type LoadLive, type LoadResult } from './result.ts';
+import { mergeCounts } from './tally.ts';
 
 const processesMax = 16;
 
@@ -85,20 +86,6 @@ function mergedText(parts: readonly LoadResult[]): LoadResult['histograms'] {
   const of = (name: keyof LoadResult['histograms']): string =>
     encodeHistogram(mergeHistograms(parts.map((part) => part.histograms[name])));
   return { response: of('response'), service: of('service'), lag: of('lag') };
-}
-
-function mergeCounts(parts: readonly LoadCounts[]): LoadCounts {
-  const counts: LoadCounts = { requests: 0, ok: 0, errors: {}, statuses: {} };
-  for (const part of parts) {
-    counts.requests += part.requests;
-    counts.ok += part.ok;
-    for (const [name, count] of Object.entries(part.errors)) {
-      counts.errors[name as LoadErrorClass] = (counts.errors[name as LoadErrorClass] ?? 0) + count;
-    }
-    for (const [status, count] of Object.entries(part.statuses))
-      counts.statuses[status] = (counts.statuses[status] ?? 0) + count;
-  }
-  return counts;
 }
 
 /** What one of `processes` equal parts shows, as that of all. */

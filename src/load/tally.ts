@@ -49,3 +49,25 @@ export function targetFigures(name: string, tally: Tally): LoadResult['targets']
     histogram: encodeHistogram(tally.response),
   };
 }
+
+/** The counts of all groups as those of one. */
+export function mergeCounts(parts: readonly LoadCounts[]): LoadCounts {
+  const counts: LoadCounts = { requests: 0, ok: 0, errors: {}, statuses: {} };
+  for (const part of parts) {
+    counts.requests += part.requests;
+    counts.ok += part.ok;
+    for (const [name, count] of Object.entries(part.errors)) {
+      counts.errors[name as LoadErrorClass] = (counts.errors[name as LoadErrorClass] ?? 0) + count;
+    }
+    for (const [status, count] of Object.entries(part.statuses))
+      counts.statuses[status] = (counts.statuses[status] ?? 0) + count;
+  }
+  return counts;
+}
+
+/** All groups as one. */
+export function mergeTallies(parts: readonly Tally[]): Tally {
+  const all = { counts: mergeCounts(parts.map((part) => part.counts)), response: createLatencyHistogram() };
+  for (const { response } of parts) all.response.add(response);
+  return all;
+}

@@ -1,0 +1,55 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createMetronome, type Metronome } from './metronome.ts';
+
+let metronome: Metronome;
+
+beforeEach(() => {
+  metronome = createMetronome();
+});
+
+afterEach(() => metronome.close());
+
+const woken = (atMs: number): Promise<number> =>
+  new Promise((resolve) => metronome.wakeAt(atMs, () => resolve(performance.now())));
+
+test('it wakes at every time that was asked for, and never before it', async () => {
+  // From before the thread runs until long after.
+  for (let i = 0; i < 300; i++) {
+    const atMs = performance.now() + (i % 7) * 0.15;
+    expect(await woken(atMs)).toBeGreaterThanOrEqual(atMs - 0.002);
+  }
+});
+
+test('a time that is over wakes at once, but not within the call', async () => {
+  for (let i = 0; i < 100; i++) {
+    let within = true;
+    await new Promise<void>((resolve) => {
+      metronome.wakeAt(performance.now() - 5, () => {
+        expect(within).toBe(false);
+        resolve();
+      });
+      within = false;
+    });
+  }
+});
+
+test('a call replaces the one before', async () => {
+  const calls: string[] = [];
+  for (let i = 0; i < 100; i++) {
+    metronome.wakeAt(performance.now() + (i % 2 === 0 ? 60_000 : 0.1), () => calls.push('first'));
+    await woken(performance.now() + 0.5);
+  }
+  expect(calls).toEqual([]);
+});
+
+test('after the end nothing is called', async () => {
+  await woken(performance.now() + 50);
+  let called = false;
+  metronome.wakeAt(performance.now() + 1, () => {
+    called = true;
+  });
+  metronome.close();
+  await sleep(10);
+  expect(called).toBe(false);
+});
