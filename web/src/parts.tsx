@@ -1,5 +1,5 @@
 import { type ComponentChildren, type JSX, toChildArray } from 'preact';
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { localTime, utc } from './format.ts';
 
 /** Pieces that every view uses. */
@@ -78,66 +78,6 @@ export function Ways({ cli, api }: { cli: string; api: string }) {
       <Copy label="CLI" text={`davy ${cli}${port}`} />
       <Copy label="API" text={`${location.origin}${api}`} />
     </footer>
-  );
-}
-
-/**
- * Only the rows in sight are in the page, however many there are. Rows have one height. Browsers cannot scroll boxes
- * higher than some ten million pixels, so beyond that the scroll position stands for a share of the list.
- */
-export function VirtualList(props: {
-  count: number;
-  rowHeight: number;
-  height?: number;
-  label: string;
-  row: (index: number) => ComponentChildren;
-  onRange?: (first: number, last: number) => void;
-}) {
-  const { count, rowHeight, row, onRange } = props;
-  const box = useRef<HTMLElement>(null);
-  const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(props.height ?? 600);
-  useLayoutEffect(() => {
-    const element = box.current;
-    if (!element) return;
-    const observer = new ResizeObserver(() => setHeight(element.clientHeight));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  const whole = count * rowHeight;
-  const shown = Math.min(whole, 8_000_000);
-  const scale = shown > height ? (whole - height) / (shown - height) : 1;
-  const offset = Math.min(top * scale, Math.max(0, whole - height));
-  const first = Math.max(0, Math.floor(offset / rowHeight) - 5);
-  const last = Math.min(count, Math.ceil((offset + height) / rowHeight) + 5);
-  useEffect(() => onRange?.(first, last), [first, last, onRange]);
-  const rows: ComponentChildren[] = [];
-  for (let index = first; index < last; index++) {
-    rows.push(
-      <li
-        key={index}
-        aria-posinset={index + 1}
-        aria-setsize={count}
-        class="row"
-        style={{ transform: `translateY(${index * rowHeight - offset + top}px)`, height: `${rowHeight}px` }}
-      >
-        {row(index)}
-      </li>,
-    );
-  }
-  return (
-    <section
-      class="scroller"
-      ref={box}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box must be reachable by keyboard
-      tabIndex={0}
-      aria-label={props.label}
-      onScroll={(event) => setTop((event.currentTarget as HTMLElement).scrollTop)}
-    >
-      <ul class="rows" style={{ height: `${shown}px` }}>
-        {rows}
-      </ul>
-    </section>
   );
 }
 

@@ -23,6 +23,9 @@ export function Graph({ picture }: { picture: Picture }) {
         {edges.map((edge) => (
           <Line key={edge.id} edge={edge} />
         ))}
+        {edges.map((edge) => (
+          <Label key={edge.id} edge={edge} />
+        ))}
         {nodes.map((node) => (
           <Box key={node.id} node={node} />
         ))}
@@ -55,6 +58,7 @@ function clip(text: string): string {
   return text.length > 27 ? `${text.slice(0, 26)}…` : text;
 }
 
+const LABEL_ABOVE_PX = 6;
 const SIGNS: Record<string, string> = { good: '✓ ', bad: '✗ ' };
 
 /** Dots travel along a measured edge: more of them, and faster, with more requests. Still where motion is not wanted. */
@@ -62,14 +66,11 @@ function Line({ edge }: { edge: Edge }) {
   const [first, ...rest] = edge.points;
   if (!first) return null;
   const d = `M${first.x} ${first.y}${rest.map((p) => `L${p.x} ${p.y}`).join('')}`;
-  const end = edge.points.at(-1) ?? first;
-  const { flow } = edge;
-  const perSecond = flow?.perSecond ?? 0;
+  const perSecond = edge.flow?.perSecond ?? 0;
   const dots = perSecond <= 0 ? 0 : Math.min(6, 1 + Math.round(Math.log10(1 + perSecond) * 2));
   const seconds = Math.max(0.8, 4 - Math.log10(1 + perSecond));
-  const kind = flow === null ? 'declared' : perSecond <= 0 ? 'silent' : toneOf(flow);
   return (
-    <g class={`edge ${kind}`}>
+    <g class={`edge ${kindOf(edge.flow)}`}>
       <path d={d} />
       {Array.from({ length: dots }, (_, i) => (
         <circle key={i} r="3">
@@ -81,15 +82,29 @@ function Line({ edge }: { edge: Edge }) {
           />
         </circle>
       ))}
-      <text x={end.x - 8} y={end.y - 8} text-anchor="end">
-        {flow === null ? 'declared, not seen' : flowText(perSecond, flow, kind)}
+    </g>
+  );
+}
+
+/** Over all lines, so that none crosses it out. */
+function Label({ edge }: { edge: Edge }) {
+  const { flow, label } = edge;
+  return (
+    <g class={`edge ${kindOf(flow)}`}>
+      <text x={label.x} y={label.y - LABEL_ABOVE_PX} text-anchor="middle">
+        {flow === null ? 'declared, not seen' : flowText(flow)}
       </text>
     </g>
   );
 }
 
-function flowText(perSecond: number, flow: NonNullable<Edge['flow']>, kind: string): string {
-  if (perSecond <= 0) return 'nothing now';
+function kindOf(flow: Edge['flow']): string {
+  if (flow === null) return 'declared';
+  return flow.perSecond <= 0 ? 'silent' : toneOf(flow);
+}
+
+function flowText(flow: NonNullable<Edge['flow']>): string {
+  if (flow.perSecond <= 0) return 'nothing now';
   const errors = (flow.errorShare ?? 0) > 0 ? ` · ${percent(flow.errorShare)}` : '';
-  return `${SIGNS[kind] ?? ''}${rate(perSecond)}${errors} · p95 ${ms(flow.p95Ms)}`;
+  return `${SIGNS[toneOf(flow)] ?? ''}${rate(flow.perSecond)}${errors} · p95 ${ms(flow.p95Ms)}`;
 }

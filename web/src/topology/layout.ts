@@ -6,6 +6,7 @@ import type { Tone } from '../parts.tsx';
 /** Where nodes and lines of the graph stand. */
 
 export const NODE = { width: 190, height: 62 };
+const LABEL = { width: 150, height: 18 };
 /** More errors than this are drawn as trouble. */
 const BAD_SHARE = 0.01;
 /** Services drawn at once; the table lists all. */
@@ -31,6 +32,8 @@ export interface Node {
 export interface Edge {
   id: string;
   points: { x: number; y: number }[];
+  /** The middle of the place kept free for its label. */
+  label: { x: number; y: number };
   /** Null: declared, not measured. */
   flow: Flow | null;
 }
@@ -77,7 +80,7 @@ export function pictureOf(traffic: TrafficDoc, wanted: string | null): Picture |
   const names = chosen(traffic, wanted);
   if (names.size === 0) return null;
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: 'LR', ranksep: 175, nodesep: 26, marginx: 10, marginy: 24 });
+  graph.setGraph({ rankdir: 'LR', ranksep: 40, nodesep: 26, edgesep: 14, marginx: 10, marginy: 24 });
   graph.setDefaultEdgeLabel(() => ({}));
   const about = new Map<string, Omit<Node, 'id' | 'x' | 'y'>>();
   const flows = new Map<string, Flow | null>();
@@ -87,7 +90,7 @@ export function pictureOf(traffic: TrafficDoc, wanted: string | null): Picture |
   };
   const edge = (from: string, to: string, flow: Flow | null): void => {
     flows.set(`${from}\n${to}`, flow);
-    graph.setEdge(from, to);
+    graph.setEdge(from, to, { ...LABEL, labelpos: 'c' });
   };
   for (const service of traffic.services) {
     if (names.has(service.service)) addService(service, node, edge);
@@ -114,7 +117,8 @@ export function pictureOf(traffic: TrafficDoc, wanted: string | null): Picture |
     nodes: [...about].map(([id, what]): Node => ({ id, ...what, x: graph.node(id).x, y: graph.node(id).y })),
     edges: [...flows].map(([id, flow]): Edge => {
       const [from = '', to = ''] = id.split('\n');
-      return { id, flow, points: graph.edge(from, to).points };
+      const { points, x, y } = graph.edge(from, to);
+      return { id, flow, points, label: { x, y } };
     }),
   };
 }

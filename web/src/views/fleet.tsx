@@ -1,11 +1,14 @@
 import type { FleetDoc, ReleaseDoc } from '../../../src/server/schemas.ts';
 import { percent, weight } from '../format.ts';
 import { fleet, past, releases } from '../live.ts';
-import { Badge, Empty, ShareBar, Time, type Tone, VirtualList, Ways } from '../parts.tsx';
+import { narrow } from '../narrow.ts';
+import { Badge, Empty, ShareBar, Time, type Tone, Ways } from '../parts.tsx';
 import { query, setQuery } from '../route.ts';
+import { VirtualList } from '../virtual-list.tsx';
 import { GROUPS, type Group, groupOf, isInFlight, nextChange, stateOf, verdictTone } from '../words.ts';
 
-const ROW_HEIGHT = 68;
+const ROW_PX = 68;
+const NARROW_ROW_PX = 96;
 type Service = FleetDoc['services'][number];
 
 type Row =
@@ -39,7 +42,7 @@ export function Fleet() {
       ) : (
         <VirtualList
           count={rows.length}
-          rowHeight={ROW_HEIGHT}
+          rowHeight={narrow.value ? NARROW_ROW_PX : ROW_PX}
           label="Services and releases"
           row={(index) => <FleetRow row={rows[index] as Row} />}
         />
