@@ -40,7 +40,7 @@ export const experiment: ExperimentSpec = {
   duringRelease: false,
 };
 
-/** A service `b` with three instances under steady traffic, and a chaos engine on it; all on one virtual clock. */
+/** Services (`b` unless others are named) with three instances each under steady traffic, and a chaos engine on them; all on one virtual clock. */
 export interface ChaosWorld {
   clock: VirtualClock;
   workloads: MemoryWorkloads;
@@ -61,10 +61,14 @@ export interface ChaosWorld {
   types(): Promise<string[]>;
 }
 
-export async function createChaosWorld(chaosSpec: Partial<ChaosSpec> = {}, seed = 1): Promise<ChaosWorld> {
+export async function createChaosWorld(
+  chaosSpec: Partial<ChaosSpec> = {},
+  seed = 1,
+  services: readonly string[] = ['b'],
+): Promise<ChaosWorld> {
   const clock = createVirtualClock();
   const random = seededRandom(seed);
-  const spec = specWith(chaosSpec);
+  const spec = specWith(chaosSpec, services);
   const workloads = createMemoryWorkloads({ spec, clock });
   const faultPlane = createMemoryFaultPlane(clock, random, (delayMs) => world.addMs(delayMs));
   const store = createMemoryStore();
@@ -74,13 +78,13 @@ export async function createChaosWorld(chaosSpec: Partial<ChaosSpec> = {}, seed 
   function turn(): void {
     for (const status of workloads.list()) {
       if (status.phase !== 'ready' || status.version !== 'v1') continue;
-      for (let i = 0; i < requestsPerTurn; i++) request(status.id);
+      for (let i = 0; i < requestsPerTurn; i++) request(status.service, status.id);
     }
     clock.after(trafficEveryMs, turn);
   }
 
-  function request(instance: string): void {
-    const rule = faultPlane.request({ service: 'b', version: 'v1', instance, zone: null });
+  function request(service: string, instance: string): void {
+    const rule = faultPlane.request({ service, version: 'v1', instance, zone: null });
     const action = rule?.action;
     const failed = action?.kind === 'abort' || action?.kind === 'blackhole' || random() < world.brokenShare;
     const latencyMs = ownLatencyMs + (action?.kind === 'delay' ? action.delayMs : 0);
@@ -95,17 +99,20 @@ export async function createChaosWorld(chaosSpec: Partial<ChaosSpec> = {}, seed 
   }
 
   function snapshot(): CounterSnapshot {
-    const instances = [...counters].map(([instance, outcome]) => ({
-      ...{ instance, version: 'v1', cohort: 'weight' as const },
-      outcome: structuredClone(outcome),
-      firstTry: structuredClone(outcome),
-    }));
+    const instancesOf = (service: string) =>
+      [...counters]
+        .filter(([instance]) => instance.startsWith(`${service}/`))
+        .map(([instance, outcome]) => ({
+          ...{ instance, version: 'v1', cohort: 'weight' as const },
+          outcome: structuredClone(outcome),
+          firstTry: structuredClone(outcome),
+        }));
     const own = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
     return {
       bootId: 'one',
       atMs: clock.nowMs(),
       monoMs: clock.monoMs(),
-      services: [{ service: 'b', edgesMs, instances, own }],
+      services: services.map((service) => ({ service, edgesMs, instances: instancesOf(service), own })),
     };
   }
 
@@ -204,16 +211,17 @@ function emptyCounts(): OutcomeCounts {
   };
 }
 
-function specWith(chaos: Partial<ChaosSpec>): Spec {
+function specWith(chaos: Partial<ChaosSpec>, services: readonly string[]): Spec {
   const version = { name: 'v1', argv: ['b'], env: {}, replicas: 3, endpoints: [], zone: null };
-  const service = {
-    ...{ name: 'b', listenPort: 8082, stable: 'v1', versions: { v1: version }, policy: 'p', objectives: [] },
+  const named = (name: string) => ({
+    ...{ name, listenPort: 8082, stable: 'v1', versions: { v1: version }, policy: 'p', objectives: [] },
     health: { path: '/', everyMs: 50, timeoutMs: 50, unhealthyAfter: 1, healthyAfter: 1, startWithinMs: 1_000 },
     traffic: { timeoutMs: 1_000, retries: null, ejection: null, canaryHeader: null, rateLimit: null },
     expect: null,
-  };
+  });
   return {
-    ...{ system: 't', source: { file: 'davy.yaml', sha256: '' }, policies: {}, services: { b: service } },
+    ...{ system: 't', source: { file: 'davy.yaml', sha256: '' }, policies: {} },
+    services: Object.fromEntries(services.map((name) => [name, named(name)])),
     chaos: {
       limits: { instancesShare: 0.5, requestsShare: 0.5, minHealthy: 1 },
       freeze: [],

@@ -133,7 +133,13 @@ export function createChaos(parts: ChaosParts): Chaos {
         control: null,
         recovery: [],
       },
-      ...{ steadyAfterMs: null, detectedAfterMs: null, revertReason: 'found-after-restart' as const, dirty: null },
+      ...{
+        steadyAfterMs: null,
+        detectedAfterMs: null,
+        revertReason: 'found-after-restart' as const,
+        blindMs: 0,
+        dirty: null,
+      },
       failure: null as string | null,
     };
     if (!mayBeInForce(run)) evidence.failure = `the controller ended while the run was ${run.phase}`;

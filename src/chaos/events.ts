@@ -33,6 +33,7 @@ export type RevertReason =
   | 'time'
   | 'stopped'
   | 'stop-condition'
+  | 'no-data'
   | 'controller-ended'
   | 'found-after-restart'
   | 'failed';

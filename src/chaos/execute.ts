@@ -28,6 +28,8 @@ const stretchMs = 500;
 /** The stop condition looks back over this. */
 const stopWindowMs = 5_000;
 const stopMinRequests = 10;
+/** A fault whose effect nobody has seen for this long is ended: no data is never healthy. */
+const blindMaxMs = 5_000;
 
 /** Runs one planned experiment to its conclusion. `stop` aborts it with a RevertReason; the fault is reverted first. */
 export async function executeRun(id: string, plan: RunPlan, parts: RunParts, stop: AbortSignal): Promise<void> {
@@ -57,7 +59,7 @@ class Run {
   #detectedAtMs: number | null = null;
   #evidence: RunEvidence = {
     ...{ injected: false, before: [], during: [], after: [], report: null, control: null, recovery: [] },
-    ...{ steadyAfterMs: null, detectedAfterMs: null, revertReason: null, dirty: null, failure: null },
+    ...{ steadyAfterMs: null, detectedAfterMs: null, revertReason: null, blindMs: 0, dirty: null, failure: null },
   };
 
   constructor(id: string, plan: RunPlan, parts: RunParts, observer: Observer, stop: AbortSignal) {
@@ -123,9 +125,11 @@ class Run {
       if (this.#plan.experiment.fault.kind === 'kill') this.#sample(stretch.checks, clock.nowMs());
       if (this.#stop.aborted) why = this.#stop.reason as RevertReason;
       else if (this.#mustStop(stretches)) why = 'stop-condition';
+      else if (blindMsOf(stretches) >= blindMaxMs) why = 'no-data';
     }
     over.abort();
     await lease;
+    this.#evidence.blindMs = blindMsOf(stretches);
     this.#evidence.during = mergeChecks(stretches.map((stretch) => stretch.checks));
     this.#evidence.control = controlSlice(this.#plan, before, stretches);
     return why;
@@ -213,6 +217,12 @@ class Run {
       return before && now ? noteSight(recovery, before, now, atMs) : recovery;
     });
   }
+}
+
+/** For how long, up to the end, the counters could not be read. */
+function blindMsOf(stretches: readonly Segment[]): number {
+  const seen = stretches.findLastIndex((stretch) => !stretch.blind);
+  return (stretches.length - 1 - seen) * stretchMs;
 }
 
 function freshRecovery(instance: string, killedAtMs: number): Recovery {

@@ -29,6 +29,8 @@ export interface Segment {
   control: { p95Ms: number | null; requests: number; bad: number } | null;
   /** Requests to the service under fault, and failed ones. */
   scope: Count;
+  /** The counters could not be read to its end. */
+  blind: boolean;
 }
 
 interface OpenSegment {
@@ -50,6 +52,7 @@ export function startObserver(parts: ObserverParts): Observer {
   const closed = new AbortController();
   let open = emptySegment();
   let last: CounterSnapshot | null = null;
+  let blind = false;
   const services = new Set([experiment.scope.service, ...gatewayServices(experiment.probes)]);
 
   /** An answer belongs to the stretch in which it was asked for: one that began in the fault must not spoil what follows. */
@@ -71,7 +74,9 @@ export function startObserver(parts: ObserverParts): Observer {
     }
     const firstTries = last && now && serviceDelta(last, now, experiment.scope.service, 'firstTry');
     if (firstTries) open.firstTries.push(firstTries);
-    last = now;
+    // Counters only grow: the next reading covers what happened meanwhile.
+    if (now !== null) last = now;
+    blind = now === null;
   }
 
   const loops = experiment.probes.flatMap((probe) => (probe.kind === 'http' ? [askForEver(probe)] : []));
@@ -83,7 +88,7 @@ export function startObserver(parts: ObserverParts): Observer {
       await readCounters();
       const segment = open;
       open = emptySegment();
-      return closeSegment(segment, parts);
+      return { ...closeSegment(segment, parts), blind };
     },
     async close() {
       closed.abort();
@@ -100,7 +105,7 @@ function gatewayServices(probes: readonly ProbeSpec[]): string[] {
   return probes.flatMap((probe) => (probe.kind === 'gateway' ? [probe.service] : []));
 }
 
-function closeSegment(segment: OpenSegment, { experiment, untouched }: ObserverParts): Segment {
+function closeSegment(segment: OpenSegment, { experiment, untouched }: ObserverParts): Omit<Segment, 'blind'> {
   const deltaOf = (service: string): ServiceDelta | null => joined(segment.deltas.get(service) ?? []);
   const checks = experiment.probes.flatMap((probe) => {
     const counts = countsOf(probe, segment, deltaOf);

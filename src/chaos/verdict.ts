@@ -44,6 +44,8 @@ export interface RunEvidence extends Omit<Conclusion, 'verdict' | 'reasons' | 'i
   injected: boolean;
   report: FaultReport | null;
   revertReason: RevertReason | null;
+  /** For how long before the fault's end nothing was measured. */
+  blindMs: number;
   /** The fault's end could not be shown. */
   dirty: string | null;
   failure: string | null;
@@ -51,6 +53,8 @@ export interface RunEvidence extends Omit<Conclusion, 'verdict' | 'reasons' | 'i
 
 /** The measured delay may differ from the requested one by this share. */
 const delayTolerance = 0.2;
+/** So much of the fault's end may go unseen: a reading that came late. */
+const blindToleranceMs = 1_000;
 /** The control slice may get worse by this share of its p95 before the fault is no longer the only suspect. */
 const controlTolerance = 0.2;
 /** … and by at least this much: a p95 of 2 ms moves by tenths on its own. */
@@ -100,6 +104,9 @@ function notInjected({ before }: RunEvidence): Judged {
 
 function judgeHypothesis(experiment: ExperimentSpec, evidence: RunEvidence): Judged {
   const broken = evidence.during.filter((check) => check.holds === false).map(describeCheck);
+  if (broken.length === 0 && evidence.blindMs > blindToleranceMs) {
+    return { verdict: 'INCONCLUSIVE', reasons: [`nothing was measured in the fault's last ${evidence.blindMs} ms`] };
+  }
   const failures = [...broken, ...lateReasons(experiment, evidence)];
   if (evidence.revertReason === 'stop-condition') failures.unshift('the stop condition ended the fault early');
   if (failures.length > 0) {
