@@ -233,7 +233,7 @@ describe('ejection', () => {
 });
 
 describe('the limiter', () => {
-  it('refuses with Retry-After, the RateLimit fields and a problem, and charges no version', async () => {
+  it('L02: refuses with Retry-After, the RateLimit fields and a problem, and charges no version', async () => {
     const good = await upstream();
     const gateway = await gatewayTo({ stable: [good], route: { rateLimit: { perSecond: 0.01, burst: 3 } } });
     const answers = [];
@@ -242,6 +242,14 @@ describe('the limiter', () => {
     expect(answers[0]).toMatch(
       /RateLimit-Policy: "default";q=3;w=300\r\nRateLimit: "default";r=2;t=\d+\r\nx-ratelimit-limit: 3\r\n/,
     );
+    // The fields say what the bucket holds.
+    expect(answers.map((answer) => /RateLimit: "default";r=(\d+)/.exec(answer)?.[1])).toEqual([
+      '2',
+      '1',
+      '0',
+      '0',
+      '0',
+    ]);
     expect(answers[4]).toMatch(/Retry-After: \d+\r\n/);
     expect(answers[4]).toMatch(/Content-Type: application\/problem\+json.*x-davy-cause: limiter.*quota-exceeded/s);
     const counters = gateway.engine.counters().services[0]!;
@@ -336,7 +344,7 @@ describe('table swaps', () => {
     const busy = connectRaw(gateway.port);
     busy.send('GET / HTTP/1.1\r\nHost: svc\r\n\r\n');
     while (tries(slow) < 2) await new Promise((resolve) => setImmediate(resolve));
-    const drained = gateway.engine.drain();
+    const drained = gateway.engine.drain(10_000);
     expect(await busy.closed()).toMatch(/200 OK.*Connection: close.*ok$/s);
     expect(await idle.closed()).toMatch(/ok$/);
     await drained;

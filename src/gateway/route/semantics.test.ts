@@ -64,7 +64,7 @@ describe('ejection on a simulated clock', () => {
 });
 
 describe('the token bucket on a simulated clock', () => {
-  it('admits the rate to 1 % after the burst, however the requests come, and no burst for a clock that stood still or went back', () => {
+  it('L02: admits the rate to 1 % after the burst, however the requests come, and no burst for a clock that stood still or went back', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 5000 }),
@@ -85,7 +85,7 @@ describe('the token bucket on a simulated clock', () => {
     );
   });
 
-  it('admits 1000/s within 1 % at ten times the rate', () => {
+  it('L02: admits 1000/s within 1 % at ten times the rate', () => {
     const bucket = new TokenBucket(1000, 200, 0);
     let admitted = 0;
     for (let ms = 0.1; ms <= 10_000; ms += 0.1) if (bucket.take(ms)) admitted++;
@@ -102,7 +102,7 @@ describe('the token bucket on a simulated clock', () => {
 });
 
 describe('the retry budget', () => {
-  it('always lets three through, and 20 % of many', () => {
+  it('L01: always lets three through, and 20 % of many', () => {
     const budget = new RetryBudget();
     budget.activeRetries = 2;
     expect(budget.allows(0.2)).toBe(true);
