@@ -38,7 +38,7 @@ export class ConnectionPool {
   submit(job: Job): void {
     const connection = this.#idle.pop() ?? (this.#open.length < this.#max ? this.#connect() : null);
     if (connection === null) this.#waiting.push(job);
-    else this.#send(connection, job);
+    else connection.send(job);
   }
 
   /** Takes every request out whose time is up at `nowMs`; a connection whose answer is late is closed. */
@@ -83,6 +83,7 @@ export class ConnectionPool {
     return connection;
   }
 
+  /** One that had to wait. */
   #send(connection: Connection, job: Job): void {
     job.sentMs = this.#now();
     connection.send(job);
@@ -104,6 +105,7 @@ export class ConnectionPool {
     this.#replaceLost(connection);
     if (unsent && !job.resent) {
       job.resent = true;
+      job.sentMs = this.#now();
       this.submit(job);
     } else {
       this.#events.failed(job, failure);

@@ -120,12 +120,14 @@ class Generator {
     const address = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) };
     return new ConnectionPool(address, this.#plan.maxConnections, () => performance.now(), {
       answered: (job, answer) => {
-        this.#finish(job, judgeAnswer(answer, this.#plan.targets[job.target]!.check));
-        this.#again(0);
+        const nowMs = performance.now();
+        this.#finish(job, judgeAnswer(answer, this.#plan.targets[job.target]!.check), nowMs);
+        this.#again(0, nowMs);
       },
       failed: (job, failure) => {
-        this.#finish(job, { error: failure, status: null });
-        this.#again(failurePauseMs);
+        const nowMs = performance.now();
+        this.#finish(job, { error: failure, status: null }, nowMs);
+        this.#again(failurePauseMs, nowMs);
       },
     });
   }
@@ -134,8 +136,9 @@ class Generator {
   #pace(next: number | null): void {
     let dueMs = next;
     for (let sent = 0; sent < batchMax; sent++) {
-      if (dueMs === null || this.#startMs + dueMs > performance.now()) break;
-      this.#arrive(this.#startMs + dueMs);
+      const nowMs = performance.now();
+      if (dueMs === null || this.#startMs + dueMs > nowMs) break;
+      this.#arrive(this.#startMs + dueMs, nowMs);
       dueMs = this.#nextArrival();
     }
     if (this.#endMs !== null) return;
@@ -150,19 +153,25 @@ class Generator {
   }
 
   #saturate(connections: number, durationMs: number): void {
-    for (let i = 0; i < connections; i++) this.#arrive(performance.now());
+    for (let i = 0; i < connections; i++) {
+      const nowMs = performance.now();
+      this.#arrive(nowMs, nowMs);
+    }
     this.#deadline = setTimeout(() => this.stop(), durationMs);
   }
 
   /** The closed model's next request. */
-  #again(pauseMs: number): void {
+  #again(pauseMs: number, nowMs: number): void {
     if (this.#plan.model.kind !== 'closed' || this.#endMs !== null) return;
-    if (pauseMs === 0) this.#arrive(performance.now());
-    else setTimeout(() => this.#endMs === null && this.#arrive(performance.now()), pauseMs);
+    if (pauseMs === 0) this.#arrive(nowMs, nowMs);
+    else
+      setTimeout(() => {
+        const laterMs = performance.now();
+        if (this.#endMs === null) this.#arrive(laterMs, laterMs);
+      }, pauseMs);
   }
 
-  #arrive(intendedMs: number): void {
-    const nowMs = performance.now();
+  #arrive(intendedMs: number, nowMs: number): void {
     this.#window.offered++;
     this.#window.lagMaxMs = Math.max(this.#window.lagMaxMs, nowMs - intendedMs);
     const measured = this.#isMeasured(intendedMs);
@@ -184,8 +193,7 @@ class Generator {
     return intendedMs - this.#startMs >= this.#plan.warmupMs;
   }
 
-  #finish(job: Job, outcome: Outcome): void {
-    const nowMs = performance.now();
+  #finish(job: Job, outcome: Outcome, nowMs: number): void {
     const responseMs = nowMs - job.intendedMs;
     this.#window.requests++;
     if (outcome.error !== null) this.#window.errors++;
@@ -201,8 +209,8 @@ class Generator {
     const nowMs = performance.now();
     for (const pool of this.#pools) {
       for (const job of pool.expire(nowMs, this.#plan.timeoutMs)) {
-        this.#finish(job, { error: 'timeout', status: null });
-        this.#again(failurePauseMs);
+        this.#finish(job, { error: 'timeout', status: null }, nowMs);
+        this.#again(failurePauseMs, nowMs);
       }
     }
     if (this.#endMs === null || this.#outstanding() > 0) return;
