@@ -9,12 +9,17 @@ import type { Page } from 'playwright-core';
 import { openFileLedger } from '../src/ledger/file-ledger.ts';
 import { openStoredProofs } from '../src/ledger/stored-proof.ts';
 import { systemClock } from '../src/lib/clock.ts';
+import { searchBackwards, searchForwards } from '../src/server/record-search.ts';
 import type { FleetDoc } from '../src/server/schemas.ts';
 import { findChromium, openBrowser } from '../test/engines.ts';
+import { measureLookBack } from './page/look-back.ts';
+import { emptyList, measureScroll } from './page/scroll.ts';
+import { writeStory } from './page/story.ts';
 
 /**
- * The page's promises, measured in the browser: script on first load, time until the fleet is shown, the frames of a
- * scroll over 1,000 services and over 100,000 records, and the check of 100,000 records by the browser.
+ * The page's promises, measured in the browser: script on first load, time until the fleet is shown, the frames of a scroll over
+ * 1,000 services and over 100,000 records next to a list that says nothing, a filter over all records, and their check by the
+ * browser; and on the server how long looking back takes.
  * The page is the built one; behind it stands a server with a generated fleet and a real ledger of generated records.
  *   node bench/page.ts [services] [records]
  */
@@ -38,16 +43,7 @@ const ledger = await openFileLedger({
   writerId: 'bench',
   clock: systemClock,
 });
-for (let written = 1; written < records; ) {
-  const some = Math.min(1_000, records - written);
-  const event = (i: number) => ({
-    type: 'release.observed',
-    stream: `release/service-${i % services}-1`,
-    data: { release: `service-${i % services}-1`, looks: [{ dtMs: 1000, tick: null, problem: 'generated' }], i },
-  });
-  await ledger.append(Array.from({ length: some }, (_, i) => event(written + i)));
-  written += some;
-}
+await writeStory(ledger, records);
 const proofs = openStoredProofs(ledger);
 
 const server = createServer((request, response) => {
@@ -59,9 +55,11 @@ const browser = await openBrowser(engine);
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   await firstLoad(page);
-  await scroll(page, `${url}/`, `${services} services`, services);
-  await scroll(page, `${url}/timeline`, `${records} records`, records);
+  await scroll(page, `${url}/`, `${services} services`, { count: services, rowPx: 68 });
+  await scroll(page, `${url}/timeline`, `${records} records`, { count: records, rowPx: 44 });
+  await filter(page);
   await check(page);
+  await lookBack();
 } finally {
   await browser.close();
   server.closeAllConnections();
@@ -81,13 +79,17 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     response.writeHead(200, { 'content-type': 'text/event-stream' }).write('retry: 1000\n\n');
     return;
   }
+  if (pathname === '/empty') {
+    response.writeHead(200, { 'content-type': 'text/html' }).end(emptyList(number('count'), number('rowPx')));
+    return;
+  }
   if (pathname === '/api/v1/records') {
-    const found: unknown[] = [];
-    for await (const record of ledger.read(number('from'))) {
-      found.push(record);
-      if (found.length >= number('limit')) break;
-    }
-    return json({ size: ledger.head().size, next: 0, records: found });
+    const types = (searchParams.get('type') ?? '').split(',').filter((type) => type !== '');
+    const wanted = { types, text: searchParams.get('text') ?? '' };
+    const page = searchParams.has('before')
+      ? await searchBackwards(ledger, number('before'), number('limit'), wanted)
+      : await searchForwards(ledger, number('from'), number('limit'), wanted);
+    return json({ size: ledger.head().size, ...page });
   }
   if (pathname === '/api/v1/evidence/lines') {
     const lines = await proofs.lines(number('from'), number('limit'));
@@ -153,36 +155,43 @@ async function firstLoad(page: Page): Promise<void> {
   );
 }
 
-/** Scrolls from top to bottom in 240 frames and asks the browser how long each took. */
-async function scroll(page: Page, to: string, what: string, count: number): Promise<void> {
+/** A scroll from top to bottom, and the same over a list of the same size that says nothing: the limit of this machine. */
+async function scroll(page: Page, to: string, what: string, list: { count: number; rowPx: number }): Promise<void> {
+  await page.goto(`${url}/empty?count=${list.count}&rowPx=${list.rowPx}`);
+  const empty = await measureScroll(page);
   await page.goto(to);
   await page.waitForSelector('.line');
-  const frames = (await page.evaluate(`(async () => {
-    const box = document.querySelector('.scroller');
-    const frames = [];
-    const end = box.scrollHeight - box.clientHeight;
-    let before = await new Promise(requestAnimationFrame);
-    for (let i = 1; i <= 240; i++) {
-      box.scrollTop = end * i / 240;
-      const now = await new Promise(requestAnimationFrame);
-      frames.push(now - before);
-      before = now;
-    }
-    return frames;
-  })()`)) as number[];
-  await page.waitForTimeout(300);
-  const rows = await page.locator('.row').count();
-  const last = await page.locator('.row').last().getAttribute('aria-posinset');
-  frames.sort((a, b) => a - b);
-  const p = (share: number): number => frames[Math.floor(frames.length * share)] ?? 0;
-  const p95 = p(0.95);
+  const ours = await measureScroll(page);
+  const frames = ({ p50Ms, p95Ms, worstMs }: typeof ours): string =>
+    `frames p50 ${p50Ms.toFixed(1)} ms, p95 ${p95Ms.toFixed(1)} ms, worst ${worstMs.toFixed(1)} ms`;
+  say(`scroll over ${what}`, frames(ours), ours.p95Ms / empty.p95Ms, `of the empty list's p95 (${frames(empty)})`);
   say(
-    `scroll over ${what}`,
-    `frames p50 ${p(0.5).toFixed(1)} ms, p95 ${p95.toFixed(1)} ms, worst ${p(0.999).toFixed(1)} ms`,
-    p95 / (1000 / 60),
-    'of a 60 Hz frame',
+    '',
+    `${ours.workMs.toFixed(1)} ms of work per frame of 16.7 ms`,
+    ours.workMs / empty.workMs,
+    `of the empty list's ${empty.workMs.toFixed(1)} ms`,
   );
-  say('', `${rows} rows in the page, the last is ${last} of ${count}`);
+  say('', `${ours.rows} rows in the page, the last is ${ours.last} of ${list.count}`);
+}
+
+/** One record in the middle of the ledger: all of it is searched. */
+async function filter(page: Page): Promise<void> {
+  const end = `shop-${Math.max(1, Math.round(records / 400))}","reason":"the next`;
+  const start = performance.now();
+  await page.goto(`${url}/timeline?text=${encodeURIComponent(end)}`);
+  await page.getByText(/^[\d\s]+found$/).waitFor({ timeout: 120_000 });
+  const seconds = (performance.now() - start) / 1000;
+  const found = await page.locator('[role=status]').last().textContent();
+  say(`a filter over ${records} records`, `${seconds.toFixed(1)} s to the end, ${found}`);
+}
+
+async function lookBack(): Promise<void> {
+  const { startMs, medianMs, worstMs, timesFaster } = await measureLookBack(ledger);
+  say(
+    `looking back on ${records} records`,
+    `median ${medianMs.toFixed(0)} ms, worst ${worstMs.toFixed(0)} ms; ${timesFaster.toFixed(0)} times as fast as from record 0`,
+  );
+  say('', `the replay at a start, which leaves the folds: ${(startMs / 1000).toFixed(1)} s`);
 }
 
 async function check(page: Page): Promise<void> {
