@@ -1,9 +1,9 @@
 import { messageOf } from '../lib/error.ts';
 import { evidenceEvent, releaseOf } from './evidence.ts';
 import type { FileLedger } from './file-ledger.ts';
-import { copyJsonObject } from './json.ts';
 import type { Json, LedgerRecord } from './record.ts';
 import { Scrubber } from './scrub.ts';
+import { scrubbedBytes } from './scrubbed.ts';
 
 /** Something worth keeping with certain records: a metrics snapshot with a verdict, a dashboard with a promotion. */
 export interface EvidenceSource {
@@ -71,13 +71,6 @@ export function startCollector(
   };
 }
 
-/** What may be kept of it: text as a record's would be, the values of fields that are named like secrets not at all. */
-function bytesOf(content: CollectedFile['content'], scrubber: Scrubber): Uint8Array {
-  if (content instanceof Uint8Array) return content;
-  if (typeof content === 'string') return Buffer.from(scrubber.text(content));
-  return Buffer.from(`${JSON.stringify(copyJsonObject({ content }, 'evidence', scrubber).content, null, 2)}\n`);
-}
-
 async function collectOne(
   ledger: FileLedger,
   source: EvidenceSource,
@@ -88,7 +81,7 @@ async function collectOne(
     const file = await source.collect(record);
     if (!file) return;
     const { content, ...meta } = file;
-    const att = await ledger.attach(bytesOf(content, scrubber), meta);
+    const att = await ledger.attach(scrubbedBytes(content, scrubber), meta);
     await ledger.append([evidenceEvent(att, { release: releaseOf(record), kind: source.kind, cause: record.id })]);
   } catch (error) {
     onProblem(`Collecting ${source.kind} for record ${record.seq} failed: ${messageOf(error)}.`);

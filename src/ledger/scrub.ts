@@ -3,10 +3,11 @@ export const REMOVED = '[removed]';
 
 /** Field names whose values never belong into a record, whatever they look like. */
 const SECRET_FIELD =
-  /^(?:proxy-)?authorization$|^(?:set-)?cookie$|^(?:x-)?api[-_]?key$|^pass(?:word|wd|phrase)$|^(?:client[-_]?)?secret$|^(?:access|refresh|id|auth|bearer|csrf)?[-_]?token$|^private[-_]?key$|^credentials?$/i;
+  /^(?:proxy-)?authorization$|^(?:set-)?cookie$|^(?:x-)?api[-_]?key$|^pass(?:word|wd|phrase)$|^(?:client[-_]?)?secret$|^(?:x-)?(?:amz-)?(?:access|refresh|id|auth|bearer|csrf|xsrf|session|security)?[-_]?token$|^private[-_]?key$|^credentials?$/i;
 
 /** A cheap look before the expensive ones: most strings hold none of these. */
-const SUSPECT = /@|:\/\/|eyJ|bearer|basic |PRIVATE KEY|AKIA|ASIA|gh[pousr]_|xox|sk[-_]/i;
+const SUSPECT =
+  /@|:\/\/|[?&][\w-]{0,20}(?:token|key|secret|password|sig|signature)=|eyJ|bearer|basic |PRIVATE KEY|AKIA|ASIA|gh[pousr]_|xox|sk[-_]/i;
 
 const SECRET_VALUES: readonly RegExp[] = [
   /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g,
@@ -17,6 +18,8 @@ const SECRET_VALUES: readonly RegExp[] = [
   /\bgh[pousr]_[A-Za-z0-9]{20,}\b/g,
   /\bxox[abeoprs]-[A-Za-z0-9-]{10,}/g,
   /\bsk[-_](?:live|test|proj|ant)[-_][A-Za-z0-9_-]{10,}/g,
+  // a secret as a parameter of an address
+  /(?<=[?&][\w-]{0,20}(?:token|key|secret|password|sig|signature)=)[^&#\s"']+/gi,
   // user and password in a URL
   /(?<=:\/\/)[^\s/@:]+:[^\s/@]+@/g,
   // e-mail addresses

@@ -28,7 +28,10 @@ export async function servePage(app: FastifyInstance): Promise<void> {
   app.get(PAGE_ROUTE, { schema: { hide: true } }, async (request, reply) => {
     const name = (request.params as { '*': string })['*'];
     if (!isPagePath(name)) {
-      throw new DavyError(apiErrors['not-found'], `There is no ${request.method} ${request.url.slice(0, 200)}.`);
+      throw new DavyError(
+        apiErrors['not-found'],
+        `There is no ${request.method} ${(request.url.split('?')[0] ?? '').slice(0, 200)}.`,
+      );
     }
     if (!existsSync(join(BUILT, 'index.html'))) {
       throw new DavyError(apiErrors['page-not-built'], 'The page was not built; the API works without it.');

@@ -27,7 +27,7 @@ export interface LocalTsa {
 }
 
 /** A time-stamping authority of openssl's own making on the loopback interface, for tests. */
-export async function startLocalTsa(): Promise<LocalTsa> {
+export async function startLocalTsa(listenOn = 0): Promise<LocalTsa> {
   const dir = mkdtempSync(join(tmpdir(), 'davy-tsa-'));
   const run = (...args: string[]): Buffer =>
     execFileSync('openssl', args, { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -46,7 +46,7 @@ export async function startLocalTsa(): Promise<LocalTsa> {
       .writeHead(200, { 'content-type': 'application/timestamp-reply' })
       .end(readFileSync(join(dir, 'reply.tsr')));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(listenOn, '127.0.0.1', resolve));
   const { port } = server.address() as { port: number };
   return {
     url: `http://127.0.0.1:${port}/`,
