@@ -11,17 +11,29 @@ import type { FaultReport, FaultRule } from '../traffic/faults.ts';
 import type { RoutingTable, ServiceRoute } from '../traffic/model.ts';
 import { tableProblem } from '../traffic/table-check.ts';
 import type { GatewayContext } from './context.ts';
+import { limits } from './limits.ts';
 import { Wheel } from './net/wheel.ts';
 import { TableRefused } from './plane.ts';
 import { Listener } from './proxy/listener.ts';
 import { randomShare } from './random.ts';
 import { Route } from './route/route.ts';
 import { type LimitPart, ServiceState } from './route/service-state.ts';
+import { machineMonoMs } from './stats/process-stats.ts';
 import { countersOf, type ServiceReport } from './stats/report.ts';
+import type { EngineEstate, Sockets } from './succession/estate.ts';
 import { readTls, type TlsSettings } from './tls/front.ts';
 
+export interface EngineOptions {
+  sharedPorts?: boolean;
+  limitPart?: LimitPart;
+  stickyKey?: Buffer;
+  lookup?: LookupFunction;
+  /** Of the process whose place is taken; a fresh one if absent. */
+  bootId?: string;
+}
+
 export class Engine {
-  readonly bootId = randomUUID();
+  readonly bootId: string;
   private readonly context: GatewayContext;
   /** By `host:port`, for the table in force. */
   private readonly listeners = new Map<string, Listener>();
@@ -35,10 +47,15 @@ export class Engine {
   /** Several processes listen on the same ports. */
   private readonly sharedPorts: boolean;
   private readonly limitPart: LimitPart | undefined;
+  /** Sockets of a process that leaves, until a table names their address. */
+  private readonly inherited: Sockets = new Map();
+  /** The one in force. */
+  table: RoutingTable | null = null;
+  /** Listeners that left the table and have clients yet. */
+  private readonly leaving = new Set<Promise<void>>();
 
-  constructor(
-    options: { sharedPorts?: boolean; limitPart?: LimitPart; stickyKey?: Buffer; lookup?: LookupFunction } = {},
-  ) {
+  constructor(options: EngineOptions = {}) {
+    this.bootId = options.bootId ?? randomUUID();
     const stickyKey = options.stickyKey ?? randomBytes(32);
     this.context = { wheel: new Wheel(), faults: new FaultBook(randomShare), stickyKey, lookup: options.lookup };
     this.sharedPorts = options.sharedPorts ?? false;
@@ -52,7 +69,15 @@ export class Engine {
     return turn;
   }
 
-  private async applyNow(table: RoutingTable): Promise<void> {
+  /** Takes the place of another process: its sockets, its table, and what the table does not say. */
+  adopt(table: RoutingTable, sockets: Sockets, estate: EngineEstate | null): Promise<void> {
+    for (const [address, handle] of sockets) this.inherited.set(address, handle);
+    const turn = this.applying.then(() => this.applyNow(table, estate));
+    this.applying = turn.catch(() => {});
+    return turn;
+  }
+
+  private async applyNow(table: RoutingTable, estate: EngineEstate | null = null): Promise<void> {
     const problem = tableProblem(table);
     if (problem !== null) throw new TableRefused('invalid-table', problem);
     if (this.draining) throw new TableRefused('draining', 'The gateway is draining and takes no more tables.');
@@ -61,9 +86,13 @@ export class Engine {
     const tls = readAllTls(table);
     const opened = await this.openListeners(table);
     this.swap(table, opened, tls);
+    if (estate !== null) this.inherit(estate);
+    for (const handle of this.inherited.values()) handle.close();
+    this.inherited.clear();
     this.term = table.term;
     this.generation = table.generation;
     this.tableText = text;
+    this.table = table;
   }
 
   private checkGeneration(table: RoutingTable, text: string): void {
@@ -90,7 +119,9 @@ export class Engine {
       if (this.listeners.has(address)) continue;
       const listener = new Listener(config, this.context);
       try {
-        await listener.listen(this.sharedPorts);
+        const inherited = this.inherited.get(address) ?? null;
+        await listener.listen(this.sharedPorts, inherited);
+        this.inherited.delete(address);
       } catch (error) {
         for (const other of opened.values()) other.destroy();
         const code = (error as NodeJS.ErrnoException).code ?? 'error';
@@ -120,9 +151,43 @@ export class Engine {
     for (const [address, listener] of this.listeners) {
       if (addresses.has(address)) continue;
       this.listeners.delete(address);
-      void listener.drain();
+      const left = listener.drain(limits.drainMs).finally(() => this.leaving.delete(left));
+      this.leaving.add(left);
     }
     for (const [service, state] of this.states) if (!named.has(service)) state.retire();
+  }
+
+  /** In the turn of the swap: no request is served without it. */
+  private inherit(estate: EngineEstate): void {
+    const nowMs = performance.now();
+    for (const route of this.routes()) {
+      const { state, config } = route;
+      if (config.canary !== null) route.limitLease(estate.leases[config.canary.lease.id] ?? 0, nowMs);
+      state.exposure = estate.exposures[config.service] ?? state.exposure;
+      const tokens = estate.tokens[config.service];
+      if (tokens !== undefined) state.bucket?.fillTo(tokens, nowMs);
+    }
+    this.context.faults.inject(estate.faults, nowMs);
+  }
+
+  /** What a successor needs besides the table, as of now. */
+  estate(): EngineEstate {
+    const nowMs = performance.now();
+    const estate: EngineEstate = { leases: {}, exposures: {}, tokens: {}, faults: this.context.faults.inForce(nowMs) };
+    for (const route of this.routes()) {
+      const { config, state } = route;
+      if (route.isLeaseLive(nowMs)) estate.leases[config.canary?.lease.id ?? ''] = route.leaseLeftMs(nowMs);
+      if (state.exposure !== null) estate.exposures[config.service] = { ...state.exposure };
+      if (state.bucket !== null) estate.tokens[config.service] = state.bucket.tokensAt(nowMs);
+    }
+    return estate;
+  }
+
+  /** The listening sockets by address; without those that cannot be handed on. */
+  sockets(): Sockets {
+    const sockets: Sockets = new Map();
+    for (const [address, { handle }] of this.listeners) if (handle !== null) sockets.set(address, handle);
+    return sockets;
   }
 
   private routes(): Route[] {
@@ -177,11 +242,16 @@ export class Engine {
 
   reports(): ServiceReport[] {
     const nowMs = performance.now();
-    return [...this.states.values()].map((state) => state.report(nowMs));
+    const reports = [...this.states.values()].map((state) => state.report(nowMs));
+    for (const { route, connections } of this.listeners.values()) {
+      const report = reports.find(({ service }) => service === route.config.service);
+      if (report !== undefined) report.extras.connections = connections.size;
+    }
+    return reports;
   }
 
   counters(): CounterSnapshot {
-    return countersOf(this.bootId, Date.now(), performance.now(), this.reports());
+    return countersOf(this.bootId, Date.now(), machineMonoMs(), this.reports());
   }
 
   /** Ends at once: every connection is cut. */
@@ -191,11 +261,20 @@ export class Engine {
     for (const state of this.states.values()) state.retire();
   }
 
-  /** Finishes what is in progress and closes every port. */
-  async drain(): Promise<void> {
+  /** Finishes what is in progress, at the latest after `withinMs`, and closes every port. */
+  async drain(withinMs: number): Promise<void> {
     this.draining = true;
-    await Promise.all([...this.listeners.values()].map((listener) => listener.drain()));
+    const drained = [...this.listeners.values()].map((listener) => listener.drain(withinMs));
+    await Promise.all([...drained, ...this.leaving]);
     for (const state of this.states.values()) state.retire();
+  }
+
+  /** While this process leaves: what its last requests are routed by. Opens nothing. */
+  follow(table: RoutingTable): void {
+    if (!this.draining || tableProblem(table) !== null) return;
+    const services = table.services.filter((config) => this.listeners.has(addressOf(config)));
+    const known = { ...table, services };
+    this.swap(known, new Map(), readAllTls(known));
   }
 }
 

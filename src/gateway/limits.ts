@@ -36,7 +36,14 @@ export const limits = {
   clientConnections: 20_000,
   upstreamConnections: 1_024,
   idleUpstreams: 256,
+  /** A process that leaves while another one takes over answers what is in progress within this time. */
   drainMs: 30_000,
+  /** The same where nobody takes over; `davy up` kills what is left a moment later. */
+  stopMs: 9_000,
+  /** An idle client connection of a process that leaves stays open this long for a request that is under way. */
+  drainIdleMs: 1_000,
+  /** A successor must be started, and then have taken over, within this time each. */
+  successionMs: 15_000,
   /** Bounds of one routing table. */
   services: 256,
   versionsPerService: 32,

@@ -2,6 +2,8 @@ import type { CounterSnapshot } from '../metrics/source.ts';
 import type { DataPlaneState } from '../traffic/dataplane.ts';
 import type { FaultReport, FaultRule } from '../traffic/faults.ts';
 import type { RoutingTable } from '../traffic/model.ts';
+import type { ServiceReport } from './stats/report.ts';
+import type { Estate, EstateSocket } from './succession/estate.ts';
 
 /** What the admin address needs, from one process or from several that act as one. */
 export interface Plane {
@@ -16,8 +18,16 @@ export interface Plane {
   state(): Promise<DataPlaneState>;
   counters(): Promise<CounterSnapshot>;
   exposition(): Promise<string>;
-  /** Finishes what is in progress and closes every port. */
-  drain(): Promise<void>;
+  /** Everything counted so far, also by the processes before this one. */
+  reports(): Promise<ServiceReport[]>;
+  /** What a successor needs to go on from here. */
+  estate(): Promise<{ estate: Estate; sockets: EstateSocket[] }>;
+  /** Goes on from where another process was; rejects with `TableRefused`. */
+  adopt(estate: Estate, sockets: EstateSocket[]): Promise<void>;
+  /** While it drains: what the last requests are routed by. */
+  follow(table: RoutingTable): Promise<void>;
+  /** Finishes what is in progress, at the latest after `withinMs`, and closes every port. */
+  drain(withinMs: number): Promise<void>;
 }
 
 /** Why a table was not taken; the old one stays in force. */

@@ -96,6 +96,12 @@ export class FaultBook {
     }));
   }
 
+  /** The rules in force, each with the time that is left. */
+  inForce(nowMs: number): FaultRule[] {
+    const live = [...this.#entries.values()].filter(({ endsMs }) => endsMs > nowMs);
+    return live.map(({ rule, endsMs }) => ({ ...rule, ttlMs: Math.max(1, Math.floor(endsMs - nowMs)) }));
+  }
+
   #forget(nowMs: number): void {
     for (const [id, entry] of this.#entries) if (nowMs - entry.endsMs > keepReportMs) this.#entries.delete(id);
   }

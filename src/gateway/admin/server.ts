@@ -6,26 +6,38 @@ import type { FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
 import { limits } from '../limits.ts';
 import { type Plane, TableRefused } from '../plane.ts';
+import { Gate } from './gate.ts';
 
 export interface AdminServer {
   host: string;
   port: number;
+  /** Calls that come from now on wait. Resolves when those before are over. */
+  hold(): Promise<void>;
+  release(): void;
   close(): void;
+}
+
+/** What the process does with itself when it is asked to. */
+export interface AdminDuties {
+  drain(): void;
+  /** Resolves when a successor serves, with what is left to do once the caller has its answer. Rejects when this process goes on. */
+  restart(): Promise<{ pid: number; afterwards: () => void }>;
 }
 
 interface Answer {
   status: number;
   body: unknown;
   text?: boolean;
+  /** Called when the answer has left, or cannot. */
+  afterwards?: () => void;
 }
 
 type Handler = (body: string) => Promise<Answer> | Answer;
 
-/**
- * The admin address: loopback only, every call with the token. `onDrain` is called when a caller asks the gateway to end.
- */
-export async function startAdmin(plane: Plane, token: string, onDrain: () => void): Promise<AdminServer> {
-  const handlers = handlersOf(plane, onDrain);
+/** The admin address: loopback only, every call with the token. */
+export async function startAdmin(plane: Plane, token: string, duties: AdminDuties): Promise<AdminServer> {
+  const gate = new Gate();
+  const handlers = handlersOf(plane, duties, gate);
   const expected = digest(`Bearer ${token}`);
   const server = http.createServer(
     { requestTimeout: 10_000, headersTimeout: 5_000, maxHeaderSize: 8_192 },
@@ -42,7 +54,13 @@ export async function startAdmin(plane: Plane, token: string, onDrain: () => voi
     server.listen(0, '127.0.0.1', resolve);
   });
   const { port } = server.address() as AddressInfo;
-  return { host: '127.0.0.1', port, close: () => server.close().closeAllConnections() };
+  return {
+    host: '127.0.0.1',
+    port,
+    hold: () => gate.close(),
+    release: () => gate.reopen(),
+    close: () => server.close().closeAllConnections(),
+  };
 }
 
 async function serve(request: http.IncomingMessage, handlers: Map<string, Handler>, expected: Buffer): Promise<Answer> {
@@ -58,8 +76,35 @@ async function serve(request: http.IncomingMessage, handlers: Map<string, Handle
   return handler(body);
 }
 
-function handlersOf(plane: Plane, onDrain: () => void): Map<string, Handler> {
+function handlersOf(plane: Plane, duties: AdminDuties, gate: Gate): Map<string, Handler> {
+  const gated = planeHandlers(plane).map(([name, act]): [string, Handler] => [
+    name,
+    (body) => gate.pass(() => act(body)),
+  ]);
   return new Map<string, Handler>([
+    ...gated,
+    [
+      'POST /drain',
+      () => {
+        setImmediate(() => duties.drain());
+        return { status: 202, body: { draining: true } };
+      },
+    ],
+    ['POST /restart', () => restart(duties)],
+  ]);
+}
+
+async function restart(duties: AdminDuties): Promise<Answer> {
+  try {
+    const { pid, afterwards } = await duties.restart();
+    return { status: 200, body: { pid }, afterwards };
+  } catch (error) {
+    return { status: 409, body: { code: 'restart-failed', message: messageOf(error) } };
+  }
+}
+
+function planeHandlers(plane: Plane): [string, Handler][] {
+  return [
     ['PUT /table', (body) => putTable(plane, body)],
     ['POST /leases', (body) => postLeases(plane, body)],
     ['PUT /faults', (body) => putFaults(plane, body)],
@@ -68,14 +113,7 @@ function handlersOf(plane: Plane, onDrain: () => void): Map<string, Handler> {
     ['GET /state', async () => ({ status: 200, body: await plane.state() })],
     ['GET /counters', async () => ({ status: 200, body: await plane.counters() })],
     ['GET /metrics', async () => ({ status: 200, body: await plane.exposition(), text: true })],
-    [
-      'POST /drain',
-      () => {
-        setImmediate(onDrain);
-        return { status: 202, body: { draining: true } };
-      },
-    ],
-  ]);
+  ];
 }
 
 const STATUS_OF: Record<TableRefused['code'], number> = {
@@ -159,6 +197,8 @@ function send(response: http.ServerResponse, answer: Answer): void {
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
   });
+  if (answer.afterwards !== undefined && response.destroyed) answer.afterwards();
+  else if (answer.afterwards !== undefined) response.once('close', answer.afterwards);
   response.end(body);
 }
 

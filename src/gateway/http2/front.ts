@@ -46,9 +46,20 @@ export class Http2Front {
     this.accepting = null;
   }
 
-  /** Tells clients to open no more streams; those in progress end in their time. */
+  get size(): number {
+    return this.sessions.size;
+  }
+
+  /**
+   * Tells clients to open no more streams; those in progress end in their time. node:http2 does not serve streams that come after its first
+   * GOAWAY, whatever id it names, so the first one names the last stream that is served: what comes later is refused, and may be sent
+   * again elsewhere (RFC 9113 sections 6.8 and 8.7). The connection closes a moment later, so that nothing is reset meanwhile.
+   */
   drain(): void {
-    for (const session of this.sessions.keys()) session.close();
+    for (const session of this.sessions.keys()) {
+      session.goaway(http2.constants.NGHTTP2_NO_ERROR);
+      setTimeout(() => session.close(), limits.drainIdleMs).unref();
+    }
   }
 
   destroy(): void {

@@ -87,7 +87,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     if (kind === 'stream') this.channel = Channel.wrap(accepted, this);
     else this.channel = this.first ? Channel.accept(accepted, this) : Channel.secure(accepted, this);
     this.exchange = new Exchange(this);
-    this.setDeadline(stamp() + limits.clientIdleMs);
+    this.setDeadline(stamp() + this.idleMs());
   }
 
   /** RFC 7239 section 6: an IPv6 address stands in brackets and quotes. */
@@ -231,8 +231,20 @@ export class ClientConnection implements ChannelOwner, Timed {
       return;
     }
     if (this.phase === TUNNEL) this.connect?.idle();
-    if (this.phase === LINGER && this.lingersOn(nowMs)) this.setDeadline(nowMs + limits.lingerMs);
+    if (this.phase === HEAD) this.leaveIfIdle();
+    else if (this.phase === LINGER && this.lingersOn(nowMs)) this.setDeadline(nowMs + limits.lingerMs);
     else this.channel.destroy();
+  }
+
+  /** Timers run before sockets are read: what has arrived meanwhile is read first, and a request among it is answered. */
+  private leaveIfIdle(): void {
+    setImmediate(() => {
+      if (this.isIdle && !this.channel.closed) this.closeGently();
+    });
+  }
+
+  private get isIdle(): boolean {
+    return this.phase === HEAD && !this.headStarted && !this.exchange.active;
   }
 
   /** A client that is still sending may read the answer afterwards; one that reads slowly is still reading it. */
@@ -251,7 +263,11 @@ export class ClientConnection implements ChannelOwner, Timed {
   }
 
   private idle(): void {
-    this.setDeadline(recent() + limits.clientIdleMs);
+    this.setDeadline(recent() + this.idleMs());
+  }
+
+  private idleMs(): number {
+    return this.listener.draining ? limits.drainIdleMs : limits.clientIdleMs;
   }
 
   // ---- answers -----------------------------------------------------------------------------------------------------
@@ -290,9 +306,12 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.setDeadline(this.lingerSinceMs + limits.lingerMs);
   }
 
-  /** The gateway stops: idle connections close at once, the others after their answer. */
+  /**
+   * The gateway stops. Every answer from now on says `Connection: close`. An idle connection stays open a moment: a client that does not
+   * know yet may have a request under way, and closing under it would lose it (RFC 9112 section 9.5).
+   */
   drain(): void {
-    if (this.phase === HEAD && !this.headStarted && !this.exchange.active) this.closeGently();
+    if (this.isIdle) this.setDeadline(stamp() + limits.drainIdleMs);
   }
 
   destroy(): void {

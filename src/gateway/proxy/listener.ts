@@ -1,13 +1,18 @@
 import net from 'node:net';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
 import type { GatewayContext } from '../context.ts';
 import { ascii } from '../http1/bytes.ts';
 import { Http2Front } from '../http2/front.ts';
 import { limits } from '../limits.ts';
 import type { Route } from '../route/route.ts';
+import type { SocketHandle } from '../succession/estate.ts';
 import { TlsFront, type TlsSettings } from '../tls/front.ts';
 import { certifiedNames } from './caller.ts';
 import { ClientConnection } from './client.ts';
+
+const BACKLOG = 1024;
+const DRAIN_POLL_MS = 20;
 
 /** The port of one service and its client connections. The route is replaced by assignment: that is the atomic swap. */
 export class Listener {
@@ -19,8 +24,7 @@ export class Listener {
   private readonly port: number;
   readonly connections = new Set<ClientConnection>();
   draining = false;
-  /** Connections closed at once because there were too many. */
-  refused = 0;
+  private drained: Promise<void> | null = null;
   private trusted: net.BlockList | null = null;
   private readonly server: net.Server;
   private tls: TlsFront | null = null;
@@ -51,16 +55,26 @@ export class Listener {
     });
   }
 
-  /** `sharedPort`: other processes listen there too, and the kernel spreads connections (SO_REUSEPORT). Rejects with the system's error when the port cannot be had. */
-  listen(sharedPort: boolean): Promise<void> {
+  /**
+   * `sharedPort`: other processes listen there too, and the kernel spreads connections (SO_REUSEPORT). `inherited`: the listening socket of a
+   * process that leaves; its queue of connections comes with it. Rejects with the system's error when the port cannot be had.
+   */
+  listen(sharedPort: boolean, inherited: SocketHandle | null): Promise<void> {
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
-      this.server.listen({ host: this.host, port: this.port, backlog: 1024, reusePort: sharedPort }, () => {
+      this.server.once('listening', () => {
         this.server.off('error', reject);
         this.server.on('error', () => {});
         resolve();
       });
+      if (inherited !== null) this.server.listen(inherited, BACKLOG);
+      else this.server.listen({ host: this.host, port: this.port, backlog: BACKLOG, reusePort: sharedPort });
     });
+  }
+
+  /** The listening socket, to be handed to another process; null when it cannot be. */
+  get handle(): SocketHandle | null {
+    return (this.server as unknown as { _handle: SocketHandle | null })._handle;
   }
 
   private accept(socket: net.Socket): void {
@@ -70,7 +84,7 @@ export class Listener {
       return;
     }
     if (this.connections.size >= limits.clientConnections) {
-      this.refused++;
+      this.route.state.connectionsRefused++;
       socket.destroy();
       return;
     }
@@ -100,15 +114,28 @@ export class Listener {
     return this.trusted.check(address, net.isIPv6(address) ? 'ipv6' : 'ipv4');
   }
 
-  /** No new connections; the present ones end after their answers, at the latest after `limits.drainMs`. */
-  async drain(): Promise<void> {
+  /**
+   * No new connections; the present ones end after their answers, at the latest after `withinMs`. Connections that wait to be accepted are
+   * accepted first: the kernel resets them when the socket closes and no other process holds it.
+   */
+  drain(withinMs: number): Promise<void> {
+    this.drained ??= this.drainNow(Date.now() + withinMs);
+    return this.drained;
+  }
+
+  private async drainNow(endMs: number): Promise<void> {
     this.draining = true;
+    for (let turn = 0; turn < 2; turn++) await nextTurn();
     this.server.close();
-    this.front?.drain();
     for (const connection of [...this.connections]) connection.drain();
-    const endMs = Date.now() + limits.drainMs;
-    while (this.connections.size > 0 && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 20));
+    this.front?.drain();
+    while (this.open > 0 && Date.now() < endMs) await sleep(DRAIN_POLL_MS);
     this.destroy();
+  }
+
+  /** Connections, also those that shake hands. */
+  private get open(): number {
+    return this.connections.size + (this.front?.size ?? 0) + (this.tls?.handshaking ?? 0);
   }
 
   destroy(): void {

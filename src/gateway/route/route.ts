@@ -98,6 +98,15 @@ export class Route {
     return true;
   }
 
+  leaseLeftMs(nowMs: number): number {
+    return Math.max(0, this.leaseEndsMs - nowMs);
+  }
+
+  /** The lease ends in this time at the latest, as it did where it was granted; at 0 it has expired. */
+  limitLease(leftMs: number, nowMs: number): void {
+    this.leaseEndsMs = Math.min(this.leaseEndsMs, nowMs + leftMs);
+  }
+
   effectiveWeightBp(nowMs: number): number {
     return this.isLeaseLive(nowMs) ? this.weightBp : 0;
   }

@@ -44,6 +44,17 @@ export class TokenBucket {
     this.fill(nowMs);
   }
 
+  tokensAt(nowMs: number): number {
+    this.fill(nowMs);
+    return this.tokens;
+  }
+
+  /** Goes on with what another process had left. */
+  fillTo(tokens: number, nowMs: number): void {
+    this.tokens = tokens;
+    this.fill(nowMs);
+  }
+
   /** Whole tokens left. */
   get remaining(): number {
     return Math.floor(this.tokens);

@@ -37,3 +37,8 @@ export function watchProcess(): () => ProcessReport {
     return report;
   };
 }
+
+/** Monotonic milliseconds that all processes of a machine share: counts that a successor goes on with keep their clock. */
+export function machineMonoMs(): number {
+  return Number(process.hrtime.bigint() / 1_000n) / 1_000;
+}

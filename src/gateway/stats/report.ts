@@ -92,6 +92,14 @@ function slowerThan({ edges, bins }: TallyData, edge: number): number {
   return slower;
 }
 
+/** What remains of a process that has ended: its counts, not what it held. */
+export function withoutGauges(reports: readonly ServiceReport[]): ServiceReport[] {
+  return reports.map((report) => {
+    const counts = Object.entries(report.extras).filter(([name]) => name.endsWith('_total'));
+    return { ...report, endpoints: [], extras: Object.fromEntries(counts) };
+  });
+}
+
 /** Adds up what several processes counted. Gauges add up too: each process has its own connections. */
 export function mergeReports(lists: readonly (readonly ServiceReport[])[]): ServiceReport[] {
   const merged = new Map<string, ServiceReport>();

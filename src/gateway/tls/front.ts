@@ -56,6 +56,8 @@ export class TlsFront {
   private settings: TlsSettings;
   private readonly server: tls.Server;
   private readonly watcher: NodeJS.Timeout;
+  /** Connections whose handshake is not over. */
+  handshaking = 0;
 
   constructor(settings: TlsSettings, onSocket: (socket: tls.TLSSocket) => void) {
     this.settings = settings;
@@ -68,15 +70,20 @@ export class TlsFront {
     });
     this.adopt();
     this.server.on('secureConnection', (socket) => {
+      this.handshaking--;
       if (this.isAllowed(socket)) onSocket(socket);
       else socket.destroy();
     });
-    this.server.on('tlsClientError', (_error, socket) => socket.destroy());
+    this.server.on('tlsClientError', (_error, socket) => {
+      this.handshaking--;
+      socket.destroy();
+    });
     this.watcher = setInterval(() => this.look(), WATCH_EVERY_MS).unref();
   }
 
   accept(socket: net.Socket): void {
     socket.setNoDelay(true);
+    this.handshaking++;
     this.server.emit('connection', socket);
   }
 

@@ -26,7 +26,7 @@ async function start(count: number, route: RouteParts['route'] = {}): Promise<vo
 }
 
 afterEach(async () => {
-  await hub.drain();
+  await hub.drain(10_000);
   await upstream.close();
 });
 

@@ -5,7 +5,6 @@
  * The limiter's rate is divided: each worker holds a share, and the shares follow where the requests arrive. They always add up to 1, so the
  * sum never exceeds the limit; a shift of load is followed within a few hundred milliseconds.
  */
-import { type ChildProcess, fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { DataPlaneState, EffectiveRoute } from '../../traffic/dataplane.ts';
@@ -13,76 +12,19 @@ import type { FaultReport, FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
 import { renderExposition } from '../admin/exposition.ts';
 import { type Plane, TableRefused } from '../plane.ts';
-import { countersOf, mergeReports, type ServiceReport } from '../stats/report.ts';
-import type { AnswerMessage, CallMessage, WorkerCalls, WorkerReport } from './protocol.ts';
+import { machineMonoMs } from '../stats/process-stats.ts';
+import { countersOf, mergeReports, type ServiceReport, withoutGauges } from '../stats/report.ts';
+import type { EngineEstate, Estate, EstateSocket, SocketHandle, Sockets } from '../succession/estate.ts';
+import { type Heritage, noPast, type Past } from '../succession/predecessor.ts';
+import { WorkerProcess } from './worker-process.ts';
 
-const CALL_TIMEOUT_MS = 5_000;
-const DRAIN_TIMEOUT_MS = 35_000;
+/** A worker's answer that it has drained may come this much later than the time it had. */
+const DRAIN_SLACK_MS = 1_000;
 const REPORT_EVERY_MS = 200;
 const RESPAWN_AFTER_MS = 100;
 
-class WorkerProcess {
-  readonly process: ChildProcess;
-  lastReport: WorkerReport | null = null;
-  private nextId = 1;
-  private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
-
-  constructor(entry: string, args: string[], env: NodeJS.ProcessEnv, onExit: (worker: WorkerProcess) => void) {
-    this.process = fork(entry, args, {
-      env,
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    this.process.on('message', (message: AnswerMessage) => this.settle(message));
-    this.process.on('error', () => {});
-    this.process.on('exit', () => {
-      for (const { reject } of this.waiting.values()) reject(new Error('the worker ended'));
-      this.waiting.clear();
-      onExit(this);
-    });
-  }
-
-  call<K extends keyof WorkerCalls>(
-    call: K,
-    argument: Parameters<WorkerCalls[K]>[0],
-    timeoutMs = CALL_TIMEOUT_MS,
-  ): ReturnType<WorkerCalls[K]> {
-    const id = this.nextId++;
-    const answer = new Promise<unknown>((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`the worker did not answer ${call} within ${timeoutMs} ms`)),
-        timeoutMs,
-      );
-      const end = (): void => {
-        clearTimeout(timer);
-        this.waiting.delete(id);
-      };
-      this.waiting.set(id, {
-        resolve: (value) => {
-          end();
-          resolve(value);
-        },
-        reject: (error) => {
-          end();
-          reject(error);
-        },
-      });
-      const message: CallMessage = { id, call, argument };
-      this.process.send(message, (error) => {
-        if (error !== null) this.waiting.get(id)?.reject(error);
-      });
-    });
-    return answer as ReturnType<WorkerCalls[K]>;
-  }
-
-  private settle({ id, value, error }: AnswerMessage): void {
-    const waiting = this.waiting.get(id);
-    if (error === undefined) waiting?.resolve(value);
-    else waiting?.reject(error.code === null ? new Error(error.message) : new TableRefused(error.code, error.message));
-  }
-}
-
 export class Hub implements Plane {
-  readonly bootId = randomUUID();
+  readonly bootId: string;
   private readonly entry: string;
   private readonly count: number;
   private readonly stickyKey: Buffer;
@@ -92,14 +34,20 @@ export class Hub implements Plane {
   private table: RoutingTable | null = null;
   private readonly faults = new Map<string, { rule: FaultRule; endsMs: number }>();
   private demandBefore = new Map<WorkerProcess, Record<string, number>>();
+  /** By place: the listening sockets of the worker there. A dead worker's successor accepts what waits in them. */
+  private readonly sockets: Sockets[];
+  private readonly past: Past;
   private stopping = false;
   private readonly reporter: NodeJS.Timeout;
 
-  constructor(entry: string, count: number, stickyKey: Buffer) {
+  constructor(entry: string, count: number, stickyKey: Buffer, heritage: Heritage | null = null) {
+    this.bootId = heritage?.estate.bootId ?? randomUUID();
+    this.past = heritage?.past ?? noPast;
     this.stickyKey = stickyKey;
     this.entry = entry;
     this.count = count;
-    for (let i = 0; i < count; i++) this.spawn(false);
+    this.sockets = Array.from({ length: count }, () => new Map());
+    for (let place = 0; place < count; place++) this.spawn(place, false);
     this.reporter = setInterval(() => void this.collect().then(() => this.balance()), REPORT_EVERY_MS);
   }
 
@@ -107,36 +55,84 @@ export class Hub implements Plane {
     return this.workers.map((worker) => worker.process.pid);
   }
 
-  private spawn(successor: boolean): WorkerProcess {
+  private spawn(place: number, successor: boolean): WorkerProcess {
     const args = ['--worker', String(this.count), ...(successor ? ['--successor'] : [])];
     const env = { ...process.env, DAVY_STICKY_KEY: this.stickyKey.toString('base64') };
-    const worker = new WorkerProcess(this.entry, args, env, (dead) => this.onExit(dead));
+    const worker = new WorkerProcess(
+      { entry: this.entry, args, env, place },
+      { exit: (dead) => this.onExit(dead), socket: (address, handle) => this.keep(place, address, handle) },
+    );
     this.workers.push(worker);
     return worker;
+  }
+
+  private keep(place: number, address: string, handle: SocketHandle): void {
+    this.sockets[place]?.get(address)?.close();
+    if (this.stopping) handle.close();
+    else this.sockets[place]?.set(address, handle);
   }
 
   private onExit(dead: WorkerProcess): void {
     this.workers = this.workers.filter((worker) => worker !== dead);
     this.demandBefore.delete(dead);
     if (dead.lastReport !== null) {
-      // Gauges of a dead process are gone; its counts stay.
-      const services = dead.lastReport.services.map((report) => ({ ...report, endpoints: [], extras: {} }));
-      this.retained = mergeReports([this.retained, services]);
+      this.retained = mergeReports([this.retained, withoutGauges(dead.lastReport.services)]);
     }
-    if (!this.stopping) setTimeout(() => this.replace(), RESPAWN_AFTER_MS);
+    if (!this.stopping) setTimeout(() => this.replace(dead.place), RESPAWN_AFTER_MS);
   }
 
-  private replace(): void {
+  private replace(place: number): void {
     if (this.stopping) return;
-    const worker = this.spawn(true);
+    const worker = this.spawn(place, true);
     const nowMs = performance.now();
     const rules = [...this.faults.values()]
       .filter(({ endsMs }) => endsMs > nowMs)
       .map(({ rule, endsMs }) => ({ ...rule, ttlMs: Math.ceil(endsMs - nowMs) }));
-    const ready = this.table === null ? Promise.resolve() : worker.call('apply', this.table);
+    const ready = this.table === null ? Promise.resolve() : this.settle(worker, this.table);
     ready
       .then(() => (rules.length > 0 ? worker.call('inject', rules) : null))
       .catch(() => worker.process.kill('SIGKILL'));
+  }
+
+  /** A lease goes on for as long as it does where it is in force: the new worker must not grant it anew. */
+  private async settle(worker: WorkerProcess, table: RoutingTable): Promise<void> {
+    const other = this.workers.find((one) => one.place !== worker.place);
+    const theirs = await other?.call('estate', undefined as never).catch(() => null);
+    const estate = theirs == null ? null : { ...theirs, exposures: {}, tokens: {}, faults: [] };
+    await this.endow(worker, table, estate);
+  }
+
+  private endow(worker: WorkerProcess, table: RoutingTable, estate: EngineEstate | null): Promise<void> {
+    for (const [address, handle] of this.sockets[worker.place] ?? []) worker.lend(address, handle);
+    return worker.call('adopt', { table, estate });
+  }
+
+  async estate(): Promise<{ estate: Estate; sockets: EstateSocket[] }> {
+    const engines = await Promise.all(
+      this.sockets.map(async (_, place) => {
+        const worker = this.workers.find((one) => one.place === place);
+        return worker?.call('estate', undefined as never).catch(() => null) ?? null;
+      }),
+    );
+    const sockets = this.sockets.flatMap((held, engine) =>
+      [...held].map(([address, handle]) => ({ engine, address, handle })),
+    );
+    return { estate: { bootId: this.bootId, table: this.table, engines }, sockets };
+  }
+
+  async adopt({ table, engines }: Estate, sockets: EstateSocket[]): Promise<void> {
+    if (table === null) return;
+    for (const { engine, address, handle } of sockets) this.keep(engine, address, handle);
+    this.table = table;
+    const nowMs = performance.now();
+    for (const rule of engines.flatMap((engine) => engine?.faults ?? [])) {
+      this.faults.set(rule.id, { rule, endsMs: nowMs + rule.ttlMs });
+    }
+    await Promise.all(this.workers.map((worker) => this.endow(worker, table, engines[worker.place] ?? null)));
+  }
+
+  async follow(table: RoutingTable): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.call('follow', table)));
   }
 
   /** The first worker decides; the others cannot refuse what it took, so one that fails is started anew. */
@@ -145,7 +141,16 @@ export class Hub implements Plane {
     if (first === undefined) throw new TableRefused('draining', 'No worker is running at the moment.');
     await first.call('apply', table);
     this.table = table;
+    this.past.follow(table);
     await Promise.all(others.map((worker) => worker.call('apply', table).catch(() => worker.process.kill('SIGKILL'))));
+    const addresses = new Set(table.services.map(({ listenHost, listenPort }) => `${listenHost}:${listenPort}`));
+    for (const held of this.sockets) {
+      for (const [address, handle] of held) {
+        if (addresses.has(address)) continue;
+        handle.close();
+        held.delete(address);
+      }
+    }
   }
 
   /** A lease is lost when any worker lost it. */
@@ -196,15 +201,21 @@ export class Hub implements Plane {
   }
 
   async counters() {
-    return countersOf(this.bootId, Date.now(), performance.now(), await this.collect());
+    const reports = await this.reports();
+    return countersOf(this.bootId, Date.now(), machineMonoMs(), reports);
   }
 
   async exposition(): Promise<string> {
-    const reports = await this.collect();
+    const reports = await this.reports();
     return renderExposition(
       reports,
       this.workers.flatMap(({ lastReport }) => (lastReport === null ? [] : [lastReport.process])),
     );
+  }
+
+  async reports(): Promise<ServiceReport[]> {
+    const before = await this.past.reports();
+    return mergeReports([await this.collect(), before]);
   }
 
   /** Everything counted so far: by those that live, as they last said, and by those that died. */
@@ -240,12 +251,15 @@ export class Hub implements Plane {
     });
   }
 
-  async drain(): Promise<void> {
+  async drain(withinMs: number): Promise<void> {
     this.stopping = true;
     clearInterval(this.reporter);
-    await Promise.all(
-      this.workers.map((worker) => worker.call('drain', undefined as never, DRAIN_TIMEOUT_MS).catch(() => {})),
-    );
+    // Held here they would go on taking connections that nobody accepts.
+    for (const held of this.sockets) for (const handle of held.values()) handle.close();
+    for (const held of this.sockets) held.clear();
+    const patienceMs = withinMs + DRAIN_SLACK_MS;
+    await Promise.all(this.workers.map((worker) => worker.call('drain', withinMs, patienceMs).catch(() => {})));
+    await this.collect();
     for (const worker of this.workers) worker.process.kill('SIGKILL');
   }
 }

@@ -4,6 +4,7 @@ import type { RoutingTable } from '../../traffic/model.ts';
 import type { TableRefused } from '../plane.ts';
 import type { ProcessReport } from '../stats/process-stats.ts';
 import type { ServiceReport } from '../stats/report.ts';
+import type { EngineEstate } from '../succession/estate.ts';
 
 /** What the parent asks of a worker. */
 export interface WorkerCalls {
@@ -15,7 +16,11 @@ export interface WorkerCalls {
   state(): Promise<DataPlaneState>;
   report(): Promise<WorkerReport>;
   setShares(shares: Record<string, number>): Promise<void>;
-  drain(): Promise<void>;
+  estate(): Promise<EngineEstate>;
+  /** Uses the sockets that came before it. */
+  adopt(heritage: { table: RoutingTable; estate: EngineEstate | null }): Promise<void>;
+  follow(table: RoutingTable): Promise<void>;
+  drain(withinMs: number): Promise<void>;
 }
 
 export interface WorkerReport {
@@ -23,6 +28,11 @@ export interface WorkerReport {
   process: ProcessReport;
   /** Requests that asked each service's limiter so far. */
   demand: Record<string, number>;
+}
+
+/** A listening socket's address; the socket comes with it. To the worker ahead of `adopt`; from it whenever it has opened one. */
+export interface SocketMessage {
+  socket: string;
 }
 
 export interface CallMessage {

@@ -1,17 +1,27 @@
+import type net from 'node:net';
 import { messageOf } from '../../lib/error.ts';
 import { Engine } from '../engine.ts';
+import { limits } from '../limits.ts';
 import { TableRefused } from '../plane.ts';
 import type { LimitPart } from '../route/service-state.ts';
 import { watchProcess } from '../stats/process-stats.ts';
-import type { AnswerMessage, CallMessage, WorkerCalls } from './protocol.ts';
+import type { SocketHandle, Sockets } from '../succession/estate.ts';
+import type { AnswerMessage, CallMessage, SocketMessage, WorkerCalls } from './protocol.ts';
 
-/** Runs one worker: an engine that obeys its parent. When the parent dies it answers what is in progress and ends. */
-/** `stickyKey`: base64, from the parent. */
+/**
+ * Runs one worker: an engine that obeys its parent. When the parent dies it answers what is in progress and ends.
+ * `stickyKey`: base64, from the parent.
+ */
 export function runWorker(limitPart: LimitPart, stickyKey: string): void {
   const engine = new Engine({ sharedPorts: true, limitPart, stickyKey: Buffer.from(stickyKey, 'base64') });
   const processReport = watchProcess();
+  const inherited: Sockets = new Map();
+  const deposit = depositor(engine);
   const calls: { [K in keyof WorkerCalls]: (argument: Parameters<WorkerCalls[K]>[0]) => Promise<unknown> } = {
-    apply: (table) => engine.apply(table as Parameters<WorkerCalls['apply']>[0]),
+    apply: async (table) => {
+      await engine.apply(table as Parameters<WorkerCalls['apply']>[0]);
+      deposit();
+    },
     renew: async (ids) => engine.renew(ids as string[]),
     inject: async (rules) => engine.inject(rules as Parameters<WorkerCalls['inject']>[0]),
     clearFaults: async (ids) => engine.clearFaults(ids as string[] | 'all'),
@@ -19,9 +29,20 @@ export function runWorker(limitPart: LimitPart, stickyKey: string): void {
     state: async () => engine.state(),
     report: async () => ({ services: engine.reports(), process: processReport(), demand: engine.demand() }),
     setShares: async (shares) => engine.setShares(shares as Record<string, number>),
-    drain: () => engine.drain(),
+    estate: async () => engine.estate(),
+    adopt: async (heritage) => {
+      const { table, estate } = heritage as Parameters<WorkerCalls['adopt']>[0];
+      await engine.adopt(table, inherited, estate);
+      deposit();
+    },
+    follow: async (table) => engine.follow(table as Parameters<WorkerCalls['follow']>[0]),
+    drain: (withinMs) => engine.drain(withinMs as number),
   };
-  process.on('message', (message: CallMessage) => {
+  process.on('message', (message: CallMessage | SocketMessage, handle: unknown) => {
+    if ('socket' in message) {
+      inherited.set(message.socket, handle as SocketHandle);
+      return;
+    }
     const send = (answer: Omit<AnswerMessage, 'id'>) => process.send?.({ id: message.id, ...answer });
     const act = calls[message.call] as (argument: unknown) => Promise<unknown>;
     act(message.argument).then(
@@ -30,7 +51,19 @@ export function runWorker(limitPart: LimitPart, stickyKey: string): void {
         send({ error: { code: error instanceof TableRefused ? error.code : null, message: messageOf(error) } }),
     );
   });
-  process.on('disconnect', () => void engine.drain().then(() => process.exit(0)));
+  process.on('disconnect', () => void engine.drain(limits.drainMs).then(() => process.exit(0)));
   // The terminal's signals are the parent's business: it drains its workers in order.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+}
+
+/** The parent keeps every listening socket too: connections that wait in it outlive the worker. */
+function depositor(engine: Engine): () => void {
+  let kept: Sockets = new Map();
+  return () => {
+    const present = engine.sockets();
+    for (const [address, handle] of present) {
+      if (kept.get(address) !== handle) process.send?.({ socket: address }, handle as unknown as net.Server);
+    }
+    kept = present;
+  };
 }
