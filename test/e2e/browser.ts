@@ -17,7 +17,7 @@ export function linkOf(davy: Running): string {
 }
 
 /** What axe calls serious or critical in the page as it stands. */
-export async function seriousFindings(page: Page): Promise<string[]> {
+async function seriousFindings(page: Page): Promise<string[]> {
   // Through the debugger: the page's own policy lets no script in.
   await page.evaluate(axe.source);
   const { violations, passes } = (await page.evaluate('axe.run()')) as {

@@ -136,6 +136,9 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', { 
     await page.keyboard.press('g');
     await page.keyboard.press('f');
     await page.waitForSelector('.fleet');
+    await page.locator('.line').first().focus();
+    await page.keyboard.press('ArrowDown');
+    expect(await page.locator('li.row:nth-child(2) .line:focus').count()).toBe(1);
     await page.keyboard.press('/');
     await page.keyboard.type('v3');
     await page.waitForURL('**/?q=v3');

@@ -63,6 +63,7 @@ export function VirtualList({ count, rowHeight, row, onRange, label, growsAtTop 
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box must be reachable by keyboard
       tabIndex={0}
       aria-label={label}
+      onKeyDown={onArrow}
       onScroll={(event) => setTop((event.currentTarget as HTMLElement).scrollTop)}
     >
       <div class="rows" style={{ height: `${shown}px` }}>
@@ -72,6 +73,16 @@ export function VirtualList({ count, rowHeight, row, onRange, label, growsAtTop 
       </div>
     </section>
   );
+}
+
+/** From a row, the arrow keys go to the next one; from the box itself they scroll. */
+function onArrow(event: KeyboardEvent): void {
+  const way = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' } as const;
+  const to = way[event.key as keyof typeof way];
+  const row = (event.target as Element).closest?.('li.row');
+  if (to === undefined || !row) return;
+  event.preventDefault();
+  row[to]?.querySelector<HTMLElement>('a, button')?.focus();
 }
 
 /** Moves the scroll position by what was put in front of it. At the very top the newest row is what one wants to see. */
