@@ -133,7 +133,8 @@ function registerErase(evidence: Command, io: CliIo): void {
         viaController: () => connect(options, io).post('/api/v1/evidence/erase', { subject, ...why }),
       });
       if (options.output === 'json') return printJson(io, { ...erased });
-      io.out(`${erased.commitments.length} values erased, record ${erased.seq}\n`);
+      const count = erased.commitments.length;
+      io.out(`${count} ${count === 1 ? 'value' : 'values'} erased, record ${erased.seq}\n`);
       io.say('Copies of the vault and its keys elsewhere, such as backups, must be erased there.\n');
     },
   );

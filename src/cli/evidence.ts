@@ -147,7 +147,7 @@ function saysOf({ data }: LedgerRecord): string {
     (value) => typeof value === 'string' && value !== '',
   );
   if (typeof said === 'string') return said;
-  if (Array.isArray(data.looks)) return `${data.looks.length} looks`;
+  if (Array.isArray(data.looks)) return data.looks.length === 1 ? '1 look' : `${data.looks.length} looks`;
   return typeof data.secondsToZero === 'number' ? `at zero ${data.secondsToZero.toFixed(1)} s after the decision` : '';
 }
 

@@ -49,8 +49,8 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 
 const word = (detected: boolean): string => (detected ? 'detected' : '**missed**');
 
-async function kitAccepts(folder: string): Promise<boolean> {
-  return promisify(execFile)(KIT, [folder]).then(
+async function kitAccepts(folder: string, ...options: string[]): Promise<boolean> {
+  return promisify(execFile)(KIT, [folder, ...options]).then(
     () => true,
     () => false,
   );
@@ -70,6 +70,9 @@ it.each(ATTACKS.map((attack) => [attack.name, attack] as const))('%s', async (na
   const chain = await verifyLedger(target);
   expect((await verifyChain(target)).ok).toBe(chain.ok);
   const kept = await verifyLedger(target, { from: remembered });
+  await writeFile(join(target, 'checkpoint'), remembered);
+  await writeFile(join(home, 'kept'), remembered);
+  expect(await kitAccepts(target, '--checkpoint', join(home, 'kept'))).toBe(kept.ok);
   expect([!chain.ok, !signed.ok, !kept.ok]).toEqual(attack.outcome);
   if (attack.seq !== undefined)
     expect(signed.firstBad).toMatchObject({ seq: attack.seq, file: expect.stringMatching(/^log\//) });

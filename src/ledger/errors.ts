@@ -152,7 +152,7 @@ export const ledgerErrors = defineErrors('ledger', {
     http: 504,
   },
   'witness-lacks-key': {
-    means: 'A witness does not know the key that the ledger signs with, as after a rotation.',
+    means: 'A witness does not know the ledger, or not the key that it signs with now, as after a rotation.',
     next: 'Give the witness the newest key of `davy evidence keys` as a further --log; checkpoints are cosigned again then.',
     exit: 1,
     http: 502,
@@ -182,8 +182,8 @@ export const ledgerErrors = defineErrors('ledger', {
     http: 422,
   },
   'unknown-key': {
-    means: 'A checkpoint is signed in the name of the ledger, but with a key that it never had.',
-    next: 'Hold it against `davy evidence keys`; if the key is not listed there, treat the checkpoint as forged.',
+    means: 'A checkpoint is signed in the name of the ledger, but with a key that its records do not name.',
+    next: 'Either the checkpoint is forged, or this copy of the ledger is older than it: compare both with `davy evidence keys`.',
     exit: 1,
     http: 422,
   },

@@ -139,6 +139,24 @@ describe('export', () => {
     expect(leafHash(bundle.toString('utf8', 2, 2 + bundle.readUInt16BE(0)))).toBe(tile.toString('hex', 0, 32));
   });
 
+  it('of a release with too many records for a proof each carries the log that proves them', {
+    timeout: 30_000,
+  }, async () => {
+    await storyOfTwoReleases();
+    await ledger.close();
+    const outDir = join(home, 'out');
+    expect(await exportEvidence({ dir, release: 'b-1', outDir, maxProofs: 2 })).toMatchObject({
+      records: 3,
+      proofs: 0,
+    });
+    expect((await run(join(outDir, 'verify.sh'))).stdout).toMatch(/6 records: chain and Merkle tree hold/);
+    await replace(join(outDir, 'records.jsonl'), '"kind":"load"', '"kind":"lead"');
+    await rm(join(outDir, 'SHA256SUMS'));
+    await expect(run(join(outDir, 'verify.sh'))).rejects.toMatchObject({
+      stdout: expect.stringContaining('record 2 in records.jsonl is not the one in the log'),
+    });
+  });
+
   it('refuses an unknown release, a folder in use, and a ledger that does not verify', async () => {
     await storyOfTwoReleases();
     await ledger.close();

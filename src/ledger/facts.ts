@@ -119,7 +119,7 @@ export function applyFacts(facts: LedgerFacts, record: LedgerRecord): void {
 /**
  * Opens a checkpoint with the key that was valid at its size. A signature of another of the ledger's keys is
  * `ledger/key-out-of-range`: an old key must not sign new history, nor a new key old history. A signature of a key that
- * the ledger never had is `ledger/unknown-key`.
+ * no record names is `ledger/unknown-key`.
  */
 export function openLedgerCheckpoint(note: string, facts: LedgerFacts): TreeHead {
   const { size } = parseTreeHead(parseNote(note).text);
@@ -136,7 +136,7 @@ export function openLedgerCheckpoint(note: string, facts: LedgerFacts): TreeHead
   if (!isSignedBy(parsed, verifier) && isBySomebodyElse(parsed, verifier.name, facts)) {
     throw new DavyError(
       ledgerErrors['unknown-key'],
-      `The checkpoint of ${size} records is signed in the name of ${verifier.name}, but with no key that it ever had.`,
+      `The checkpoint of ${size} records is signed in the name of ${verifier.name}, but with no key that its records name.`,
     );
   }
   return openCheckpoint(note, verifier);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -162,6 +162,15 @@ describe('the vault', () => {
     expect([...again.commitments].sort()).toEqual([...jane].sort());
     await expect(vault.erase('jane', ledger, about)).rejects.toMatchObject({ code: 'ledger/erased' });
     for await (const record of ledger.read(again.seq)) expect(record.data).toMatchObject({ basis: 'GDPR Art. 17' });
+  });
+
+  it('erases the key of somebody whose values lie with the ledger that this one continues', async () => {
+    const before = new Vault({ dir });
+    const [commitment] = await before.conceal('jane', { name: 'Jane' });
+    await rename(join(dir, 'vault'), join(home, 'moved'));
+    expect(await before.erase('jane', ledger, { actor, basis: 'GDPR Art. 17' })).toMatchObject({ commitments: [] });
+    await rename(join(home, 'moved'), join(dir, 'vault'));
+    await expect(before.reveal(commitment!)).rejects.toMatchObject({ code: 'ledger/erased' });
   });
 
   it('names every value of somebody who had more of them than one record holds', { timeout: 30_000 }, async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { ledgerErrors } from './errors.ts';
+import { networkProblem } from './witness-client.ts';
 
 const OPENSSL_TIMEOUT_MS = 10_000;
 const TSA_TIMEOUT_MS = 10_000;
@@ -70,7 +71,7 @@ export async function requestTimestamp(tsaUrl: string, data: Buffer): Promise<Bu
       return reply;
     } catch (error) {
       if (error instanceof DavyError) throw error;
-      return failed(`No timestamp from ${new URL(tsaUrl).origin}: ${messageOf(error)}`, error);
+      return failed(`No timestamp from ${new URL(tsaUrl).origin}: ${networkProblem(error)}`, error);
     }
   });
 }

@@ -162,20 +162,23 @@ export class Vault {
 
   async #erase(subject: string, ledger: Ledger, about: Erasure): Promise<Erased> {
     const commitments = await this.commitmentsOf(subject);
-    if (commitments.length === 0) throw new DavyError(ledgerErrors.erased, 'Nothing is kept of this person.');
+    // A key without values is erased as well: they may lie with a ledger that this one continues, or in a backup.
+    const hasKey = (await this.#readKey(subjectHash(subject))) !== null;
+    if (commitments.length === 0 && !hasKey)
+      throw new DavyError(ledgerErrors.erased, 'Nothing is kept of this person.');
     await this.#disk.makeDir(this.#keyDir());
     await this.#disk.remove(this.#keyPath(subjectHash(subject)));
     await this.#disk.syncDir(this.#keyDir());
     const { actor, basis, reason } = about;
     const events: NewEvent[] = [];
-    for (let from = 0; from < commitments.length; from += ERASED_PER_RECORD) {
+    for (let from = 0; from === 0 || from < commitments.length; from += ERASED_PER_RECORD) {
       const data: JsonObject = { commitments: commitments.slice(from, from + ERASED_PER_RECORD), basis };
       if (reason !== undefined) data.reason = reason;
       events.push({ type: ERASED, stream: PRIVACY_STREAM, actor, data });
     }
     const [record] = await ledger.append(events);
     for (const commitment of commitments) await this.#disk.remove(this.#pathOf(commitment));
-    await this.#disk.syncDir(layout.vault(this.#dir));
+    if (commitments.length > 0) await this.#disk.syncDir(layout.vault(this.#dir));
     return { seq: record!.seq, commitments };
   }
 

@@ -40,8 +40,9 @@ export async function requestCosignature(
     const proof = await consistencyProof(node, oldSize, size);
     const answer = await post(target, formatAddCheckpoint({ oldSize, proof, checkpoint }));
     if (answer.status === 200) return accept(target, checkpoint, answer.body);
-    // Only a witness that serves this ledger answers 403 (C2SP tlog-witness): it knows the origin, not the signature.
-    if (answer.status === 403) return lacksKey(target);
+    // C2SP tlog-witness: 404 for an origin, 403 for a signature that the witness does not know.
+    if (answer.status === 404) return lacksKey(target, 'does not serve this ledger');
+    if (answer.status === 403) return lacksKey(target, 'knows no key that signed this checkpoint');
     const seen = answer.status === 409 ? Number(answer.body.trim()) : Number.NaN;
     if (!Number.isSafeInteger(seen) || seen === oldSize) {
       return refused(target, `answered ${answer.status}: ${answer.body.trim().slice(0, 200)}`);
@@ -51,8 +52,8 @@ export async function requestCosignature(
   return refused(target, 'changed its mind about what it has seen');
 }
 
-function lacksKey(target: WitnessTarget): never {
-  const sentence = `The witness ${target.verifier.name} knows no key that signed this checkpoint.`;
+function lacksKey(target: WitnessTarget, why: string): never {
+  const sentence = `The witness ${target.verifier.name} ${why}.`;
   throw new DavyError(ledgerErrors['witness-lacks-key'], sentence);
 }
 
@@ -64,6 +65,12 @@ function accept(target: WitnessTarget, checkpoint: string, lines: string): Cosig
   const timeSec = cosignedAt(parseNote(checkpoint + lines), target.verifier);
   if (timeSec === null) return refused(target, 'answered without a valid cosignature');
   return { lines, timeSec };
+}
+
+/** What went wrong on the way; `fetch` itself only says that it failed. */
+export function networkProblem(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && cause.message !== '' ? cause.message : messageOf(error);
 }
 
 async function post(target: WitnessTarget, body: string): Promise<{ status: number; body: string }> {
@@ -81,7 +88,7 @@ async function post(target: WitnessTarget, body: string): Promise<{ status: numb
   } catch (error) {
     throw new DavyError(
       ledgerErrors['witness-unreachable'],
-      `The witness ${target.verifier.name} at ${url.origin} did not answer: ${messageOf(error)}.`,
+      `The witness ${target.verifier.name} at ${url.origin} did not answer: ${networkProblem(error)}.`,
       { cause: error },
     );
   }

@@ -87,7 +87,7 @@ describe('a witness', () => {
     const other = testSigner('davy/other/1', 1);
     const imposter = testSigner(log.name, 1);
     for (const [signer, code] of [
-      [other, 'ledger/witness-refused'],
+      [other, 'ledger/witness-lacks-key'],
       [imposter, 'ledger/witness-lacks-key'],
     ] as const) {
       const note = await noteOf(tree, signer);

@@ -230,7 +230,7 @@ test('a secret that comes in anywhere is nowhere in ledger, logs, exports and er
   const out = join(davy.folder, 'out');
   const exported = await davy.davy('evidence', 'export', '--all', '-o', out);
   expect(exported.code, exported.stderr).toBe(0);
-  expect((await davy.davy('evidence', 'erase', 'u-7', '--basis', 'GDPR Art. 17')).stdout).toMatch(/^1 values erased/);
+  expect((await davy.davy('evidence', 'erase', 'u-7', '--basis', 'GDPR Art. 17')).stdout).toMatch(/^1 value erased/);
   const kinds = new Set(
     JSON.parse((await davy.davy('evidence', 'list', '-o', 'json')).stdout).files.map(
       (file: { name: string }) => file.name.split('-')[0],
