@@ -1,6 +1,7 @@
 /** A client connection: reads requests one after the other, answers in order, and closes without losing the answer. */
 import type net from 'node:net';
 import { ascii } from '../http1/bytes.ts';
+import type { ForwardContext } from '../http1/forward.ts';
 import { DONE, Head, MORE, parseRequestHead } from '../http1/head.ts';
 import { M } from '../http1/names.ts';
 import { limits } from '../limits.ts';
@@ -90,8 +91,16 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.setDeadline(stamp() + this.idleMs());
   }
 
+  /** What forwarding depends on and belongs to the connection. */
+  tell(context: ForwardContext): void {
+    context.forwarded = this.forwarded;
+    context.trusted = this.listener.trusts(this.address);
+    if (context.trusted) context.element = this.forwardedElement();
+    context.fallbackHost = this.listener.fallbackHost;
+  }
+
   /** RFC 7239 section 6: an IPv6 address stands in brackets and quotes. */
-  forwardedElement(): Buffer {
+  private forwardedElement(): Buffer {
     const node = this.address.includes(':') ? `"[${this.address}]"` : this.address;
     return ascii(`Forwarded: for=${node};proto=${this.scheme}\r\n`);
   }

@@ -149,11 +149,7 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   private writeHead(head: Head, buf: Buffer): void {
-    const { listener } = this.client;
-    forwardContext.forwarded = this.client.forwarded;
-    forwardContext.trusted = listener.trusts(this.client.address);
-    if (forwardContext.trusted) forwardContext.element = this.client.forwardedElement();
-    forwardContext.fallbackHost = listener.fallbackHost;
+    this.client.tell(forwardContext);
     forwardContext.webSocket = this.webSocket;
     const to = this.out.open(head.end - head.start + REQUEST_HEAD_EXTRA);
     const length = writeRequestHead(head, buf, to, forwardContext);
