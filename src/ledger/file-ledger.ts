@@ -197,7 +197,7 @@ class OpenFileLedger implements FileLedger {
       onSealed: () => this.#afterSeal(),
       onNotice: this.#notice,
     });
-    this.#commits = new GroupCommit(this.#sequencer, this.#target, (records) => this.#committed(records));
+    this.#commits = new GroupCommit(this.#sequencer, this.#target, (records, tip) => this.#committed(records, tip));
   }
 
   get origin(): string {
@@ -280,8 +280,8 @@ class OpenFileLedger implements FileLedger {
   }
 
   treeHead(): TreeHead {
-    const { opened, facts } = this.#p;
-    return { origin: facts.origin, size: opened.frontier.size, root: opened.frontier.rootHex() };
+    const { frontier } = this.#target;
+    return { origin: this.#p.facts.origin, size: frontier.size, root: frontier.rootHex() };
   }
 
   subscribe(listener: (records: readonly LedgerRecord[]) => void): () => void {
@@ -331,9 +331,9 @@ class OpenFileLedger implements FileLedger {
     return this.#closing;
   }
 
-  #committed(records: readonly LedgerRecord[]): void {
+  #committed(records: readonly LedgerRecord[], tip: string): void {
     const last = records.at(-1)!;
-    this.#durable = { size: last.seq + 1, tip: this.#sequencer.state.tip, term: last.term };
+    this.#durable = { size: last.seq + 1, tip, term: last.term };
     this.#schedulePublish();
     for (const listener of this.#listeners) {
       try {
@@ -377,10 +377,11 @@ class OpenFileLedger implements FileLedger {
       const open = log.open;
       const openSha256 = await fileSha256(disk, layout.segment(dir, log.openName));
       const { state } = this.#sequencer;
+      const { frontier } = this.#target;
       await saveSnapshot(disk, dir, {
         tiles: opened.tiles.partial,
         state,
-        frontier: opened.frontier,
+        frontier,
         facts,
         open,
         openSha256,

@@ -32,6 +32,8 @@ export interface FileTargetOptions {
 export class FileTarget implements CommitTarget {
   readonly #o: FileTargetOptions;
   #size: number;
+  /** Leaves that are durable and not in the tree yet. */
+  #leaves: readonly string[] = [];
   #reserveFreed = false;
   #retryAtMs = 0;
   #sealedUpTo: number;
@@ -44,10 +46,23 @@ export class FileTarget implements CommitTarget {
 
   async commit(batch: Batch): Promise<void> {
     this.#checkTerm();
-    await this.#o.log.write(batch);
-    const { frontier } = this.#o;
-    for (const leaf of batch.leaves) frontier.append(leaf);
-    this.#size = frontier.size;
+    const writing = this.#o.log.write(batch);
+    this.#growTree(); // the batch before, while this one is flushed
+    await writing;
+    this.#leaves = batch.leaves;
+    this.#size += batch.leaves.length;
+  }
+
+  /** The tree over all durable records. */
+  get frontier(): Frontier {
+    this.#growTree();
+    return this.#o.frontier;
+  }
+
+  #growTree(): void {
+    const leaves = this.#leaves;
+    this.#leaves = [];
+    for (const leaf of leaves) this.#o.frontier.append(leaf);
   }
 
   /** Re-checked before every write: a newer term means that this writer was replaced. */

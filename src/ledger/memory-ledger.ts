@@ -56,8 +56,9 @@ export async function openMemoryLedger(options: MemoryLedgerOptions): Promise<Le
   const scrubber = new Scrubber();
   const listeners = new Set<(records: readonly LedgerRecord[]) => void>();
   let durable = sequencer.head();
-  const commits = new GroupCommit(sequencer, target, (records) => {
-    durable = sequencer.head();
+  const commits = new GroupCommit(sequencer, target, (records, tip) => {
+    const last = records.at(-1)!;
+    durable = { size: last.seq + 1, tip, term: last.term };
     for (const listener of listeners) listener(records);
   });
   const ledger: Ledger = {

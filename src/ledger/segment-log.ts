@@ -186,9 +186,12 @@ export class SegmentLog {
   #account(lines: string[], bytes: number): void {
     const open = this.#open;
     let offset = open.bytes;
+    let chars = 0;
+    for (const line of lines) chars += line.length + 1;
+    const isAscii = chars === bytes;
     for (let i = 0; i < lines.length; i++) {
       if ((open.records + i) % MARK_EVERY === 0) open.marks.push(offset);
-      offset += (lines.length === 1 ? bytes - 1 : Buffer.byteLength(lines[i]!)) + 1;
+      offset += (isAscii ? lines[i]!.length : Buffer.byteLength(lines[i]!)) + 1;
     }
     open.records += lines.length;
     open.bytes += bytes;

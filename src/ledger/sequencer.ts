@@ -62,6 +62,15 @@ export interface Staged {
   leaves: string[];
 }
 
+/** What an append changed. */
+interface Undo {
+  size: number;
+  tip: string;
+  /** Version before, per event. */
+  versions: [stream: string, version: number | undefined][];
+  key: string | undefined;
+}
+
 export interface SequencerOptions {
   writerId: string;
   term: number;
@@ -76,7 +85,7 @@ export interface SequencerOptions {
 export class Sequencer {
   readonly #state: SequencerState;
   readonly #options: SequencerOptions;
-  #undo: (() => void)[] = [];
+  #undo: Undo[] = [];
   #lastMs = -1;
   #time = '';
 
@@ -101,35 +110,47 @@ export class Sequencer {
   stage(request: AppendRequest): Staged {
     this.#checkExpected(request.expected);
     const state = this.#state;
+    const before: Undo = { size: state.size, tip: state.tip, versions: [], key: request.key };
+    this.#undo.push(before);
     const count = request.events.length;
-    const versions = new Map<string, number>();
-    const staged: Staged = { records: [], lines: [], leaves: [] };
-    let prev = state.tip;
+    const staged: Staged = { records: new Array(count), lines: new Array(count), leaves: new Array(count) };
     const time = this.#now();
-    for (let i = 0; i < count; i++) {
-      const event = request.events[i]!;
-      const sv = (versions.get(event.stream) ?? state.streams.get(event.stream) ?? -1) + 1;
-      versions.set(event.stream, sv);
-      const place: Place = {
-        seq: state.size + i,
-        time,
-        w: this.#options.writerId,
-        term: this.#options.term,
-        prev,
-        id: this.#options.newId(),
-        sv,
-        key: i === 0 ? request.key : undefined,
-        tx: [i + 1, count],
-      };
-      const line = encodeLine(place, event);
-      checkLength(line, event.type);
-      prev = leafHash(line);
-      staged.records.push(recordOf(place, event));
-      staged.lines.push(line);
-      staged.leaves.push(prev);
+    try {
+      for (let i = 0; i < count; i++) this.#place(request, i, time, staged, before);
+    } catch (error) {
+      this.#undo.pop();
+      this.#take(before);
+      throw error;
     }
-    this.#accept(request.key, count, prev, versions);
+    if (request.key !== undefined) state.keys.set(request.key, [before.size, count]);
     return staged;
+  }
+
+  #place(request: AppendRequest, i: number, time: string, staged: Staged, { versions }: Undo): void {
+    const { writerId, term, newId } = this.#options;
+    const state = this.#state;
+    const event = request.events[i]!;
+    const last = state.streams.get(event.stream);
+    const place: Place = {
+      seq: state.size,
+      time,
+      w: writerId,
+      term,
+      prev: state.tip,
+      id: newId(),
+      sv: (last ?? -1) + 1,
+      key: i === 0 ? request.key : undefined,
+      tx: [i + 1, request.events.length],
+    };
+    const line = encodeLine(place, event);
+    checkLength(line, event.type);
+    versions.push([event.stream, last]);
+    state.streams.set(event.stream, place.sv);
+    state.size += 1;
+    state.tip = leafHash(line);
+    staged.records[i] = recordOf(place, event);
+    staged.lines[i] = line;
+    staged.leaves[i] = state.tip;
   }
 
   /** The staged records are durable. */
@@ -139,8 +160,20 @@ export class Sequencer {
   }
 
   rollBack(): void {
-    for (const undo of this.#undo.reverse()) undo();
+    for (const before of this.#undo.reverse()) this.#take(before);
     this.#undo = [];
+  }
+
+  /** Takes the state back to what it was before an append. */
+  #take({ size, tip, versions, key }: Undo): void {
+    const state = this.#state;
+    state.size = size;
+    state.tip = tip;
+    if (key !== undefined) state.keys.delete(key);
+    for (const [stream, version] of versions.reverse()) {
+      if (version === undefined) state.streams.delete(stream);
+      else state.streams.set(stream, version);
+    }
   }
 
   #checkExpected(expected: Record<string, number> | undefined): void {
@@ -153,28 +186,6 @@ export class Sequencer {
         `Stream ${stream} is at version ${actual}, the caller expected ${expected[stream]}.`,
       );
     }
-  }
-
-  #accept(key: string | undefined, count: number, tip: string, versions: Map<string, number>): void {
-    const state = this.#state;
-    const before = { size: state.size, tip: state.tip };
-    const olds: [string, number | undefined][] = [];
-    for (const [stream, sv] of versions) {
-      olds.push([stream, state.streams.get(stream)]);
-      state.streams.set(stream, sv);
-    }
-    if (key !== undefined) state.keys.set(key, [before.size, count]);
-    state.size += count;
-    state.tip = tip;
-    this.#undo.push(() => {
-      state.size = before.size;
-      state.tip = before.tip;
-      if (key !== undefined) state.keys.delete(key);
-      for (const [stream, sv] of olds) {
-        if (sv === undefined) state.streams.delete(stream);
-        else state.streams.set(stream, sv);
-      }
-    });
   }
 
   #now(): string {
