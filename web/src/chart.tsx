@@ -68,7 +68,7 @@ function optionsOf(props: Parameters<typeof Chart>[0], element: HTMLElement): uP
       y: props.log ? { distr: 3, log: 10 } : { range: (_u, _min, max) => [0, props.max ?? Math.max(max * 1.1, 1e-6)] },
     },
     axes: [
-      { ...axis, font, values: (_u, ticks) => ticks.map((tick) => localTime(tick * 1000)), space: 70 },
+      { ...axis, font, size: 30, values: (_u, ticks) => ticks.map((tick) => localTime(tick * 1000)), space: 70 },
       {
         ...axis,
         font,

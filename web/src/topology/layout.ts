@@ -133,7 +133,8 @@ function addService(
   edge: (from: string, to: string, flow: Flow | null) => void,
 ): void {
   const id = serviceId(service.service);
-  const detail = `${rate(service.perSecond)} · ${percent(service.errorShare)} errors`;
+  const { perSecond, errorShare } = service;
+  const detail = errorShare === null ? 'no requests now' : `${rate(perSecond)} · ${percent(errorShare)} errors`;
   node(id, { title: service.service, detail, tone: toneOf(service), service: service.service });
   for (const version of service.versions) {
     if (version.perSecond === 0 && service.perSecond > 0) continue;
