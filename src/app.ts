@@ -31,6 +31,7 @@ import type { Spec } from './spec/model.ts';
 import { placeInSpec } from './spec/place.ts';
 import { connectGateway } from './traffic/gateway-driver.ts';
 import { type GatewayProcess, superviseGateway } from './traffic/gateway-process.ts';
+import { recordedRestart } from './traffic/gateway-restart.ts';
 import { VERSION } from './version.ts';
 import { openWorkloads } from './workloads/supervisor.ts';
 import type { Workloads } from './workloads/workloads.ts';
@@ -164,6 +165,7 @@ export async function openApp(options: AppOptions): Promise<App> {
         gatewayMetrics: () => metrics.text(),
         counters: () => metrics.read(),
         silenceMetrics: releaseMetrics.silence,
+        restartGateway: recordedRestart({ ledger, clock, renew: () => gateway.renew(), onNotice }),
         proofs: openStoredProofs(ledger),
         anchors: () => keeping.anchors?.states() ?? [],
         rotateLedgerKey: (how) => ledger.rotateKey(how),

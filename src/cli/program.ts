@@ -10,6 +10,7 @@ import { cliErrors } from './errors.ts';
 import { register as evidence } from './evidence.ts';
 import { register as explain } from './explain.ts';
 import { renderError } from './fail.ts';
+import { register as gateway } from './gateway.ts';
 import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
 import { register as load } from './load.ts';
 import { register as release } from './release.ts';
@@ -35,6 +36,7 @@ const VERBS = [
   actions,
   evidence,
   controller,
+  gateway,
   chaos,
   load,
   report,

@@ -3,6 +3,7 @@ import type { Chaos } from '../chaos/chaos.ts';
 import type { AnchorState } from '../ledger/anchors.ts';
 import type { FileLedger } from '../ledger/file-ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Actor } from '../ledger/record.ts';
 import type { StoredProofs } from '../ledger/stored-proof.ts';
 import type { Vault } from '../ledger/vault.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -12,6 +13,7 @@ import type { CounterSnapshot } from '../metrics/source.ts';
 import type { Controller } from '../release/controller.ts';
 import type { FoldCache } from '../release/fold-cache.ts';
 import type { Spec } from '../spec/model.ts';
+import type { GatewayRestart } from '../traffic/gateway-restart.ts';
 import type { Workloads } from '../workloads/workloads.ts';
 
 /** What the routes may use; handed in by the wiring. */
@@ -32,6 +34,8 @@ export interface ServerContext {
   counters: () => Promise<CounterSnapshot>;
   /** Keeps the counts from the releases for a while. */
   silenceMetrics: SilenceableMetrics['silence'];
+  /** Puts a new process in the gateway's place; rejects with an error of `traffic/` or of the ledger. */
+  restartGateway: (reason: string, actor: Actor) => Promise<GatewayRestart>;
   proofs: StoredProofs;
   /** Changes the key that the ledger's checkpoints are signed with. */
   rotateLedgerKey: FileLedger['rotateKey'];

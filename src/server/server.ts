@@ -15,6 +15,7 @@ import { servePage } from './page.ts';
 import { chaosRoutes } from './routes/chaos.ts';
 import { evidenceRoutes } from './routes/evidence.ts';
 import { fleetRoutes } from './routes/fleet.ts';
+import { gatewayRoutes } from './routes/gateway.ts';
 import { historyRoutes } from './routes/history.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { metricsSilenceRoutes } from './routes/metrics-silence.ts';
@@ -117,6 +118,7 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   app.register(evidenceRoutes(context));
   app.register(ledgerRoutes(context));
   app.register(operationRoutes(context));
+  app.register(gatewayRoutes(context));
   app.register(historyRoutes(context));
   app.register(proofRoutes(context));
   app.register(trafficRoutes(context));

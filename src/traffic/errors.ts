@@ -50,6 +50,12 @@ export const trafficErrors = defineErrors('traffic', {
     exit: 1,
     http: 503,
   },
+  'restart-failed': {
+    means: 'No new gateway process took over; the one before goes on and no request was touched.',
+    next: 'The sentence says why; log/gateway.log in the data folder says more. Ask again when it is settled.',
+    exit: 1,
+    http: 409,
+  },
   'unexpected-answer': {
     means: 'The data plane answered with something that is not its protocol.',
     next: 'Check that the admin address belongs to a gateway of this version.',

@@ -7,6 +7,8 @@ import { trafficErrors } from './errors.ts';
 /** What a running gateway writes into its run folder. The token never goes into logs or the ledger. */
 export interface GatewayConnection {
   pid: number;
+  /** With the pid it says which process this is; absent where the system does not tell. */
+  startTime?: string | null;
   startedAtMs: number;
   bootId: string;
   adminHost: string;
@@ -49,6 +51,15 @@ export class GatewayAdmin {
     return this.judge(method, path, status, text);
   }
 
+  /** For a call that takes its time and must not be repeated: one attempt within `withinMs`. */
+  async callOnce(method: Method, path: string, withinMs: number): Promise<unknown> {
+    const { status, text } = await this.attempt(method, path, undefined, withinMs).catch(async (error: unknown) => {
+      await this.close();
+      throw unreachable(method, path, error);
+    });
+    return this.judge(method, path, status, text);
+  }
+
   /** Resolves with the answer's text; only for calls that answer in another format. */
   async text(path: string): Promise<string> {
     const { status, text } = await this.send('GET', path);
@@ -64,7 +75,7 @@ export class GatewayAdmin {
       if (error instanceof DavyError) throw error;
       // A kept connection that the other side had closed, or a gateway that was started anew: every call may be repeated.
       if ((error as Error).name !== 'TimeoutError') return this.attemptAnew(method, path, body);
-      throw new DavyError(trafficErrors.unreachable, `${method} ${path}: ${messageOf(error)}.`, { cause: error });
+      throw unreachable(method, path, error);
     }
   }
 
@@ -73,19 +84,25 @@ export class GatewayAdmin {
       return await this.attempt(method, path, body);
     } catch (error) {
       await this.close();
-      if (error instanceof DavyError) throw error;
-      throw new DavyError(trafficErrors.unreachable, `${method} ${path}: ${messageOf(error)}.`, { cause: error });
+      throw unreachable(method, path, error);
     }
   }
 
-  private async attempt(method: Method, path: string, body: unknown): Promise<{ status: number; text: string }> {
+  private async attempt(
+    method: Method,
+    path: string,
+    body: unknown,
+    withinMs = CALL_TIMEOUT_MS,
+  ): Promise<{ status: number; text: string }> {
     const { pool, token } = this.open();
     const answer = await pool.request({
       method,
       path,
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: body === undefined ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      headersTimeout: withinMs,
+      bodyTimeout: withinMs,
+      signal: AbortSignal.timeout(withinMs),
     });
     return { status: answer.statusCode, text: await answer.body.text() };
   }
@@ -96,8 +113,6 @@ export class GatewayAdmin {
     this.pool ??= new Pool(`http://${adminHost}:${adminPort}`, {
       connections: 4,
       connect: { timeout: CALL_TIMEOUT_MS },
-      headersTimeout: CALL_TIMEOUT_MS,
-      bodyTimeout: CALL_TIMEOUT_MS,
       maxResponseSize: MAX_ANSWER_BYTES,
     });
     return { pool: this.pool, token };
@@ -124,6 +139,11 @@ export class GatewayAdmin {
   }
 }
 
+function unreachable(method: Method, path: string, error: unknown): DavyError {
+  if (error instanceof DavyError) return error;
+  return new DavyError(trafficErrors.unreachable, `${method} ${path}: ${messageOf(error)}.`, { cause: error });
+}
+
 function kindOf(code: string | undefined): ErrorKind {
   switch (code) {
     case 'stale-generation':
@@ -136,6 +156,8 @@ function kindOf(code: string | undefined): ErrorKind {
       return trafficErrors['invalid-fault'];
     case 'port-in-use':
       return trafficErrors['port-in-use'];
+    case 'restart-failed':
+      return trafficErrors['restart-failed'];
     case 'unauthorized':
       return trafficErrors.unauthorized;
     case 'draining':

@@ -1,0 +1,28 @@
+import type { Command } from 'commander';
+import type { GatewayRestart } from '../traffic/gateway-restart.ts';
+import { connect, connectionOptions } from './api-client.ts';
+import type { CliIo } from './io.ts';
+import { outputOption, printJson } from './output.ts';
+
+interface RestartOptions {
+  port: number;
+  url?: string;
+  reason: string;
+  output: string;
+}
+
+/** `gateway restart`: a new process in the place of the running one, under traffic. */
+export function register(program: Command, io: CliIo): void {
+  const gateway = program.command('gateway').description('the built-in data plane');
+  const command = gateway
+    .command('restart')
+    .description('put a new gateway process in the place of the running one; no request is lost')
+    .requiredOption('--reason <text>', 'why; written to the ledger');
+  outputOption(connectionOptions(command)).action(async (options: RestartOptions) => {
+    const restarted = await connect(options, io).post<GatewayRestart>('/api/v1/gateway/restart', {
+      reason: options.reason,
+    });
+    if (options.output === 'json') printJson(io, { ...restarted });
+    else io.out(`process ${restarted.pid} serves since ${restarted.tookMs} ms after the asking\n`);
+  });
+}
