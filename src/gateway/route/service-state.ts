@@ -38,6 +38,8 @@ export class ServiceState {
   readonly breaker = new Breaker();
   /** Requests that the limiter would have refused in shadow mode. */
   shadowLimited = 0;
+  /** Client connections closed at once since there were too many. */
+  connectionsRefused = 0;
   readonly tunnels = noTunnels();
   readonly mirrored = { sent: 0, skipped: 0, failed: 0 };
   /** This process's part of the service's limits, when several processes share its port. */
@@ -178,6 +180,7 @@ export class ServiceState {
       mirror_failed_total: this.mirrored.failed,
       active_retries: this.budget.activeRetries,
       active_requests: this.budget.activeRequests,
+      connections_refused_total: this.connectionsRefused,
       ...tunnelExtras(this.tunnels),
     };
     const instances = [...this.stats.values()].map((stats) => stats.report());
