@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Look } from '../analysis/judge.ts';
 import type { EvidenceSource } from '../ledger/collector.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -17,6 +18,8 @@ import { type DashboardInput, releaseDashboard, type StepFigures } from './relea
 const REQUESTED = 'release.requested';
 const OBSERVED = 'release.observed';
 const ENDS = new Set(['release.completed', 'release.rolledback', 'release.cancelled']);
+/** Records read before the event loop gets its turn: what decides about live traffic must not wait for a drawing. */
+const RECORDS_PER_TURN = 100;
 /** Points of a chart; neighbours are joined beyond it. */
 const MAX_POINTS = 400;
 /** Releases in flight whose looks are kept folded; others are read again from their request on. */
@@ -107,6 +110,7 @@ class Story {
     for await (const record of ledger.read(this.#nextSeq)) {
       if (record.seq > upTo) break;
       this.#nextSeq = record.seq + 1;
+      if (record.seq % RECORDS_PER_TURN === 0) await setImmediate();
       if (releaseIn(record) !== this.#release) continue;
       if (record.type === REQUESTED) this.#request = { record, data: record.data as unknown as Request };
       else if (record.type === OBSERVED) this.#observe(record, record.data.looks as unknown as Look[]);
