@@ -30,6 +30,11 @@ export const differences: Difference[] = [
     why: 'A chunked body is framed anew; nginx sends Content-Length when it already has the end. Compared when the client gave a length.',
   },
   {
+    in: 'request',
+    fields: ['max-forwards'],
+    why: 'The gateway counts it down for OPTIONS and TRACE, as every intermediary must (section 7.6.2); nginx does not.',
+  },
+  {
     in: 'answer',
     fields: ['via'],
     why: 'As above; nginx does not send Via.',

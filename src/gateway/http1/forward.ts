@@ -4,7 +4,7 @@
  */
 import { writeRandomHex } from '../random.ts';
 import { ascii, copyBytes, HEX } from './bytes.ts';
-import { type Head, isNominated } from './head.ts';
+import { forwardsLeft, type Head, isNominated } from './head.ts';
 import { H, M } from './names.ts';
 
 const HTTP_11 = ascii(' HTTP/1.1\r\n');
@@ -43,11 +43,15 @@ function dropTable(...lists: number[][]): Uint8Array {
   return table;
 }
 
-/** Indexed by: 1 if the peer is trusted, 2 if the request is traced, 4 if it is of HTTP/1.0 (its Expect means nothing). */
-const requestDrops = Array.from({ length: 8 }, (_, index) => {
+/**
+ * Indexed by: 1 if the peer is trusted, 2 if the request is traced, 4 if it is of HTTP/1.0 (its Expect means nothing), 8 if its Max-Forwards
+ * is counted down.
+ */
+const requestDrops = Array.from({ length: 16 }, (_, index) => {
   const forwarding = (index & 1) === 0 ? FORWARDING : [];
   const tracing = (index & 2) === 0 ? TRACING : [];
-  return dropTable(REQUEST_HOP, forwarding, tracing, (index & 4) === 0 ? [] : [H.expect]);
+  const expect = (index & 4) === 0 ? [] : [H.expect];
+  return dropTable(REQUEST_HOP, forwarding, tracing, expect, (index & 8) === 0 ? [] : [H.maxForwards]);
 });
 const responseDrops = dropTable(RESPONSE_HOP);
 const responseDropsWithLength = dropTable(RESPONSE_HOP, [H.contentLength]);
@@ -86,18 +90,25 @@ export function writeRequestHead(head: Head, buf: Uint8Array, to: Uint8Array, co
   const traced = hasTraceContext(head, buf);
   let at = writeTarget(head, buf, to);
   at = writeHost(head, buf, to, at, context.fallbackHost);
-  const index = (context.trusted ? 1 : 0) | (traced ? 2 : 0) | (head.minor === 0 ? 4 : 0);
+  const left = forwardsLeft(head, buf);
+  const index = (context.trusted ? 1 : 0) | (traced ? 2 : 0) | (head.minor === 0 ? 4 : 0) | (left > 0 ? 8 : 0);
   at = copyFields(head, buf, to, at, requestDrops[index] as Uint8Array);
   at = context.trusted
     ? extendForwarding(head, to, at, context)
     : copyBytes(context.forwarded, 0, context.forwarded.length, to, at);
   at = writeForwardedHost(head, buf, to, at, context.trusted);
+  if (left > 0) at = writeMaxForwards(left - 1, to, at);
   const via = head.minor === 1 ? VIA_11 : VIA_10;
   at = copyBytes(via, 0, via.length, to, at);
   if (!traced) at = writeTraceparent(to, at);
   if (head.chunked) at = copyBytes(CHUNKED, 0, CHUNKED.length, to, at);
   if (context.webSocket) at = copyBytes(UPGRADE, 0, UPGRADE.length, to, at);
   return copyBytes(CRLF, 0, 2, to, at);
+}
+
+function writeMaxForwards(left: number, to: Uint8Array, at: number): number {
+  const line = ascii(`Max-Forwards: ${left}\r\n`);
+  return copyBytes(line, 0, line.length, to, at);
 }
 
 /** RFC 9112 section 3.2.2: absolute-form becomes origin-form; an empty path is `/`, or `*` for OPTIONS. */

@@ -55,6 +55,7 @@ export const faults = {
   bothLengths: fault(400, 'Content-Length beside Transfer-Encoding'),
   host: fault(400, 'missing, repeated or malformed Host'),
   connect: fault(501, 'CONNECT is refused here'),
+  lastHop: fault(501, 'Max-Forwards is 0, and the gateway itself answers neither OPTIONS nor TRACE'),
   expect: fault(417, 'Expect other than 100-continue'),
 } as const;
 
@@ -115,6 +116,7 @@ export class Head {
   cookieAt = -1;
   /** The caller's name; -2: more than one. */
   callerAt = -1;
+  maxForwardsAt = -1;
   expectContinue = false;
   idempotencyKey = false;
   hasDate = false;
@@ -137,7 +139,7 @@ export class Head {
     this.contentLength = -1;
     this.chunked = this.hasTransferEncoding = this.close = this.keepAlive = this.upgradeOption = this.nominates = false;
     this.hostAt = this.upgradeAt = this.traceparentAt = this.keepAliveAt = this.retryAfterAt = -1;
-    this.forwardedForAt = this.cookieAt = this.callerAt = -1;
+    this.forwardedForAt = this.cookieAt = this.callerAt = this.maxForwardsAt = -1;
     this.response = false;
     this.expectContinue = this.idempotencyKey = this.hasDate = this.absolute = false;
   }
@@ -428,6 +430,9 @@ function noteField(head: Head, buf: Uint8Array, id: number, index: number, from:
     case H.idempotencyKey:
       head.idempotencyKey = to > from;
       return DONE;
+    case H.maxForwards:
+      head.maxForwardsAt = head.maxForwardsAt === -1 ? index : -2;
+      return DONE;
     case H.date:
       head.hasDate = true;
       return DONE;
@@ -511,6 +516,17 @@ function checkRequest(head: Head, buf: Uint8Array): ParseResult {
     if (head.contentLength >= 0) return refuse(head, faults.bothLengths);
   }
   return DONE;
+}
+
+/**
+ * How often an OPTIONS or TRACE request may still be forwarded (RFC 9110 section 7.6.2); -1 when it does not say, or not as 1*9DIGIT, or has
+ * another method: then the field is forwarded as it is.
+ */
+export function forwardsLeft(head: Head, buf: Uint8Array): number {
+  if (head.maxForwardsAt < 0 || (head.method !== M.options && head.method !== M.trace)) return -1;
+  const from = head.valueStart[head.maxForwardsAt]!;
+  const to = head.valueEnd[head.maxForwardsAt]!;
+  return to - from > 9 ? -1 : parseLength(buf, from, to);
 }
 
 /** Whether the request asks, on purpose and unambiguously, for a WebSocket (RFC 6455 section 4.1). */

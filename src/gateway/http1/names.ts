@@ -26,6 +26,7 @@ export const H = {
   cookie: 21,
   causeHeader: 22,
   caller: 23,
+  maxForwards: 24,
 } as const;
 
 const KNOWN: [string, number][] = [
@@ -52,6 +53,7 @@ const KNOWN: [string, number][] = [
   ['cookie', H.cookie],
   ['x-davy-cause', H.causeHeader],
   ['x-envoy-downstream-service-cluster', H.caller],
+  ['max-forwards', H.maxForwards],
 ];
 
 /** Candidates by length, so that most names are told apart by one look. */
@@ -96,6 +98,11 @@ const METHODS: [Buffer, number][] = (
     ['PATCH', M.patch],
   ] as [string, number][]
 ).map(([name, id]) => [ascii(name), id]);
+
+/** GET, HEAD and OPTIONS: they change nothing (RFC 9110 section 9.2.1). */
+export function isSafeMethod(method: number): boolean {
+  return method === M.get || method === M.head || method === M.options;
+}
 
 export function identifyMethod(buf: Uint8Array, start: number, end: number): number {
   for (let i = 0; i < METHODS.length; i++) {

@@ -1,4 +1,4 @@
-import { faults, type Head } from '../http1/head.ts';
+import { faults, forwardsLeft, type Head } from '../http1/head.ts';
 import { M } from '../http1/names.ts';
 import { limits } from '../limits.ts';
 import type { Endpoint } from '../route/endpoint.ts';
@@ -17,12 +17,16 @@ export interface Refusal {
  * Why a request is refused before anything is spent on it; null when it is not. `close`: the answer ends the connection, because the
  * client wants it or a body would follow that nobody reads.
  */
-export function refusalOf(head: Head, route: Route, nowMs: number, close: boolean): Refusal | null {
+export function refusalOf(head: Head, buf: Buffer, route: Route, nowMs: number, close: boolean): Refusal | null {
   const { state, config } = route;
   const headOnly = head.method === M.head;
   if (head.method === M.connect) {
     const { status, detail } = faults.connect;
     return { flag: F.clientProtocol, answer: { status, cause: 'bad-request', detail, headOnly: false, close: true } };
+  }
+  if (forwardsLeft(head, buf) === 0) {
+    const { status, detail } = faults.lastHop;
+    return { flag: F.clientProtocol, answer: { status, cause: 'bad-request', detail, headOnly, close } };
   }
   const limited = limitRefusal(route, nowMs, headOnly, close);
   if (limited !== null) return limited;

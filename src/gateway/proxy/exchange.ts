@@ -7,7 +7,7 @@ import type { FaultRule } from '../../traffic/faults.ts';
 import { BodyReader, type BodySink, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { type ForwardContext, REQUEST_HEAD_EXTRA, writeRequestHead } from '../http1/forward.ts';
 import { asksForWebSocket, type Head } from '../http1/head.ts';
-import { M } from '../http1/names.ts';
+import { isSafeMethod, M } from '../http1/names.ts';
 import { relayChunks, relayed } from '../http1/relay.ts';
 import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
@@ -23,6 +23,7 @@ import { countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts
 import { type Cause, detailOf } from './answer.ts';
 import { type AnswerContext, AnswerRelay } from './answer-relay.ts';
 import type { ClientConnection } from './client.ts';
+import { mayCopy } from './mirror.ts';
 import { Outgoing } from './outgoing.ts';
 import { rateLimitFields } from './rate-limit.ts';
 import { backOffMs, isRetriableStatus, retryAfterMs } from './retry.ts';
@@ -102,7 +103,7 @@ export class Exchange implements UpstreamUser, BodySink {
     this.account.open(route, this.client.caller.of(head, buf, route.state.callers), nowMs);
     this.reset(head, route, nowMs);
     const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
-    const refusal = refusalOf(head, route, nowMs, close);
+    const refusal = refusalOf(head, buf, route, nowMs, close);
     if (refusal !== null) return this.refuse(head, refusal);
     const { arm, cohort, setCookie } = route.choose(head, buf, nowMs);
     this.setCookie = setCookie;
@@ -111,7 +112,8 @@ export class Exchange implements UpstreamUser, BodySink {
     this.overHttp2 = this.grpc || route.config.protocol === 'h2c';
     this.webSocket = route.config.webSocket !== false && asksForWebSocket(head, buf);
     this.writeHead(head, buf);
-    if (route.mirror !== null && this.isSafe(head)) route.mirror.offer(this.out.octets(), this.headOnly, nowMs);
+    if (route.mirror !== null && !this.webSocket && mayCopy(head))
+      route.mirror.offer(this.out.octets(), this.headOnly, nowMs);
     const kind = head.chunked ? BY_CHUNKS : head.contentLength > 0 ? BY_LENGTH : NO_BODY;
     this.requestBody.begin(kind, head.contentLength);
     const next = this.requestBody.done ? head.end : this.feedRequest(buf, head.end, end);
@@ -125,10 +127,8 @@ export class Exchange implements UpstreamUser, BodySink {
     this.minor = head.minor;
     this.headOnly = head.method === M.head;
     this.wantsClose = head.close || (head.minor === 0 && !head.keepAlive);
-    const safe = head.method === M.get || head.method === M.head || head.method === M.options;
-    this.idempotent = safe || head.idempotencyKey;
-    this.upstream = null;
-    this.fault = this.setCookie = null;
+    this.idempotent = isSafeMethod(head.method) || head.idempotencyKey;
+    this.upstream = this.fault = this.setCookie = null;
     this.interim = this.status = 0;
     this.dispatched = this.sending = this.freshTried = this.started = this.tunnelling = this.sentWhole = false;
     this.replayable = this.upstreamReusable = true;
@@ -140,12 +140,6 @@ export class Exchange implements UpstreamUser, BodySink {
     this.settle();
     this.client.answerOwn(refusal.answer);
     return head.end;
-  }
-
-  /** Only requests that change nothing and have no body are copied. */
-  private isSafe(head: Head): boolean {
-    const safe = head.method === M.get || head.method === M.head || head.method === M.options;
-    return safe && !this.webSocket && !head.chunked && head.contentLength <= 0;
   }
 
   private writeHead(head: Head, buf: Buffer): void {
@@ -170,7 +164,13 @@ export class Exchange implements UpstreamUser, BodySink {
     if (body.failed) return this.badBody(end);
     if (body.seen > BULK_BYTES && !body.done) this.client.channel.beginBulk();
     if (body.done) this.requestComplete();
+    else if (this.upstream !== null) this.client.setDeadline(stamp() + this.pauseMs);
     return next;
+  }
+
+  /** How long nothing may move; it begins anew with each piece, so that a long upload is no stalled one. */
+  private get pauseMs(): number {
+    return this.started ? Math.max(limits.answerIdleMs, this.route.config.timeoutMs) : limits.bodyIdleMs;
   }
 
   bodyData(buf: Buffer, start: number, end: number): void {
@@ -268,16 +268,18 @@ export class Exchange implements UpstreamUser, BodySink {
     this.client.channel.resume();
   }
 
-  /** The try's or the request's time is over, or the client stopped sending or reading. */
+  /** The try's or the request's time is over, or the client stopped sending or reading, or (it is held back) the instance stopped taking. */
   onDeadline(nowMs: number): void {
     if (this.started) {
       this.answerStalled();
     } else if (this.requestBody.done) {
       this.tryFailed(TIMEOUT, nowMs >= this.routeEndsMs ? F.routeTimeout : F.timeout, 'upstream-timeout');
+    } else if (this.sending && this.client.channel.paused) {
+      this.tryFailed(TIMEOUT, F.timeout, 'upstream-timeout');
     } else {
       this.dropUpstream();
-      this.settle();
-      this.client.answerAndClose(408, 'bad-request', 'the request body stopped coming', this.headOnly);
+      this.route.state.own.badRequest++;
+      this.answerAlone(408, 'bad-request', 'the request body stopped coming', F.clientProtocol);
     }
   }
 
@@ -483,7 +485,7 @@ export class Exchange implements UpstreamUser, BodySink {
     }
     if (body.seen + body.remaining > BULK_BYTES) upstream.channel.beginBulk();
     // From here the request's budget is spent: what counts is that octets keep moving.
-    this.client.setDeadline(stamp() + Math.max(limits.answerIdleMs, this.route.config.timeoutMs));
+    this.client.setDeadline(stamp() + this.pauseMs);
     return next;
   }
 

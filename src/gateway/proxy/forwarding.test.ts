@@ -73,6 +73,45 @@ describe('requests as they are forwarded', () => {
     expect(upstream.received()).not.toContain('Host: svc');
   });
 
+  it.each([
+    ['OPTIONS', '3', '2'],
+    ['TRACE', '1', '0'],
+    ['GET', '3', '3'],
+    ['OPTIONS', 'x', 'x'],
+    ['OPTIONS', '9999999999', '9999999999'],
+  ])('counts Max-Forwards of %s down from %s to %s (RFC 9110 7.6.2)', async (method, given, sent) => {
+    await start();
+    await gateway.exchange(`${method} / HTTP/1.1\r\nHost: svc\r\nConnection: close\r\nMax-Forwards: ${given}\r\n\r\n`);
+    expect(upstream.received().match(/Max-Forwards: (.*)\r\n/g)).toEqual([`Max-Forwards: ${sent}\r\n`]);
+  });
+
+  it.each([
+    ['GET', '//a/../b%2F%2e//c?d=/../e', '//a/../b%2F%2e//c?d=/../e'],
+    ['GET', '/%41%zz%', '/%41%zz%'],
+    ['OPTIONS', '*', '*'],
+    ['OPTIONS', 'http://svc', '*'],
+    ['OPTIONS', 'http://svc/', '/'],
+    ['GET', 'HTTPS://svc//a', '//a'],
+  ])(
+    'passes the target of %s %s on as %s, never normalised (RFC 3986 6.2.2 is for others)',
+    async (method, given, sent) => {
+      await start();
+      await gateway.exchange(`${method} ${given} HTTP/1.1\r\nHost: svc\r\nConnection: close\r\n\r\n`);
+      expect(upstream.received().startsWith(`${method} ${sent} HTTP/1.1\r\n`)).toBe(true);
+    },
+  );
+
+  it('does not forward OPTIONS and TRACE with Max-Forwards: 0', async () => {
+    await start();
+    for (const method of ['OPTIONS', 'TRACE']) {
+      const answer = await gateway.exchange(
+        `${method} / HTTP/1.1\r\nHost: svc\r\nConnection: close\r\nMax-Forwards: 0\r\n\r\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 501 .*x-davy-cause: bad-request/s);
+    }
+    expect(upstream.received()).toBe('');
+  });
+
   it('speaks HTTP/1.1 upstream for a client of 1.0, and closes after the answer', async () => {
     await start(ok('Transfer-Encoding: chunked\r\n', '3\r\nabc\r\n0\r\n\r\n'));
     const answer = await gateway.exchange('GET / HTTP/1.0\r\n\r\n');
@@ -159,6 +198,27 @@ describe('answers as they are relayed', () => {
   it.each(rows)('%s', async (_rule, method, answer, expected) => {
     await start(answer);
     expect(await gateway.exchange(`${method} / HTTP/1.1\r\nHost: svc\r\nConnection: close\r\n\r\n`)).toMatch(expected);
+  });
+
+  it('keeps interim answers from a client of 1.0, which knows none (RFC 9110 15.2)', async () => {
+    await start(`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\n\r\n${ok('Content-Length: 1\r\n', 'x')}`);
+    expect(await gateway.exchange('GET / HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nx$/s);
+  });
+
+  it('streams both ways at once when a service answers before it has the whole request', async () => {
+    await start();
+    upstream.script = (connection) => {
+      if (connection.answers++ === 0) connection.socket.write(ok('Content-Length: 4\r\n'));
+      connection.socket.write(connection.received.slice(-1));
+    };
+    const client = connectRaw(gateway.port);
+    client.send('POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 3\r\n\r\n');
+    await client.until(/Connection: close\r\n\r\n/);
+    for (const octet of 'abc') {
+      client.send(octet);
+      await client.until(new RegExp(`${octet}$`));
+    }
+    expect(await client.closed()).toMatch(/abc$/);
   });
 
   it('chunks an answer that ends with its connection, for a client of 1.1', async () => {

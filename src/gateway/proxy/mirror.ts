@@ -1,6 +1,7 @@
 import type { MirrorRoute } from '../../traffic/model.ts';
 import { BodyReader, BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import type { Head } from '../http1/head.ts';
+import { isSafeMethod } from '../http1/names.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
 import { randomShare } from '../random.ts';
 import type { Arm, Endpoint } from '../route/endpoint.ts';
@@ -47,6 +48,11 @@ export class Mirror {
   retire(): void {
     for (const endpoint of this.arm.endpoints) endpoint.retire();
   }
+}
+
+/** Only requests that change nothing and have no body are copied. */
+export function mayCopy(head: Head): boolean {
+  return isSafeMethod(head.method) && !head.chunked && head.contentLength <= 0;
 }
 
 class MirrorJob implements UpstreamUser, Timed {

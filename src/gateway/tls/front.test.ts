@@ -98,6 +98,26 @@ describe('TLS termination', () => {
     fresh.destroy();
   });
 
+  it('looks at the files by itself: a renewed certificate needs no new table', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'davy-tls-'));
+    const put = (name: string) => {
+      copyFileSync(file(`${name}.pem`), join(folder, 'c.pem'));
+      copyFileSync(file(`${name}.key`), join(folder, 'c.key'));
+    };
+    put('one');
+    await start({ certificates: [{ names: [], certFile: join(folder, 'c.pem'), keyFile: join(folder, 'c.key') }] });
+    const held = await dial({});
+    put('stranger');
+    utimesSync(join(folder, 'c.pem'), 1, 1);
+    for (let shown = ''; shown !== 'stranger'; ) {
+      const socket = await dial({ servername: 'stranger.test', rejectUnauthorized: false });
+      shown = socket.getPeerCertificate().subject.CN as string;
+      socket.destroy();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(await ask(held)).toMatch(/ok$/);
+  });
+
   it('refuses a table whose certificate cannot be read, and keeps the old one', async () => {
     await start(TWO);
     const broken: TlsRoute = { certificates: [{ names: [], certFile: file('one.pem'), keyFile: file('wild.key') }] };
