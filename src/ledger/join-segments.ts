@@ -21,6 +21,7 @@ export function joinSegments(reports: readonly SegmentReport[], segmentRecords: 
   const versions = new Map<string, number>();
   const clockSteps: number[] = [];
   let before: SegmentReport | null = null;
+  let trailingBytes = 0;
   for (const [i, report] of reports.entries()) {
     const isLast = i === reports.length - 1;
     if (report.failed || report.firstSeq !== frontier.size) return null;
@@ -35,11 +36,12 @@ export function joinSegments(reports: readonly SegmentReport[], segmentRecords: 
     if (before && report.begin && report.begin.time < before.end.time) clockSteps.push(report.firstSeq);
     clockSteps.push(...report.clockSteps);
     frontier.appendTail(report.records, report.levels);
-    before = report;
+    // A segment that was just begun holds nothing yet, and has no end of its own.
+    if (report.records > 0 || !before) before = report;
+    trailingBytes = report.trailingBytes;
   }
   if (!before) return null;
-  const { end, trailingBytes } = before;
-  return { size: frontier.size, frontier, roots, tip: end.tip, trailingBytes, clockSteps };
+  return { size: frontier.size, frontier, roots, tip: before.end.tip, trailingBytes, clockSteps };
 }
 
 function fits(before: SegmentReport, report: SegmentReport): boolean {
