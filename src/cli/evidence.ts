@@ -51,6 +51,7 @@ function registerVerify(evidence: Command, io: CliIo): void {
       const dir = options.offline === undefined ? ledgerDir(io, options) : resolve(io.cwd, options.offline);
       if (options.quick && (await isChained(io, dir, options.output))) return;
       const result = await verifyLedger(dir, {
+        useThisThread: true,
         ...(options.from !== undefined && { from: await readFile(resolve(io.cwd, options.from), 'utf8') }),
         ...(options.key !== undefined && { vkey: options.key }),
         ...(options.witness !== undefined && { witnesses: options.witness }),

@@ -37,6 +37,9 @@ export class FastLine {
   #writer = '';
   #term = 0;
   #actor = '';
+  /** Type of the line before and what stands around it: neighbours are often of one type. */
+  #type = '';
+  #typeHead = '';
 
   /** Learns writer and actor from a record that was parsed in full. */
   learn(record: LedgerRecord): void {
@@ -56,31 +59,48 @@ export class FastLine {
     this.#at = start;
     if (!this.#skip('{"v":1,"seq":') || this.#digits() !== seq || !this.#skip(',"time":"')) return null;
     if (!this.#skipTime() || !this.#skip(this.#writer) || !this.#skip(prev)) return null;
-    if (!this.#skip('","id":"') || !this.#skipId()) return null;
-    if (!this.#skip('","type":"')) return null;
-    const type = this.#plainText();
-    if (type === null || type.startsWith('ledger.') || !this.#skip(',"stream":"')) return null;
+    if (!this.#skip('","id":"') || !this.#skipId() || !this.#skipType()) return null;
+    const type = this.#type;
     const stream = this.#plainText();
     if (stream === null || !this.#skip(',"sv":')) return null;
     const sv = this.#digits();
     if (sv < 0 || !this.#skip(this.#actor)) return null;
-    if (this.#skip(',"cause":"') && this.#plainText() === null) return null;
     let key: string | undefined;
-    if (this.#skip(',"key":"')) {
-      const found = this.#plainText();
-      if (found === null) return null;
-      key = found;
+    let tx: [number, number] | null = [1, 1];
+    if (!this.#skip(',"tx":[1,1],"data":')) {
+      if (this.#skip(',"cause":"') && this.#plainText() === null) return null;
+      if (this.#skip(',"key":"')) {
+        const found = this.#plainText();
+        if (found === null) return null;
+        key = found;
+      }
+      tx = this.#tx();
+      if (tx === null) return null;
     }
+    if (text.charCodeAt(this.#at) !== OPEN_BRACE || !this.#value(0)) return null;
+    if (text.charCodeAt(this.#at) !== CLOSE_BRACE || this.#at !== end - 1) return null;
+    const record: ChainRecord = { seq, type, stream, sv, tx, term: this.#term, time: this.#time, prev };
+    if (key !== undefined) record.key = key;
+    return record;
+  }
+
+  /** Passes the type and the name of the next field; the type is then `#type`. */
+  #skipType(): boolean {
+    if (this.#typeHead !== '' && this.#skip(this.#typeHead)) return true;
+    if (!this.#skip('","type":"')) return false;
+    const type = this.#plainText();
+    if (type === null || type.startsWith('ledger.') || !this.#skip(',"stream":"')) return false;
+    this.#type = type;
+    this.#typeHead = `","type":"${type}","stream":"`;
+    return true;
+  }
+
+  #tx(): [number, number] | null {
     if (!this.#skip(',"tx":[')) return null;
     const i = this.#digits();
     if (i < 0 || !this.#skip(',')) return null;
     const n = this.#digits();
-    if (n < 0 || !this.#skip('],"data":')) return null;
-    if (text.charCodeAt(this.#at) !== OPEN_BRACE || !this.#value(0)) return null;
-    if (text.charCodeAt(this.#at) !== CLOSE_BRACE || this.#at !== end - 1) return null;
-    const record: ChainRecord = { seq, type, stream, sv, tx: [i, n], term: this.#term, time: this.#time, prev };
-    if (key !== undefined) record.key = key;
-    return record;
+    return n < 0 || !this.#skip('],"data":') ? null : [i, n];
   }
 
   #skip(expected: string): boolean {

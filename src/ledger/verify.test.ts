@@ -9,6 +9,7 @@ import { verifyLedger } from './verify.ts';
 
 /** A long ledger is checked side by side on all cores; whatever it meets must read as from the walk in order. */
 const SIDE_BY_SIDE = { parallelFromBytes: 0 };
+const ALSO_HERE = { parallelFromBytes: 0, useThisThread: true };
 const IN_ORDER = { parallelFromBytes: Number.POSITIVE_INFINITY };
 const clock = createVirtualClock();
 let home = '';
@@ -110,9 +111,22 @@ it.each(cases)('side by side finds the same as in order: %s', async (name, tampe
   const inOrder = await verifyLedger(folder, { ...IN_ORDER, from: kept });
   const sideBySide = await verifyLedger(folder, { ...SIDE_BY_SIDE, from: kept });
   expect(sideBySide).toEqual(inOrder);
+  expect(await verifyLedger(folder, { ...ALSO_HERE, from: kept })).toEqual(inOrder);
   if (name === 'an edited record') expect(inOrder.firstBad).toMatchObject({ seq: 2 * 64 + 9 });
   expect(inOrder.ok).toBe(name === 'nothing' || name === 'half a line at the end');
   expect(inOrder.warnings.some(({ code }) => code === 'ledger/clock-stepped-back')).toBe(
     inOrder.ok || name === 'SEALS' || name === 'a stranger in log/' || name === 'a cut tail',
   );
+});
+
+it('accepts a log whose newest segment was begun and holds nothing yet', async () => {
+  const folder = join(home, 'full');
+  const options = { dir: folder, system: 'shop', writerId: 'w', clock, reserveBytes: 64, segmentRecords: 64 };
+  const ledger = await openFileLedger(options);
+  while (ledger.head().size < 128) await ledger.append([{ type: 'a.b', stream: 's/1', data: {} }]);
+  await ledger.close();
+  expect(await readFile(segment(folder, 2), 'utf8')).toBe('');
+  const inOrder = await verifyLedger(folder, IN_ORDER);
+  expect(inOrder).toMatchObject({ ok: true, size: 128 });
+  expect(await verifyLedger(folder, SIDE_BY_SIDE)).toEqual(inOrder);
 });
