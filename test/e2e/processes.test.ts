@@ -1,7 +1,9 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { steadyClients } from '../../src/gateway/testing/steady-clients.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { findEndpoint } from '../../src/lib/endpoint.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
@@ -16,9 +18,10 @@ const SLOW_POLICY = QUICK_POLICY.replaceAll('hold: 3s', 'hold: 8s');
 describe('processes die, releases go on', { timeout: 90_000 }, () => {
   let davy: Running;
   let load: Load;
+  let port: number;
 
   beforeEach(async () => {
-    const [port = 0] = await freePorts(1);
+    [port = 0] = await freePorts(1);
     davy = await up(specOf({ shop: { port, versions: { v2: {}, v3: { FAULT_RATE: 0.3 } } } }, SLOW_POLICY));
     load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: LOAD_PER_SECOND }));
   });
@@ -109,6 +112,17 @@ describe('processes die, releases go on', { timeout: 90_000 }, () => {
     expect(JSON.stringify(lines(davy))).not.toContain('counts from 0 again');
     // What was counted in all is what was asked: none is lost, none is there twice.
     expect(await gatewayCount(davy)).toBe(counts.requests);
+  });
+
+  it('SIGTERM of davy up under load: every request on an open connection is answered, the gateway before its instances', async () => {
+    await load.stop();
+    const clients = await steadyClients(port, { width: 20, everyMs: 1000 / LOAD_PER_SECOND, reconnect: false });
+    while (clients.sent() < LOAD_PER_SECOND) await setImmediate();
+    davy.process.kill('SIGTERM');
+    await once(davy.process, 'exit');
+    const result = await clients.stop();
+    expect(result).toMatchObject({ failed: [], ok: result.sent });
+    expect(result.sent).toBeGreaterThan(LOAD_PER_SECOND);
   });
 
   it('kill -9 of the gateway: it comes back with the last durable weights', async () => {

@@ -11,9 +11,8 @@ import { answering, freePort, type RouteParts, startUpstream, type TestUpstream,
 import { steadyClients } from '../testing/steady-clients.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');
-const WIDTH = 20;
 /** 250 requests per second. */
-const EVERY_MS = 4;
+const LOAD = { width: 20, everyMs: 4 };
 
 interface Announced {
   pid: number;
@@ -101,7 +100,7 @@ describe.each([1, 2])('a gateway of %d under 250 requests per second', (gateways
   it('is put in place anew, again and again: no request fails, none is counted twice or not at all', async () => {
     rig = await Rig.start(gateways);
     const before = await rig.call<DataPlaneState>('GET', '/state');
-    const clients = await steadyClients(rig.port, WIDTH, EVERY_MS);
+    const clients = await steadyClients(rig.port, { ...LOAD, reconnect: true });
     const pids = [rig.announced().pid];
     for (let i = 1; i <= 2; i++) {
       await untilSent(clients, clients.sent() + 100);
@@ -120,7 +119,7 @@ describe.each([1, 2])('a gateway of %d under 250 requests per second', (gateways
 
   it('ends by SIGTERM: every request on an open connection is answered', async () => {
     rig = await Rig.start(gateways);
-    const clients = await steadyClients(rig.port, WIDTH, EVERY_MS);
+    const clients = await steadyClients(rig.port, { ...LOAD, reconnect: false });
     await untilSent(clients, 100);
     rig.process.kill('SIGTERM');
     await once(rig.process, 'exit');

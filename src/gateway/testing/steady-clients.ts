@@ -6,7 +6,7 @@ export interface SteadyResult {
   sent: number;
   ok: number;
   failed: string[];
-  /** Connections that could not be made: after the end, that is what the end means. */
+  /** Connections that could not be made. */
   refused: number;
 }
 
@@ -17,11 +17,15 @@ export interface SteadyClients {
 
 /**
  * An open loop over keep-alive connections: every `everyMs` the next of `width` clients sends a request, whether or not others are answered.
- * A client whose answer said `Connection: close` connects again for its next request; one that is refused stays away.
+ * A client whose answer said `Connection: close` connects again for its next request, or stays away with `reconnect: false`: a connection
+ * that is made in the instant a listening socket closes for good may be reset by the kernel instead of refused.
  */
-export async function steadyClients(port: number, width: number, everyMs: number): Promise<SteadyClients> {
+export async function steadyClients(
+  port: number,
+  { width, everyMs, reconnect }: { width: number; everyMs: number; reconnect: boolean },
+): Promise<SteadyClients> {
   const result: SteadyResult = { sent: 0, ok: 0, failed: [], refused: 0 };
-  const clients = Array.from({ length: width }, () => new SteadyClient(port, result));
+  const clients = Array.from({ length: width }, () => new SteadyClient(port, result, reconnect));
   await Promise.all(clients.map((client) => client.connect()));
   let turn = 0;
   const startedMs = performance.now();
@@ -46,8 +50,10 @@ class SteadyClient {
   private waiting = 0;
   private text = '';
   private settled: (() => void) | null = null;
+  private readonly reconnect: boolean;
 
-  constructor(port: number, result: SteadyResult) {
+  constructor(port: number, result: SteadyResult, reconnect: boolean) {
+    this.reconnect = reconnect;
     this.port = port;
     this.result = result;
   }
@@ -98,6 +104,7 @@ class SteadyClient {
   send(): void {
     // One request at a time, as HTTP/1.1 clients do: one whose answer is still awaited is not sent again.
     if (this.waiting > 0) return;
+    if (this.socket === null && !this.reconnect) return;
     if (this.socket === null) void this.connect();
     this.waiting++;
     this.result.sent++;
