@@ -1,17 +1,17 @@
 /**
  * `npm run bench:gateway [-- --rounds N] [--only TITLE] [--millions 10]`: the gateway against HAProxy, nginx and the npm proxies, one run, interleaved, load and
  * backend on core 0, the proxy on core 1. The primary figure is CPU time per request (schedstat, all threads), paired within
- * a round and reported as a ratio: wall-clock rates on a shared machine are not comparable, these ratios are.
+ * a round and reported as a ratio (`--only` names one row; only the proxies that it needs are started): wall-clock rates on a shared machine are not comparable, these ratios are.
  */
-import { type ChildProcess, execFileSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { GatewayAdmin } from '../src/traffic/gateway-admin.ts';
 import { connectGateway } from '../src/traffic/gateway-driver.ts';
 import { backendConfig, bodies, gatewayTable, haproxyConfig, nginxConfig, ports } from './gateway/config.ts';
+import { Generator, runOpenLoop, runSlowHeads } from './gateway/latency.ts';
 import {
   cpuMicros,
   median,
@@ -58,7 +58,14 @@ const REAL_HEAD = [
   'Sec-Fetch-Mode: navigate',
 ];
 
-async function startAll(dir: string): Promise<{ targets: Map<string, Target>; stop: () => void }> {
+interface Running {
+  targets: Map<string, Target>;
+  backend: ChildProcess;
+  stop: () => void;
+}
+
+/** Starts the backend, the gateway, and those of the others that are wanted. */
+async function startAll(dir: string, wanted: ReadonlySet<string>): Promise<Running> {
   const processes: ChildProcess[] = [];
   const targets = new Map<string, Target>();
   const write = (name: string, text: string): string => {
@@ -73,9 +80,11 @@ async function startAll(dir: string): Promise<{ targets: Map<string, Target>; st
     join(dir, 'tls.pem'),
     Buffer.concat([readFileSync(join(CERTIFICATES, 'one.pem')), readFileSync(join(CERTIFICATES, 'one.key'))]),
   );
-  processes.push(startOn(0, ['nginx', '-c', write('backend.conf', backendConfig(dir))]));
+  const backend = startOn(0, ['nginx', '-c', write('backend.conf', backendConfig(dir))]);
+  processes.push(backend);
   await reachable(ports.backend);
   const start = async (name: string, port: number, argv: string[]): Promise<void> => {
+    if (!wanted.has(name)) return;
     const child = startOn(1, argv);
     processes.push(child);
     await reachable(port);
@@ -127,7 +136,7 @@ async function startAll(dir: string): Promise<{ targets: Map<string, Target>; st
   const stop = (): void => {
     for (const child of processes.reverse()) child.kill('SIGTERM');
   };
-  return { targets, stop };
+  return { targets, backend, stop };
 }
 
 interface Case {
@@ -267,75 +276,6 @@ function runCase(one: Case, targets: Map<string, Target>): void {
   }
 }
 
-interface OpenLoop {
-  done: number;
-  total: number;
-  p50Us: number;
-  p99Us: number;
-}
-
-/** Latency from the scheduled time at 10,000 requests per second, the two in turn. */
-function runOpenLoop(targets: Map<string, Target>): void {
-  const results: Record<string, OpenLoop[]> = { gateway: [], haproxy: [] };
-  for (let round = 0; round < Math.max(3, Math.min(9, rounds)); round++) {
-    for (const name of round % 2 === 0 ? ['gateway', 'haproxy'] : ['haproxy', 'gateway']) {
-      const { port } = targets.get(name) as Target;
-      const argv = [
-        '-c',
-        '0',
-        process.execPath,
-        join(import.meta.dirname, 'gateway/open-loop.ts'),
-        String(port),
-        '10000',
-        '2',
-        '64',
-      ];
-      results[name]?.push(JSON.parse(execFileSync('taskset', argv).toString()) as OpenLoop);
-    }
-  }
-  say('\nopen loop, 10,000 requests per second, from the scheduled time');
-  const of = (name: string, key: 'p50Us' | 'p99Us') => median((results[name] ?? []).map((result) => result[key]));
-  for (const name of ['gateway', 'haproxy'])
-    say(`${name.padEnd(10)} p50 ${of(name, 'p50Us').toFixed(0)} µs   p99 ${of(name, 'p99Us').toFixed(0)} µs`);
-  const slower = of('gateway', 'p50Us') - of('haproxy', 'p50Us');
-  const p99 = of('gateway', 'p99Us') / of('haproxy', 'p99Us');
-  say(
-    `p50 ${slower >= 0 ? '+' : ''}${slower.toFixed(0)} µs (asked: within 10) ${slower <= 10 ? 'met' : 'MISSED'}; p99 × ${p99.toFixed(2)} (asked: at most 1.2) ${p99 <= 1.2 ? 'met' : 'MISSED'}`,
-  );
-}
-
-/** p99 of others while 2,000 sockets hold back their request heads (slowloris). */
-async function runSlowHeads(targets: Map<string, Target>): Promise<void> {
-  const { port } = targets.get('gateway') as Target;
-  const p99 = (): number => {
-    const argv = [
-      '-c',
-      '0',
-      process.execPath,
-      join(import.meta.dirname, 'gateway/open-loop.ts'),
-      String(port),
-      '2000',
-      '2',
-      '64',
-    ];
-    return (JSON.parse(execFileSync('taskset', argv).toString()) as OpenLoop).p99Us;
-  };
-  const before: number[] = [];
-  const during: number[] = [];
-  for (let round = 0; round < 3; round++) {
-    before.push(p99());
-    const sockets = Array.from({ length: 2000 }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
-    await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
-    for (const socket of sockets) socket.write('GET / HTTP/1.1\r\nHost: slow');
-    during.push(p99());
-    for (const socket of sockets) socket.destroy();
-  }
-  const ratio = median(during) / median(before);
-  say(
-    `\n2,000 sockets with unfinished heads: p99 of others ${median(before).toFixed(0)} µs → ${median(during).toFixed(0)} µs, × ${ratio.toFixed(2)} (asked: under 2) ${ratio < 2 ? 'met' : 'MISSED'}`,
-  );
-}
-
 /** Resident memory and collector time over many requests. */
 async function runLong(targets: Map<string, Target>, admin: GatewayAdmin): Promise<void> {
   const target = targets.get('gateway') as Target;
@@ -359,12 +299,31 @@ async function runLong(targets: Map<string, Target>, admin: GatewayAdmin): Promi
   );
 }
 
+const isChosen = (title: string): boolean => options.only === undefined || title.includes(options.only);
+
+async function runLatencies(titles: readonly string[], backend: ChildProcess): Promise<void> {
+  const ended = new Promise((resolve) => backend.once('exit', resolve));
+  backend.kill('SIGTERM');
+  await ended;
+  const generator = await Generator.start();
+  try {
+    if (titles.includes('open loop')) await runOpenLoop(generator, Math.max(9, rounds * 3));
+    if (titles.includes('slow heads')) await runSlowHeads(generator, Math.max(9, rounds));
+  } finally {
+    generator.stop();
+  }
+}
+
 const dir = mkdtempSync(join(tmpdir(), 'davy-bench-'));
 const missing = needPrograms({ nginx: 'nginx-light', haproxy: 'haproxy', wrk: 'wrk' });
 if (missing.length > 0) {
   say(`skipped: ${missing.join(', ')} not installed (Debian packages nginx-light, haproxy, wrk)`);
 } else {
-  const { targets, stop } = await startAll(dir);
+  const chosen = cases.filter(({ title }) => isChosen(title));
+  const latencies = ['open loop', 'slow heads'].filter(isChosen);
+  const wanted = new Set(chosen.flatMap(({ contenders }) => contenders.map(([name]) => name)));
+  if (latencies.length > 0) wanted.add('haproxy');
+  const { targets, backend, stop } = await startAll(dir, wanted);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       stop();
@@ -372,14 +331,14 @@ if (missing.length > 0) {
     });
   }
   try {
-    for (const one of cases) if (options.only === undefined || one.title.includes(options.only)) runCase(one, targets);
-    if (options.only === undefined || 'open loop'.includes(options.only)) runOpenLoop(targets);
-    if (options.only === undefined || 'slow heads'.includes(options.only)) await runSlowHeads(targets);
+    for (const one of chosen) runCase(one, targets);
     if (millions > 0) {
       const admin = new GatewayAdmin({ runDir: dir });
       await runLong(targets, admin);
       await admin.close();
     }
+    // Last: the generator takes the backend's place.
+    if (latencies.length > 0) await runLatencies(latencies, backend);
     say(`\ngateway RSS ${rssMegabytes((targets.get('gateway') as Target).process.pid as number).toFixed(0)} MB`);
   } finally {
     stop();
