@@ -119,6 +119,7 @@ async function startAll(dir: string, wanted: ReadonlySet<string>): Promise<Runni
   const ended = new Promise((resolve) => primed.on('exit', resolve));
   primed.kill('SIGTERM');
   await ended;
+  rmSync(join(dir, 'gateway.json'), { force: true });
   const gateway = startOn(1, [
     process.execPath,
     '--min-semi-space-size=8',
