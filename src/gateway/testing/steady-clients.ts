@@ -12,6 +12,7 @@ export interface SteadyResult {
 
 export interface SteadyClients {
   sent(): number;
+  failed(): number;
   stop(): Promise<SteadyResult>;
 }
 
@@ -35,6 +36,7 @@ export async function steadyClients(
   }, 1);
   return {
     sent: () => result.sent,
+    failed: () => result.failed.length,
     stop: async () => {
       clearInterval(timer);
       await Promise.all(clients.map((client) => client.end()));

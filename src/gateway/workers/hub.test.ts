@@ -11,6 +11,7 @@ import {
   type TestUpstream,
   tableOf,
 } from '../testing/harness.ts';
+import { steadyClients } from '../testing/steady-clients.ts';
 import { Hub } from './hub.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');
@@ -75,6 +76,30 @@ describe('several processes as one gateway', () => {
     while (hub.pids().length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
     expect((await many(100, 10)).every((status) => status === 200)).toBe(true);
     expect(await total()).toBeGreaterThanOrEqual(250);
+  });
+
+  it('killed under load, a worker fails no request but those on its own connections', async () => {
+    await start(2);
+    const width = 30;
+    const clients = await steadyClients(port, { width, everyMs: 4, reconnect: true });
+    const sentAfter = async (count: number) => {
+      const from = clients.sent();
+      while (clients.sent() < from + count) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    await sentAfter(4 * width);
+    expect(clients.failed()).toBe(0);
+    const [victim] = hub.pids();
+    process.kill(victim as number, 'SIGKILL');
+    while (hub.pids().includes(victim)) await new Promise((resolve) => setTimeout(resolve, 5));
+    // By now every client had its turn: who was connected to the victim knows, and has connected again.
+    await sentAfter(width);
+    const lost = clients.failed();
+    expect(lost, 'no more than one request on each connection of the victim').toBeLessThan(width);
+    await sentAfter(4 * width);
+    while (hub.pids().length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    await sentAfter(4 * width);
+    const { failed, refused } = await clients.stop();
+    expect({ failed: failed.length, refused }).toEqual({ failed: lost, refused: 0 });
   });
 
   it('keep one limit between them', async () => {
