@@ -151,20 +151,29 @@ function hashesRate(bytes: number): number {
   return (n / (performance.now() - start)) * 1000;
 }
 
-/** What no ledger on this machine passes, in the terms of the table. */
+/** What no ledger on this machine passes, each beside a raw loop of the same moment; medians of the rounds. */
 async function printFloors(bytes: number): Promise<void> {
-  const raw = median(Array.from({ length: 3 }, () => rawRate(bytes)));
-  const awaited = await awaitedRate(bytes);
-  const hashes = hashesRate(bytes);
-  const floor = (what: string, rate: number): void =>
-    console.log(`  limit: ${what.padEnd(58)} ${count(rate).padStart(9)}/s   ${(rate / raw).toFixed(2)} of raw`);
-  floor('one awaited write + fdatasync after the other', awaited);
-  for (const callers of [16, 128]) {
-    const perWrite = rawRate(bytes * callers);
-    floor(`raw loop with ${callers} lines per write`, perWrite * callers);
-    floor(`the same, and two SHA-256 per line in turn with it`, 1 / (1 / (perWrite * callers) + 1 / hashes));
+  const rates = new Map<string, number[]>();
+  const ratios = new Map<string, number[]>();
+  for (let round = 0; round < ROUNDS; round++) {
+    const raw = rawRate(bytes);
+    const hashes = hashesRate(bytes);
+    const note = (what: string, rate: number): void => {
+      rates.set(what, [...(rates.get(what) ?? []), rate]);
+      ratios.set(what, [...(ratios.get(what) ?? []), rate / raw]);
+    };
+    note('one awaited write + fdatasync after the other', await awaitedRate(bytes));
+    for (const callers of [16, 128]) {
+      const lines = rawRate(bytes * callers) * callers;
+      note(`raw loop with ${callers} lines per write`, lines);
+      note(`${callers} lines per write and two SHA-256 per line`, 1 / (1 / lines + 1 / hashes));
+    }
+    note('two SHA-256 per line, no disk', hashes);
   }
-  floor('two SHA-256 per line, no disk', hashes);
+  for (const [what, measured] of rates) {
+    const ratio = median(ratios.get(what)!).toFixed(2);
+    console.log(`  limit: ${what.padEnd(50)} ${count(median(measured)).padStart(9)}/s   ${ratio} of raw`);
+  }
 }
 
 async function benchAppend(slowFlushes = 0): Promise<void> {
