@@ -330,6 +330,9 @@ test('a freeze window refuses, by command and by schedule', async () => {
   await expect(runToEnd(world)).rejects.toThrow('new year');
 });
 
+/** `CHAOS_SEEDS=2000` searches longer. */
+const seeds = Number(process.env.CHAOS_SEEDS ?? 50);
+
 test('X01: fifty seeded runs with the engine killed at a random moment leave nothing behind', async () => {
   const faults: FaultSpec[] = [
     { kind: 'delay', delayMs: 100 },
@@ -340,7 +343,7 @@ test('X01: fifty seeded runs with the engine killed at a random moment leave not
   ];
   let residueCount = 0;
   let killedInForce = 0;
-  for (let seed = 1; seed <= 50; seed++) {
+  for (let seed = 1; seed <= seeds; seed++) {
     const world = await createChaosWorld({}, seed);
     const random = seededRandom(seed);
     const fault = faults[seed % faults.length]!;

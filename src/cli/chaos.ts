@@ -48,7 +48,7 @@ function registerRun(chaos: Command, io: CliIo): void {
     const started = await api.post<ChaosRunDoc>('/api/v1/chaos/runs', body);
     const share = formatShare(started.blast.requestsShare, 1);
     io.say(
-      `${started.id}: ${started.fault} on ${started.targets.join(', ')} (${share} of the requests, seed ${started.seed})\n`,
+      `${started.id}: ${started.what}; hits ${started.targets.join(', ')}, ${share} of the requests, seed ${started.seed}\n`,
     );
     const last = options.detach ? started : await waitForEnd(api, started, io);
     if (options.output === 'json') printJson(io, { run: last });
@@ -68,10 +68,7 @@ function registerCheck(chaos: Command, io: CliIo): void {
     );
     if (options.output === 'json') printJson(io, { check: answer });
     else {
-      io.out(`${answer.allowed ? 'may run' : `may not run: ${answer.problem?.sentence ?? ''}`}\n`);
-      io.out(
-        `would hit: ${answer.targets.join(', ') || 'nothing'}\nuntouched: ${answer.untouched.join(', ') || 'nothing'}\n`,
-      );
+      io.out(renderCheck(answer));
     }
     if (!answer.allowed) io.exitCode = exitFailed;
   });
@@ -82,11 +79,12 @@ function registerLists(chaos: Command, io: CliIo): void {
   outputOption(connectionOptions(list)).action(async (options: Common) => {
     const answer = await connect(options, io).get<ChaosListDoc>('/api/v1/chaos');
     if (options.output === 'json') return printJson(io, { chaos: answer });
+    if (answer.experiments.length === 0) io.say('the spec declares no experiments; see docs/chaos.md\n');
     if (answer.blocked) io.out(`promotions wait: ${printable(answer.blocked)}\n`);
     for (const one of answer.experiments) {
       const next = one.nextMs === null ? 'by hand' : `next ${new Date(one.nextMs).toISOString()}`;
       const last = one.last ? `last ${one.last.id} ${one.last.conclusion?.verdict ?? one.last.phase}` : 'never run';
-      io.out(`${one.name}: ${one.fault} on ${one.service} for ${formatDurationMs(one.durationMs)}, ${next}, ${last}\n`);
+      io.out(`${one.name}: ${one.what}, for ${formatDurationMs(one.durationMs)}; ${next}; ${last}\n`);
       if (one.problem) io.out(`  could not run now: ${printable(one.problem)}\n`);
     }
   });
@@ -94,6 +92,7 @@ function registerLists(chaos: Command, io: CliIo): void {
   outputOption(connectionOptions(history)).action(async (options: Common) => {
     const runs = await connect(options, io).get<ChaosRunDoc[]>('/api/v1/chaos/runs');
     if (options.output === 'json') printJson(io, { runs });
+    else if (runs.length === 0) io.say('no run yet; `davy chaos run EXPERIMENT --reason …` starts one\n');
     else for (const run of runs) io.out(renderRun(run));
   });
 }
@@ -170,7 +169,7 @@ async function waitForEnd(api: ApiClient, started: ChaosRunDoc, io: CliIo): Prom
 function renderRun(run: ChaosRunDoc): string {
   const { conclusion } = run;
   const lines = [
-    `${run.id} ${run.experiment}: ${conclusion?.verdict ?? run.phase} (${run.fault} on ${run.targets.join(', ')})`,
+    `${run.id} ${run.experiment}: ${conclusion?.verdict ?? run.phase} (${run.what}: ${run.targets.join(', ')})`,
   ];
   for (const reason of conclusion?.reasons ?? []) lines.push(`  ${reason}`);
   if (conclusion?.injection?.meanAddedMs)
@@ -178,14 +177,33 @@ function renderRun(run: ChaosRunDoc): string {
       `  measured delay ${conclusion.injection.meanAddedMs.toFixed(1)} ms over ${conclusion.injection.injected} requests`,
     );
   for (const one of conclusion?.recovery ?? []) lines.push(`  ${one.instance}: ${recoveryText(one)}`);
-  if (conclusion?.control?.changeShare != null)
-    lines.push(`  control slice p95 changed by ${formatShare(conclusion.control.changeShare, 1)}`);
+  if (conclusion?.control?.changeShare != null) lines.push(`  ${controlText(conclusion.control)}`);
   if (conclusion?.steadyAfterMs != null)
     lines.push(`  steady again after ${formatDurationMs(conclusion.steadyAfterMs)}`);
   return `${lines.map(printable).join('\n')}\n`;
 }
 
-type RecoveryDoc = NonNullable<ChaosRunDoc['conclusion']>['recovery'][number];
+type Conclusion = NonNullable<ChaosRunDoc['conclusion']>;
+
+/** A share alone would frighten: 27 % of a millisecond is nothing. */
+function controlText({ what, beforeP95Ms, duringP95Ms, changeShare }: NonNullable<Conclusion['control']>): string {
+  const ms = (value: number | null): string => (value === null ? 'unknown' : `${value.toFixed(1)} ms`);
+  const sign = (changeShare ?? 0) > 0 ? '+' : '';
+  return `control slice (${what}): p95 ${ms(beforeP95Ms)} before, ${ms(duringP95Ms)} during (${sign}${formatShare(changeShare ?? 0, 1)})`;
+}
+
+function renderCheck({ allowed, problem, targets, untouched, blast }: ChaosCheckDoc): string {
+  const lines = [allowed ? 'may run' : `may not run [${problem?.code}] ${problem?.sentence}`];
+  if (problem) lines.push(`next: ${problem.next}`);
+  if (blast) {
+    const shares = `${formatShare(blast.requestsShare, 1)} of the requests, ${formatShare(blast.instancesShare, 1)} of the instances`;
+    lines.push(`would hit: ${targets.join(', ')} (${shares})`);
+    lines.push(`left alone: ${untouched.join(', ') || 'no instance as a whole'}`);
+  }
+  return `${lines.map(printable).join('\n')}\n`;
+}
+
+type RecoveryDoc = Conclusion['recovery'][number];
 
 function recoveryText({ killedAtMs, detectedAtMs, replacedAtMs, readyAtMs }: RecoveryDoc): string {
   const since = (at: number | null): string => (at === null ? 'never' : `after ${formatDurationMs(at - killedAtMs)}`);

@@ -15,6 +15,11 @@ export function renderLive(live: LoadLive, totalMs: number): string {
   return `${bar(share, 20)} ${elapsed}/${formatDurationMs(totalMs)}  ${rate.toFixed(0)}/s  p95 ${p95}  errors ${live.errors}  waiting ${live.outstanding}`;
 }
 
+const invalidNext =
+  'next: these figures prove nothing, because the generator was late or overloaded itself; run again on a quieter machine, at a lower rate, or with more --processes';
+
+const nothingNext = 'next: no request succeeded; see whether the service runs at this address';
+
 /** The end of a run: the verdict first, then promises, then figures. */
 export function renderResult(result: LoadResult, sla: readonly SlaRow[], style: Style): string {
   const { validity } = result;
@@ -23,6 +28,8 @@ export function renderResult(result: LoadResult, sla: readonly SlaRow[], style: 
   const parts = [`run          ${verdict} (${result.model}, seed ${result.seed})`];
   if (sla.length > 0) parts.push('', renderSla(sla, style));
   parts.push('', renderFigures(result));
+  if (validity.verdict === 'INVALID') parts.push('', invalidNext);
+  else if (result.counts.requests > 0 && result.counts.ok === 0) parts.push('', nothingNext);
   return `${parts.join('\n')}\n`;
 }
 

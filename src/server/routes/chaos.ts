@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ExperimentRef } from '../../chaos/chaos.ts';
 import { findRun, silences } from '../../chaos/decide.ts';
+import { describeExperiment } from '../../chaos/describe.ts';
 import { nextSlotMs } from '../../chaos/schedule.ts';
 import type { ChaosRun, ChaosState } from '../../chaos/state.ts';
 import { DavyError } from '../../lib/error.ts';
@@ -75,6 +76,7 @@ const runSchema = z.object({
   hypothesis: z.string(),
   service: z.string(),
   fault: z.string(),
+  what: z.string().describe('The fault and its scope in words.'),
   phase: z.string(),
   by: z.string(),
   reason: z.string(),
@@ -100,6 +102,7 @@ const listSchema = z.object({
       hypothesis: z.string(),
       service: z.string(),
       fault: z.string(),
+      what: z.string().describe('The fault and its scope in words.'),
       durationMs: z.number(),
       nextMs: moment,
       slot: z
@@ -147,6 +150,7 @@ export function chaosRoutes({ chaos, clock, spec }: ServerContext): FastifyPlugi
           hypothesis: one.hypothesis,
           service: one.scope.service,
           fault: one.fault.kind,
+          what: describeExperiment(one),
           durationMs: one.durationMs,
           nextMs: one.schedule && nextSlotMs(one.schedule, clock.nowMs()),
           slot: slotDoc(chaos.state(), one.name),
@@ -290,6 +294,7 @@ function runDoc(run: ChaosRun): ChaosRunDoc {
     },
     ...{
       fault: experiment.fault.kind,
+      what: describeExperiment(experiment),
       phase: run.phase,
       by: run.by,
       reason: run.reason,
