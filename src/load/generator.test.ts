@@ -99,7 +99,8 @@ test('a service that never answers is a timeout, in flight or in line, counted a
   const url = await serve(() => {});
   const result = await runLoad(uniform(url, 20, { maxConnections: 4, timeoutMs: 50 })).done;
   expect(result.counts).toMatchObject({ requests: 20, ok: 0, errors: { timeout: 20 } });
-  expect(result.response.minMs).toBeGreaterThanOrEqual(50);
+  // A histogram of three digits holds 50.00 ms in the bucket from 49.984 ms.
+  expect(result.response.minMs).toBeGreaterThanOrEqual(49.95);
 });
 
 test('arrivals beyond the limit are dropped, counted, and spoil the run', async () => {
