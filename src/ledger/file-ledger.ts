@@ -8,6 +8,7 @@ import { type Disk, writeFileDurably } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
 import {
   applyFacts,
+  isDescription,
   KEY_ROTATED,
   LEDGER_STREAM,
   type LedgerFacts,
@@ -31,7 +32,7 @@ import { nextPolicy } from './policy.ts';
 import type { Actor, Attachment, LedgerRecord, NewEvent } from './record.ts';
 import { Scrubber } from './scrub.ts';
 import { fileSha256, SegmentLog } from './segment-log.ts';
-import { checkAppend, Sequencer } from './sequencer.ts';
+import { checkAppend, copyState, Sequencer } from './sequencer.ts';
 import { saveSnapshot } from './snapshot.ts';
 import { claimTerm, markEnd } from './terms.ts';
 
@@ -170,7 +171,6 @@ class OpenFileLedger implements FileLedger {
   #durable: LedgerHead;
   #publishing: Promise<unknown> = Promise.resolve();
   #publishedSize = -1;
-  #rotations = 0;
   #cancelPublish: (() => void) | null = null;
   #closing: Promise<void> | null = null;
 
@@ -194,7 +194,7 @@ class OpenFileLedger implements FileLedger {
       segmentRecords: facts.segmentRecords,
       log,
       frontier: opened.frontier,
-      onSealed: () => this.#afterSeal(),
+      onFull: () => this.#noteSnapshot(),
       onNotice: this.#notice,
     });
     this.#commits = new GroupCommit(this.#sequencer, this.#target, (records, tip) => this.#committed(records, tip));
@@ -244,8 +244,7 @@ class OpenFileLedger implements FileLedger {
     const witnessPolicy = nextPolicy(facts.witnessPolicy, options.witnessPolicy);
     if (witnessPolicy === facts.witnessPolicy) return;
     const declared = { type: WITNESSES_DECLARED, stream: LEDGER_STREAM, data: { witnessPolicy } };
-    const [record] = await this.append([declared], { reserve: true });
-    applyFacts(facts, record!);
+    await this.append([declared], { reserve: true });
   }
 
   append(events: NewEvent[], options: AppendOptions = {}): Promise<LedgerRecord[]> {
@@ -290,13 +289,10 @@ class OpenFileLedger implements FileLedger {
   }
 
   rotateKey(options: RotateKeyOptions): Promise<RotatedKey> {
-    this.#rotations += 1;
     // In the turn of the checkpoints: none may be signed between the record of the hand-over and the change of the key.
     const run = this.#publishing.then(() => this.#rotate(options));
     this.#publishing = run.catch(() => undefined);
-    return run.finally(() => {
-      this.#rotations -= 1;
-    });
+    return run;
   }
 
   async #rotate({ actor, reason, idempotencyKey }: RotateKeyOptions): Promise<RotatedKey> {
@@ -308,7 +304,6 @@ class OpenFileLedger implements FileLedger {
       const event = { type: KEY_ROTATED, stream: LEDGER_STREAM, actor, data };
       const [record] = await this.append([event], idempotencyKey === undefined ? {} : { idempotencyKey });
       if (record!.data.vkey !== vkey) return { seq: record!.seq, vkey: String(record!.data.vkey) };
-      applyFacts(facts, record!);
       this.#p.signer = next;
     }
     // Else an earlier call recorded the hand-over and failed after it: what is left of it is done now. The rename is
@@ -334,6 +329,8 @@ class OpenFileLedger implements FileLedger {
   #committed(records: readonly LedgerRecord[], tip: string): void {
     const last = records.at(-1)!;
     this.#durable = { size: last.seq + 1, tip, term: last.term };
+    // Here and not where they were appended: a snapshot noted next must know what the records that it covers say.
+    for (const record of records) if (isDescription(record)) applyFacts(this.#p.facts, record);
     this.#schedulePublish();
     for (const listener of this.#listeners) {
       try {
@@ -367,29 +364,29 @@ class OpenFileLedger implements FileLedger {
     return note;
   }
 
-  /** Between batches, so the state is exactly what is durable. */
-  async #afterSeal(): Promise<void> {
-    // A rotation waits for its record, which waits for this; the next seal makes a snapshot again.
-    if (this.#rotations > 0) return;
+  /** Called between two batches, when the state is exactly what is durable; later batches go on changing it. */
+  #noteSnapshot(): () => Promise<void> {
     const { disk, dir, log, opened, facts } = this.#p;
-    try {
-      await this.checkpoint();
-      const open = log.open;
-      const openSha256 = await fileSha256(disk, layout.segment(dir, log.openName));
-      const { state } = this.#sequencer;
-      const { frontier } = this.#target;
-      await saveSnapshot(disk, dir, {
-        tiles: opened.tiles.partial,
-        state,
-        frontier,
-        facts,
-        open,
-        openSha256,
-        segmentBytes: log.sealedBytes,
-      });
-    } catch (error) {
-      this.#notice(`The snapshot after sealing a segment failed: ${messageOf(error)}.`);
-    }
+    const { frontier } = this.#target;
+    const noted = {
+      state: copyState(this.#sequencer.state),
+      frontier: frontier.clone(),
+      tiles: opened.tiles.partial,
+      facts: structuredClone(facts),
+      open: log.open,
+      segmentBytes: log.sealedBytes,
+    };
+    const openFile = layout.segment(dir, log.openName);
+    return async () => {
+      try {
+        // A start uses a snapshot only up to the newest checkpoint.
+        await this.checkpoint();
+        const openSha256 = await fileSha256(disk, openFile, noted.open.bytes);
+        await saveSnapshot(disk, dir, { ...noted, openSha256 });
+      } catch (error) {
+        this.#notice(`The snapshot after sealing a segment failed: ${messageOf(error)}.`);
+      }
+    };
   }
 
   async #close(): Promise<void> {

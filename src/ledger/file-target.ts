@@ -23,8 +23,8 @@ export interface FileTargetOptions {
   segmentRecords: number;
   log: SegmentLog;
   frontier: Frontier;
-  /** A segment was sealed; `size` records are durable. */
-  onSealed: () => Promise<void>;
+  /** A segment is full and left: notes the state of this moment; what is returned saves it once the segment is sealed. */
+  onFull: () => () => Promise<void>;
   onNotice: (message: string) => void;
 }
 
@@ -36,12 +36,12 @@ export class FileTarget implements CommitTarget {
   #leaves: readonly string[] = [];
   #reserveFreed = false;
   #retryAtMs = 0;
-  #sealedUpTo: number;
+  #leftUpTo: number;
 
   constructor(options: FileTargetOptions) {
     this.#o = options;
     this.#size = options.frontier.size;
-    this.#sealedUpTo = options.log.openFirstSeq;
+    this.#leftUpTo = options.log.openFirstSeq;
   }
 
   async commit(batch: Batch): Promise<void> {
@@ -75,18 +75,27 @@ export class FileTarget implements CommitTarget {
     );
   }
 
-  async settle(): Promise<void> {
-    const { log, onSealed } = this.#o;
+  async settle(): Promise<() => Promise<void>> {
+    const { log, onFull } = this.#o;
+    if (!(await this.#unlessFull(() => log.leaveFull()))) return async () => undefined;
+    const isNext = log.openFirstSeq !== this.#leftUpTo;
+    this.#leftUpTo = log.openFirstSeq;
+    const save = isNext ? onFull() : async () => undefined;
+    return async () => {
+      if (await this.#unlessFull(() => log.sealFull())) await save();
+    };
+  }
+
+  /** False when the disk was full; what could not be done is tried again after the next batch. */
+  async #unlessFull(work: () => Promise<void>): Promise<boolean> {
     try {
-      await log.sealFull();
+      await work();
+      return true;
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       this.#o.onNotice('The disk is full; a finished segment will be sealed when there is room.');
-      return;
+      return false;
     }
-    if (log.openFirstSeq === this.#sealedUpTo) return;
-    this.#sealedUpTo = log.openFirstSeq;
-    await onSealed();
   }
 
   get isFull(): boolean {

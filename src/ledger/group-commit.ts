@@ -21,12 +21,15 @@ export interface CommitTarget {
   readonly isFull: boolean;
   /** Tries to get out of that state. */
   retryFull(): Promise<void>;
-  /** There is housekeeping to do. */
+  /** There is housekeeping to begin. */
   readonly isUnsettled: boolean;
   /** Frees the reserve; false when there is none left. */
   freeReserve(): Promise<boolean>;
-  /** Housekeeping after the batch was acknowledged. A rejection poisons the ledger; a full disk must not reject. */
-  settle(): Promise<void>;
+  /**
+   * Begins housekeeping between two batches, when exactly the durable records are staged, and returns the rest of it,
+   * which runs beside further batches. A rejection of either poisons the ledger; a full disk must not reject.
+   */
+  settle(): Promise<() => Promise<void>>;
   /** Records of an earlier append, for a repeated idempotency key. */
   readRange(seq: number, count: number): Promise<LedgerRecord[]>;
 }
@@ -72,6 +75,7 @@ export class GroupCommit {
   /** Durable, and answered as soon as the next write is on its way: the callers' work then overlaps its flush. */
   #unanswered: StagedAppend[] = [];
   #running: Promise<void> | null = null;
+  #housekeeping: Promise<void> = Promise.resolve();
   #stopped: DavyError | null = null;
 
   /** `onCommitted` is told the durable records in order and the leaf hash (hex) of the last. */
@@ -107,6 +111,7 @@ export class GroupCommit {
   async stop(reason: DavyError): Promise<void> {
     this.#stopped ??= reason;
     await this.#running;
+    await this.#housekeeping;
   }
 
   async #run(): Promise<void> {
@@ -136,12 +141,17 @@ export class GroupCommit {
       const committed = this.#unanswered;
       this.#answer();
       if (batch.repeats.length > 0) await this.#resolveRepeats(batch.repeats, committed);
-      if (this.#target.isUnsettled) await this.#target.settle();
+      if (this.#target.isUnsettled) await this.#settle();
     } catch (error) {
       // Nobody waits for ever: rejecting what was resolved already does nothing.
       for (const { pending } of [...batch.taken, ...batch.repeats]) pending.reject(poisonError(error));
       throw error;
     }
+  }
+
+  async #settle(): Promise<void> {
+    const rest = await this.#target.settle();
+    this.#housekeeping = rest().catch((error) => this.#poison(error));
   }
 
   #takeBatch(full: boolean): { taken: StagedAppend[]; repeats: Repeat[] } {

@@ -130,7 +130,9 @@ class MemoryTarget implements CommitTarget {
 
   async retryFull(): Promise<void> {}
 
-  async settle(): Promise<void> {}
+  async settle(): Promise<() => Promise<void>> {
+    return async () => undefined;
+  }
 
   async freeReserve(): Promise<boolean> {
     this.#usingReserve = true;

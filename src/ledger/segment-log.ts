@@ -30,6 +30,7 @@ export class SegmentLog {
   #file: DiskFile;
   /** Full but not sealed yet; their files stay open until they are. */
   readonly #full: { file: DiskFile; firstSeq: number }[] = [];
+  #sealing = false;
 
   private constructor(
     disk: Disk,
@@ -57,6 +58,7 @@ export class SegmentLog {
     await disk.syncDir(layout.log(dir));
     const log = new SegmentLog(disk, dir, segmentRecords, at, file);
     if (open.records === segmentRecords) log.#markFull(file, open.firstSeq);
+    await log.leaveFull();
     await log.sealFull();
     return log;
   }
@@ -103,21 +105,31 @@ export class SegmentLog {
     if (!this.#full.some((full) => full.firstSeq === firstSeq)) this.#full.push({ file, firstSeq });
   }
 
+  /** A full segment waits for `leaveFull` and `sealFull`, and none is being sealed. */
   get hasFull(): boolean {
-    return this.#full.length > 0;
+    return this.#full.length > 0 && !this.#sealing;
+  }
+
+  /** Goes on to the next file when the open one is full. Between two writes. */
+  async leaveFull(): Promise<void> {
+    if (this.#open.records === this.#segmentRecords) await this.#openNext();
   }
 
   /**
-   * Seals what is full. Runs after the batch was acknowledged: an append must not be cut in two by a crash and a sealed
-   * file is never cut, so sealing waits until the whole batch is durable.
+   * Seals what was full and left. Runs after the batch was acknowledged, beside the writes into the next file: an append
+   * must not be cut in two by a crash and a sealed file is never cut, so sealing waits until the whole batch is durable.
    */
   async sealFull(): Promise<void> {
-    if (this.#open.records === this.#segmentRecords) await this.#openNext();
-    for (let full = this.#full[0]; full; full = this.#full[0]) {
-      await full.file.datasync();
-      await sealSegment(this.#disk, this.#dir, full.firstSeq);
-      await full.file.close();
-      this.#full.shift();
+    this.#sealing = true;
+    try {
+      for (let full = this.#full[0]; full && full.firstSeq < this.#open.firstSeq; full = this.#full[0]) {
+        await full.file.datasync();
+        await sealSegment(this.#disk, this.#dir, full.firstSeq);
+        await full.file.close();
+        this.#full.shift();
+      }
+    } finally {
+      this.#sealing = false;
     }
   }
 
@@ -211,13 +223,15 @@ export class SegmentLog {
   }
 }
 
-export async function fileSha256(disk: Disk, path: string): Promise<string> {
+/** SHA-256 of the first `length` bytes of a file, by default of all of it. */
+export async function fileSha256(disk: Disk, path: string, length = Number.MAX_SAFE_INTEGER): Promise<string> {
   const digest = createHash('sha256');
-  for (let offset = 0; ; offset += HASH_CHUNK_BYTES) {
-    const bytes = await disk.read(path, offset, offset + HASH_CHUNK_BYTES);
+  for (let offset = 0; offset < length; offset += HASH_CHUNK_BYTES) {
+    const bytes = await disk.read(path, offset, Math.min(length, offset + HASH_CHUNK_BYTES));
     digest.update(bytes);
-    if (bytes.length < HASH_CHUNK_BYTES) return digest.digest('hex');
+    if (bytes.length < HASH_CHUNK_BYTES) break;
   }
+  return digest.digest('hex');
 }
 
 /** Makes a full segment read-only and adds its line to SEALS (`sha256sum -c SEALS` checks it). */

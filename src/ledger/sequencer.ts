@@ -34,6 +34,10 @@ export function emptyState(tip: string): SequencerState {
   return { size: 0, tip, streams: new Map(), keys: new Map() };
 }
 
+export function copyState({ size, tip, streams, keys }: SequencerState): SequencerState {
+  return { size, tip, streams: new Map(streams), keys: new Map(keys) };
+}
+
 /** The fold for a record that is already on disk. */
 export function applyRecord(state: SequencerState, record: ChainRecord, leafHex: string): void {
   state.size = record.seq + 1;
