@@ -31,16 +31,16 @@ export interface PreparedEvent {
   data: JsonObject;
   att: Attachment[] | undefined;
   sd: string[] | undefined;
-  /** `"type":…,"stream":…` */
+  /** `","type":…,"stream":…,"sv":` */
   nameJson: string;
-  /** `"actor":…[,"cause":…]` */
+  /** `,"actor":…[,"cause":…]` */
   actorJson: string;
-  /** `"data":…[,"att":…][,"sd":…]}` */
+  /** `],"data":…[,"att":…][,"sd":…]}` */
   bodyJson: string;
 }
 
 const CONTROLLER: Actor = { kind: 'controller', id: 'davy' };
-const CONTROLLER_JSON = JSON.stringify(CONTROLLER);
+const CONTROLLER_JSON = `,"actor":${JSON.stringify(CONTROLLER)}`;
 
 function refuse(sentence: string): never {
   throw new DavyError(ledgerErrors['bad-event'], sentence);
@@ -101,44 +101,28 @@ export function prepareEvent(event: NewEvent, scrubber: Scrubber): PreparedEvent
   const data = copyJsonObject(event.data, 'data', scrubber);
   const att = event.att?.length ? event.att.map((one) => checkAttachment(one, scrubber)) : undefined;
   const sd = event.sd?.length ? event.sd.map((digest) => checkText(digest, 'sd', 100)) : undefined;
-  const actorJson = actor === CONTROLLER ? CONTROLLER_JSON : JSON.stringify(actor);
-  let bodyJson = `"data":${JSON.stringify(data)}`;
+  let actorJson = actor === CONTROLLER ? CONTROLLER_JSON : `,"actor":${JSON.stringify(actor)}`;
+  if (cause !== undefined) actorJson += `,"cause":${JSON.stringify(cause)}`;
+  let bodyJson = `],"data":${JSON.stringify(data)}`;
   if (att) bodyJson += `,"att":${JSON.stringify(att)}`;
   if (sd) bodyJson += `,"sd":${JSON.stringify(sd)}`;
-  return {
-    type,
-    stream,
-    actor,
-    cause,
-    data,
-    att,
-    sd,
-    nameJson: `"type":"${type}","stream":"${stream}"`,
-    actorJson: `"actor":${actorJson}${cause === undefined ? '' : `,"cause":${JSON.stringify(cause)}`}`,
-    bodyJson: `${bodyJson}}`,
-  };
+  bodyJson += '}';
+  const nameJson = `","type":"${type}","stream":"${stream}","sv":`;
+  return { type, stream, actor, cause, data, att, sd, nameJson, actorJson, bodyJson };
 }
 
 /** Where an event gets its place in the chain. */
-export interface Place {
-  seq: number;
-  time: string;
-  w: string;
-  term: number;
-  prev: string;
-  id: string;
-  sv: number;
-  key: string | undefined;
-  tx: [number, number];
-}
+export type Place = Pick<LedgerRecord, 'seq' | 'time' | 'w' | 'term' | 'prev' | 'id' | 'sv' | 'key' | 'tx'>;
 
-/** The line of a record, without its LF. Field order is part of the format; these bytes are hashed and never rebuilt. */
-export function encodeLine(place: Place, event: PreparedEvent): string {
-  const key = place.key === undefined ? '' : `,"key":${JSON.stringify(place.key)}`;
+/**
+ * The line of a record, without its LF and behind a NUL character: what its leaf hash is taken of. Field order is part of
+ * the format; these bytes are hashed and never rebuilt.
+ */
+export function encodeEntry({ seq, time, w, term, prev, id, sv, key, tx }: Place, event: PreparedEvent): string {
+  const keyJson = key === undefined ? '' : `,"key":${JSON.stringify(key)}`;
   return (
-    `{"v":1,"seq":${place.seq},"time":"${place.time}","w":"${place.w}","term":${place.term},"prev":"${place.prev}",` +
-    `"id":"${place.id}",${event.nameJson},"sv":${place.sv},${event.actorJson}${key},` +
-    `"tx":[${place.tx[0]},${place.tx[1]}],${event.bodyJson}`
+    `\0{"v":1,"seq":${seq},"time":"${time}","w":"${w}","term":${term},"prev":"${prev}","id":"${id}` +
+    `${event.nameJson}${sv}${event.actorJson}${keyJson},"tx":[${tx[0]},${tx[1]}${event.bodyJson}`
   );
 }
 

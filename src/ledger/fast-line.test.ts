@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { encodeLine, type Place, prepareEvent } from './codec.ts';
+import { encodeEntry, type Place, prepareEvent } from './codec.ts';
 import { FastLine } from './fast-line.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
 import { Scrubber } from './scrub.ts';
@@ -14,14 +14,13 @@ const place: Place = {
   prev: PREV,
   id: '01900000-0000-7000-8000-000000000000',
   sv: 12,
-  key: undefined,
   tx: [1, 3],
 };
 const scrubber = new Scrubber();
 
 function lineOf(data: JsonObject, more: Partial<Place> = {}, cause?: string): string {
   const event = { type: 'release.look.judged', stream: 'release/b-1', data, ...(cause !== undefined && { cause }) };
-  return encodeLine({ ...place, ...more }, prepareEvent(event, scrubber));
+  return encodeEntry({ ...place, ...more }, prepareEvent(event, scrubber)).slice(1);
 }
 
 function taught(): FastLine {

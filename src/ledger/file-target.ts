@@ -1,9 +1,10 @@
 import type { Clock } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import type { Batch } from './batch.ts';
 import { decodeLine } from './codec.ts';
 import { appendAll, type Disk, isDiskFull } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import type { Batch, CommitTarget } from './group-commit.ts';
+import type { CommitTarget } from './group-commit.ts';
 import { layout, segmentName } from './layout.ts';
 import { lineChunks, lineEnd } from './lines.ts';
 import type { LedgerRecord } from './record.ts';

@@ -1,14 +1,8 @@
 import { DavyError, messageOf } from '../lib/error.ts';
+import type { Batch } from './batch.ts';
 import { ledgerErrors } from './errors.ts';
 import type { LedgerRecord } from './record.ts';
-import type { AppendRequest, KeyRange, Sequencer, Staged } from './sequencer.ts';
-
-/** A batch in its final order. `leaves` are the leaf hashes of `lines`. */
-export interface Batch {
-  firstSeq: number;
-  lines: string[];
-  leaves: string[];
-}
+import type { AppendRequest, KeyRange, Sequencer } from './sequencer.ts';
 
 /** Where batches become durable. */
 export interface CommitTarget {
@@ -42,7 +36,9 @@ interface Pending extends AppendRequest {
 
 interface StagedAppend {
   pending: Pending;
-  staged: Staged;
+  records: LedgerRecord[];
+  /** Leaf hash of the last record. */
+  tip: string;
 }
 
 /** An append whose idempotency key is known: the records it stands for. */
@@ -52,16 +48,11 @@ interface Repeat {
 }
 
 const MAX_QUEUED_APPENDS = 65_536;
-/** One write; also the most that a crash can tear off the end of the log (recovery refuses to cut more). */
-const MAX_BATCH_RECORDS = 8_192;
-export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /**
  * From this many waiting appends on, a write takes half of them when the disk stood still: while one half is flushed, the
  * callers of the other are answered and prepare what they want next. Fewer share one flush, which is worth more.
  */
 const HALVE_FROM = 64;
-/** A record is at most 64 KiB and an append at most 1,024 records, so one append may exceed a batch by this. */
-const MAX_BATCH_CHARS = MAX_BATCH_BYTES / 4;
 
 /**
  * Natural group commit: whatever queued up while the last flush was in flight goes out in the next write. There is no
@@ -157,12 +148,10 @@ export class GroupCommit {
   #takeBatch(full: boolean): { taken: StagedAppend[]; repeats: Repeat[] } {
     const taken: StagedAppend[] = [];
     const repeats: Repeat[] = [];
-    let chars = 0;
-    let records = 0;
     let used = 0;
     const isIdle = this.#unanswered.length === 0 && this.#queue.length >= HALVE_FROM;
     const most = isIdle ? Math.ceil(this.#queue.length / 2) : this.#queue.length;
-    while (used < most && records < MAX_BATCH_RECORDS && chars < MAX_BATCH_CHARS) {
+    while (used < most && !this.#sequencer.isFull) {
       const pending = this.#queue[used]!;
       used += 1;
       const range = this.#sequencer.known(pending.key);
@@ -170,19 +159,16 @@ export class GroupCommit {
       else if (full && !pending.reserve) pending.reject(diskFullError());
       else {
         const staged = this.#stage(pending);
-        if (!staged) continue;
-        taken.push({ pending, staged });
-        records += staged.lines.length;
-        for (const line of staged.lines) chars += line.length;
+        if (staged) taken.push(staged);
       }
     }
     this.#queue = used === this.#queue.length ? [] : this.#queue.slice(used);
     return { taken, repeats };
   }
 
-  #stage(pending: Pending): Staged | null {
+  #stage(pending: Pending): StagedAppend | null {
     try {
-      return this.#sequencer.stage(pending);
+      return { pending, records: this.#sequencer.stage(pending), tip: this.#sequencer.state.tip };
     } catch (error) {
       pending.reject(error);
       return null;
@@ -191,22 +177,22 @@ export class GroupCommit {
 
   /** Returns what became durable; on a full disk only what may use the reserve. */
   async #commit(taken: StagedAppend[]): Promise<StagedAppend[]> {
-    const full = await this.#tryCommit(taken);
+    const full = await this.#tryCommit();
     if (!full) return taken;
     const urgent = taken.filter(({ pending }) => pending.reserve).map(({ pending }) => pending);
     for (const { pending } of taken) if (!pending.reserve) pending.reject(full);
     const freed = await this.#target.freeReserve();
-    const again = freed ? urgent.flatMap((pending) => this.#stageAgain(pending)) : [];
-    const stillFull = freed && again.length > 0 ? await this.#tryCommit(again) : full;
+    const again = freed ? urgent.flatMap((pending) => this.#stage(pending) ?? []) : [];
+    const stillFull = freed && again.length > 0 ? await this.#tryCommit() : full;
     if (!stillFull) return again;
     for (const pending of urgent) pending.reject(stillFull);
     return [];
   }
 
   /** Returns the error when the disk was full, and everything is as before then; throws any other. */
-  async #tryCommit(staged: StagedAppend[]): Promise<DavyError | null> {
+  async #tryCommit(): Promise<DavyError | null> {
     try {
-      await this.#target.commit(batchOf(staged));
+      await this.#target.commit(this.#sequencer.batch());
       this.#sequencer.commit();
       return null;
     } catch (error) {
@@ -216,21 +202,12 @@ export class GroupCommit {
     }
   }
 
-  #stageAgain(pending: Pending): StagedAppend[] {
-    const staged = this.#stage(pending);
-    return staged ? [{ pending, staged }] : [];
-  }
-
   #answer(): void {
     const committed = this.#unanswered;
     if (committed.length === 0) return;
     this.#unanswered = [];
-    const tip = committed.at(-1)!.staged.leaves.at(-1)!;
-    this.#onCommitted(
-      joined(committed, ({ records }) => records),
-      tip,
-    );
-    for (const { pending, staged } of committed) pending.resolve(staged.records);
+    this.#onCommitted(recordsOf(committed), committed.at(-1)!.tip);
+    for (const { pending, records } of committed) pending.resolve(records);
   }
 
   async #resolveRepeats(
@@ -238,8 +215,8 @@ export class GroupCommit {
     batch: StagedAppend[],
   ): Promise<void> {
     for (const { pending, range } of repeats) {
-      const same = batch.find(({ staged }) => staged.records[0]!.seq === range[0]);
-      if (same) pending.resolve(same.staged.records);
+      const same = batch.find(({ records }) => records[0]!.seq === range[0]);
+      if (same) pending.resolve(same.records);
       else if (this.#sequencer.known(pending.key)) pending.resolve(await this.#target.readRange(range[0], range[1]));
       else this.#queue.push(pending); // the append it repeated was refused, so it is the first of its key now
     }
@@ -253,18 +230,10 @@ export class GroupCommit {
   }
 }
 
-function batchOf(taken: StagedAppend[]): Batch {
-  return {
-    firstSeq: taken[0]!.staged.records[0]!.seq,
-    lines: joined(taken, ({ lines }) => lines),
-    leaves: joined(taken, ({ leaves }) => leaves),
-  };
-}
-
-function joined<T>(appends: readonly StagedAppend[], part: (staged: Staged) => T[]): T[] {
-  if (appends.length === 1) return part(appends[0]!.staged);
-  const all: T[] = [];
-  for (const { staged } of appends) for (const one of part(staged)) all.push(one);
+function recordsOf(appends: readonly StagedAppend[]): LedgerRecord[] {
+  if (appends.length === 1) return appends[0]!.records;
+  const all: LedgerRecord[] = [];
+  for (const { records } of appends) for (const record of records) all.push(record);
   return all;
 }
 

@@ -1,9 +1,10 @@
 import type { Clock } from '../lib/clock.ts';
 import { DavyError } from '../lib/error.ts';
+import type { Batch } from './batch.ts';
 import { decodeLine, leafHash, prepareEvent, ZERO_HASH } from './codec.ts';
 import { ledgerErrors } from './errors.ts';
 import { LEDGER_STREAM, OPENED } from './facts.ts';
-import { type Batch, type CommitTarget, diskFullError, GroupCommit } from './group-commit.ts';
+import { type CommitTarget, diskFullError, GroupCommit } from './group-commit.ts';
 import { createUuidV7 } from './ids.ts';
 import type { AppendOptions, Ledger, LedgerHead } from './ledger.ts';
 import type { LedgerRecord, NewEvent } from './record.ts';
@@ -108,13 +109,13 @@ class MemoryTarget implements CommitTarget {
   }
 
   async commit(batch: Batch): Promise<void> {
-    const outcome = (await this.#fault?.(batch.firstSeq, batch.lines.length)) ?? 'ok';
+    const outcome = (await this.#fault?.(batch.firstSeq, batch.ends.length)) ?? 'ok';
     if (this.#store.term !== this.#term) {
       throw new DavyError(ledgerErrors.fenced, `A writer with term ${this.#store.term} has taken over.`);
     }
-    if (outcome === 'disk-full') this.#takeFromReserve(batch.lines.length);
+    if (outcome === 'disk-full') this.#takeFromReserve(batch.ends.length);
     else this.#usingReserve = false;
-    if (outcome !== 'failed') this.#store.lines.push(...batch.lines);
+    if (outcome !== 'failed') this.#store.lines.push(...linesOf(batch));
     if (outcome === 'failed' || outcome === 'failed-but-done') {
       throw new DavyError(ledgerErrors.poisoned, `Writing the ledger failed (${outcome}).`);
     }
@@ -142,4 +143,9 @@ class MemoryTarget implements CommitTarget {
   async readRange(seq: number, count: number): Promise<LedgerRecord[]> {
     return this.#store.lines.slice(seq, seq + count).map(decodeLine);
   }
+}
+
+function linesOf({ bytes, ends }: Batch): string[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return ends.map((end, i) => text.toString('utf8', i === 0 ? 0 : ends[i - 1], end - 1));
 }

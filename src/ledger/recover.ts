@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto';
 import { DavyError } from '../lib/error.ts';
+import { MAX_BATCH_BYTES } from './batch.ts';
 import { type ChainCheck, parseRecord } from './chain-check.ts';
 import { type Disk, writeFileDurably } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { MAX_BATCH_BYTES } from './group-commit.ts';
 import { layout } from './layout.ts';
 import { lineEnd } from './lines.ts';
 import { listSegments, type ReplayResult } from './replay.ts';

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { DavyError, messageOf } from '../lib/error.ts';
+import type { Batch } from './batch.ts';
 import { appendAll, type Disk, type DiskFile, isDiskFull } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
-import { type Batch, diskFullError } from './group-commit.ts';
+import { diskFullError } from './group-commit.ts';
 import { layout, segmentName } from './layout.ts';
 
 /** Every this many records the open segment's offset is remembered, so that reading from a seq need not scan it. */
@@ -93,8 +94,8 @@ export class SegmentLog {
   async write(batch: Batch): Promise<void> {
     const room = this.#segmentRecords - this.#open.records;
     try {
-      if (batch.lines.length <= room) await this.#writeOpen(batch.lines);
-      else await this.#writeAcross(batch.lines, room);
+      if (batch.ends.length <= room) await this.#writeOpen(batch, 0, batch.ends.length);
+      else await this.#writeAcross(batch, room);
     } catch (error) {
       throw isDiskFull(error) ? diskFullError(error) : error;
     }
@@ -133,7 +134,8 @@ export class SegmentLog {
     }
   }
 
-  async #writeOpen(lines: string[]): Promise<void> {
+  /** Appends and flushes the lines `[from, to)` of a batch. */
+  async #writeOpen({ bytes, ends }: Batch, from: number, to: number): Promise<void> {
     const open = this.#open;
     const size = this.#file.size();
     if (size !== open.bytes) {
@@ -142,9 +144,9 @@ export class SegmentLog {
         `${segmentName(open.firstSeq)} has ${size} bytes, this writer left ${open.bytes}: somebody else wrote to it.`,
       );
     }
-    const bytes = Buffer.from(`${lines.join('\n')}\n`);
+    const start = from === 0 ? 0 : ends[from - 1]!;
     try {
-      appendAll(this.#file, bytes);
+      appendAll(this.#file, bytes.subarray(start, ends[to - 1]));
     } catch (error) {
       // The part that was taken is not acknowledged; cut it so that the file ends where the chain does.
       if (isDiskFull(error)) await this.#file.truncate(open.bytes);
@@ -156,21 +158,31 @@ export class SegmentLog {
       // Never retried: after a failed flush the kernel may drop the pages and report the next flush as good.
       throw new DavyError(ledgerErrors.poisoned, `The flush of the log failed: ${messageOf(error)}.`, { cause: error });
     }
-    this.#account(lines, bytes.length);
+    this.#account(ends, start, from, to);
   }
 
-  async #writeAcross(lines: string[], room: number): Promise<void> {
+  #account(ends: readonly number[], start: number, from: number, to: number): void {
+    const open = this.#open;
+    for (let i = untilMark(open.records); i < to - from; i += MARK_EVERY) {
+      open.marks.push(open.bytes + (i === 0 ? start : ends[from + i - 1]!) - start);
+    }
+    open.records += to - from;
+    open.bytes += ends[to - 1]! - start;
+  }
+
+  async #writeAcross(batch: Batch, room: number): Promise<void> {
     const before = { open: { ...this.#open, marks: [...this.#open.marks] }, file: this.#file };
     const filled: { file: DiskFile; firstSeq: number }[] = [];
     try {
+      const count = batch.ends.length;
       let from = 0;
       // `room` is 0 when a full disk kept the next file from being made after the last batch.
-      for (let take = room || this.#segmentRecords; from < lines.length; take = this.#segmentRecords) {
+      for (let take = room || this.#segmentRecords; from < count; take = this.#segmentRecords) {
         if (this.#open.records === this.#segmentRecords) {
           filled.push({ file: this.#file, firstSeq: this.#open.firstSeq });
           await this.#openNext();
         }
-        await this.#writeOpen(lines.slice(from, from + take));
+        await this.#writeOpen(batch, from, Math.min(from + take, count));
         from += take;
       }
       for (const { file, firstSeq } of filled) this.#markFull(file, firstSeq);
@@ -195,20 +207,6 @@ export class SegmentLog {
     await this.#disk.syncDir(layout.log(this.#dir));
   }
 
-  #account(lines: string[], bytes: number): void {
-    const open = this.#open;
-    let offset = open.bytes;
-    let chars = 0;
-    for (const line of lines) chars += line.length + 1;
-    const isAscii = chars === bytes;
-    for (let i = 0; i < lines.length; i++) {
-      if ((open.records + i) % MARK_EVERY === 0) open.marks.push(offset);
-      offset += (isAscii ? lines[i]!.length : Buffer.byteLength(lines[i]!)) + 1;
-    }
-    open.records += lines.length;
-    open.bytes += bytes;
-  }
-
   async #openNext(): Promise<void> {
     const firstSeq = this.#open.firstSeq + this.#segmentRecords;
     this.#file = await this.#disk.open(layout.segment(this.#dir, segmentName(firstSeq)), true);
@@ -221,6 +219,11 @@ export class SegmentLog {
     await this.#file.close();
     for (const { file } of this.#full) if (file !== this.#file) await file.close();
   }
+}
+
+/** How many records follow before one whose offset is remembered. */
+function untilMark(records: number): number {
+  return (MARK_EVERY - (records % MARK_EVERY)) % MARK_EVERY;
 }
 
 /** SHA-256 of the first `length` bytes of a file, by default of all of it. */

@@ -1,7 +1,7 @@
 import { DavyError } from '../lib/error.ts';
+import { type Batch, BatchBuffer } from './batch.ts';
 import {
-  encodeLine,
-  leafHash,
+  encodeEntry,
   MAX_EVENTS_PER_APPEND,
   MAX_LINE_BYTES,
   type Place,
@@ -60,21 +60,6 @@ export interface AppendRequest {
   key: string | undefined;
 }
 
-export interface Staged {
-  records: LedgerRecord[];
-  lines: string[];
-  leaves: string[];
-}
-
-/** What an append changed. */
-interface Undo {
-  size: number;
-  tip: string;
-  /** Version before, per event. */
-  versions: [stream: string, version: number | undefined][];
-  key: string | undefined;
-}
-
 export interface SequencerOptions {
   writerId: string;
   term: number;
@@ -83,19 +68,27 @@ export interface SequencerOptions {
 }
 
 /**
- * Gives appends their place in the chain. Staging moves a tentative state ahead of the durable one; when the write
- * did not happen, `rollBack` returns to the durable state. Pure but for the clock and ids it was given.
+ * Gives appends their place in the chain and encodes them into a batch. Staging moves a tentative state ahead of the
+ * durable one; when the write did not happen, `rollBack` returns to the durable state. Pure but for the clock and ids it
+ * was given.
  */
 export class Sequencer {
   readonly #state: SequencerState;
   readonly #options: SequencerOptions;
-  #undo: Undo[] = [];
+  readonly #buffer = new BatchBuffer();
+  /** Where the durable state ends. */
+  #durable: { size: number; tip: string };
+  /** Stream of every staged record and its version before, and the keys of the staged appends. */
+  #streams: string[] = [];
+  #versions: (number | undefined)[] = [];
+  #keys: string[] = [];
   #lastMs = -1;
   #time = '';
 
   constructor(state: SequencerState, options: SequencerOptions) {
     this.#state = state;
     this.#options = options;
+    this.#durable = { size: state.size, tip: state.tip };
   }
 
   head(): LedgerHead {
@@ -111,26 +104,27 @@ export class Sequencer {
   }
 
   /** Throws `ledger/conflict` or `ledger/record-too-large` and changes nothing then. */
-  stage(request: AppendRequest): Staged {
+  stage(request: AppendRequest): LedgerRecord[] {
     this.#checkExpected(request.expected);
     const state = this.#state;
-    const before: Undo = { size: state.size, tip: state.tip, versions: [], key: request.key };
-    this.#undo.push(before);
+    const { size, tip } = state;
     const count = request.events.length;
-    const staged: Staged = { records: new Array(count), lines: new Array(count), leaves: new Array(count) };
+    const records: LedgerRecord[] = new Array(count);
     const time = this.#now();
     try {
-      for (let i = 0; i < count; i++) this.#place(request, i, time, staged, before);
+      for (let i = 0; i < count; i++) records[i] = this.#place(request, i, time);
     } catch (error) {
-      this.#undo.pop();
-      this.#take(before);
+      this.#takeBack(size, tip);
       throw error;
     }
-    if (request.key !== undefined) state.keys.set(request.key, [before.size, count]);
-    return staged;
+    if (request.key !== undefined) {
+      state.keys.set(request.key, [size, count]);
+      this.#keys.push(request.key);
+    }
+    return records;
   }
 
-  #place(request: AppendRequest, i: number, time: string, staged: Staged, { versions }: Undo): void {
+  #place(request: AppendRequest, i: number, time: string): LedgerRecord {
     const { writerId, term, newId } = this.#options;
     const state = this.#state;
     const event = request.events[i]!;
@@ -142,42 +136,64 @@ export class Sequencer {
       term,
       prev: state.tip,
       id: newId(),
-      sv: (last ?? -1) + 1,
-      key: i === 0 ? request.key : undefined,
+      sv: last === undefined ? 0 : last + 1,
       tx: [i + 1, request.events.length],
     };
-    const line = encodeLine(place, event);
-    checkLength(line, event.type);
-    versions.push([event.stream, last]);
+    if (i === 0 && request.key !== undefined) place.key = request.key;
+    const entry = encodeEntry(place, event);
+    const leaf = this.#buffer.add(entry);
+    if (leaf === null) throw tooLargeError(entry, event.type);
+    this.#streams.push(event.stream);
+    this.#versions.push(last);
     state.streams.set(event.stream, place.sv);
     state.size += 1;
-    state.tip = leafHash(line);
-    staged.records[i] = recordOf(place, event);
-    staged.lines[i] = line;
-    staged.leaves[i] = state.tip;
+    state.tip = leaf;
+    return recordOf(place, event);
+  }
+
+  /** As much is staged as one write may hold. */
+  get isFull(): boolean {
+    return this.#buffer.isFull;
+  }
+
+  /** What is staged, to be written. */
+  batch(): Batch {
+    return this.#buffer.batch(this.#durable.size);
   }
 
   /** The staged records are durable. */
   commit(): void {
-    this.#undo = [];
+    this.#durable = { size: this.#state.size, tip: this.#state.tip };
+    this.#clear();
     forgetOldKeys(this.#state);
   }
 
   rollBack(): void {
-    for (const before of this.#undo.reverse()) this.#take(before);
-    this.#undo = [];
+    for (const key of this.#keys) this.#state.keys.delete(key);
+    this.#takeBack(this.#durable.size, this.#durable.tip);
+    this.#clear();
   }
 
-  /** Takes the state back to what it was before an append. */
-  #take({ size, tip, versions, key }: Undo): void {
+  #clear(): void {
+    this.#buffer.clear();
+    this.#streams = [];
+    this.#versions = [];
+    this.#keys = [];
+  }
+
+  /** Takes the newest staged records back until the state has `size` records again, the last with the leaf hash `tip`. */
+  #takeBack(size: number, tip: string): void {
     const state = this.#state;
-    state.size = size;
-    state.tip = tip;
-    if (key !== undefined) state.keys.delete(key);
-    for (const [stream, version] of versions.reverse()) {
+    const left = size - this.#durable.size;
+    while (this.#streams.length > left) {
+      const stream = this.#streams.pop()!;
+      const version = this.#versions.pop();
       if (version === undefined) state.streams.delete(stream);
       else state.streams.set(stream, version);
     }
+    this.#buffer.truncate(left);
+    state.size = size;
+    state.tip = tip;
   }
 
   #checkExpected(expected: Record<string, number> | undefined): void {
@@ -202,12 +218,9 @@ export class Sequencer {
   }
 }
 
-function checkLength(line: string, type: string): void {
-  // A UTF-16 unit is at most 3 bytes of UTF-8, so most lines need no count.
-  if (line.length * 3 <= MAX_LINE_BYTES) return;
-  const bytes = Buffer.byteLength(line);
-  if (bytes <= MAX_LINE_BYTES) return;
-  throw new DavyError(
+function tooLargeError(entry: string, type: string): DavyError {
+  const bytes = Buffer.byteLength(entry) - 1;
+  return new DavyError(
     ledgerErrors['record-too-large'],
     `The record ${type} would be ${bytes} bytes long; the limit is ${MAX_LINE_BYTES}.`,
   );
