@@ -45,9 +45,9 @@ export class FileTarget implements CommitTarget {
     this.#leftUpTo = options.log.openFirstSeq;
   }
 
-  async commit(batch: Batch): Promise<void> {
+  async commit(batch: Batch, onWritten: () => void): Promise<void> {
     this.#checkTerm();
-    const writing = this.#o.log.write(batch);
+    const writing = this.#o.log.write(batch, onWritten);
     this.#growTree(); // the batch before, while this one is flushed
     await writing;
     this.#leaves = batch.leaves;

@@ -8,9 +8,11 @@ import type { AppendRequest, KeyRange, Sequencer } from './sequencer.ts';
 export interface CommitTarget {
   /**
    * Resolves when the batch is durable. Rejects with `ledger/disk-full` when nothing of it was kept; any other
-   * rejection means that nobody knows, and no further batch is given.
+   * rejection means that nobody knows, and no further batch is given. Calls `onWritten` when only the flush is awaited and
+   * nothing can be given back any more, so that the next batch may be staged meanwhile; it need not, and does not when
+   * there is housekeeping to begin after this batch.
    */
-  commit(batch: Batch): Promise<void>;
+  commit(batch: Batch, onWritten: () => void): Promise<void>;
   /** The disk was full and the reserve is in use. */
   readonly isFull: boolean;
   /** Tries to get out of that state. */
@@ -63,6 +65,9 @@ export class GroupCommit {
   readonly #target: CommitTarget;
   readonly #onCommitted: (records: readonly LedgerRecord[], tip: string) => void;
   #queue: Pending[] = [];
+  /** Staged while the batch before is flushed; written first thing after it. */
+  #ahead: StagedAppend[] = [];
+  #mayStageAhead = false;
   /** Durable, and answered as soon as the next write is on its way: the callers' work then overlaps its flush. */
   #unanswered: StagedAppend[] = [];
   #running: Promise<void> | null = null;
@@ -93,9 +98,20 @@ export class GroupCommit {
     }
     return new Promise((resolve, reject) => {
       const { events, expected, key } = request;
-      this.#queue.push({ events, expected, key, reserve, resolve, reject });
+      const pending = { events, expected, key, reserve, resolve, reject };
+      if (this.#stagesAhead(pending)) return;
+      this.#queue.push(pending);
       this.#running ??= this.#run();
     });
+  }
+
+  /** Stages at once what need not wait for the flush in flight; false when it must queue up. */
+  #stagesAhead(pending: Pending): boolean {
+    if (!this.#mayStageAhead || this.#queue.length > 0 || this.#sequencer.isFull) return false;
+    if (this.#sequencer.known(pending.key)) return false;
+    const staged = this.#stage(pending);
+    if (staged) this.#ahead.push(staged);
+    return true;
   }
 
   /** Refuses new appends with `reason` and waits for those under way. */
@@ -107,7 +123,7 @@ export class GroupCommit {
 
   async #run(): Promise<void> {
     await null; // appends of the same turn share the first write
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || this.#ahead.length > 0) {
       try {
         await this.#commitNext();
       } catch (error) {
@@ -127,12 +143,15 @@ export class GroupCommit {
       const writing = batch.taken.length === 0 ? [] : this.#commit(batch.taken);
       this.#answer();
       this.#unanswered = await writing;
-      // Whoever is still in the queue was not woken by this: the next write can start at once.
-      if (this.#queue.length > 0 && batch.repeats.length === 0 && !this.#target.isUnsettled) return;
+      // What was staged meanwhile goes first, else the staged state would not be the durable one.
+      const settles = this.#target.isUnsettled && this.#ahead.length === 0;
+      // Whoever waits already was not woken by this: the next write can start at once.
+      const isNext = this.#queue.length > 0 || this.#ahead.length > 0;
+      if (isNext && batch.repeats.length === 0 && !settles) return;
       const committed = this.#unanswered;
       this.#answer();
       if (batch.repeats.length > 0) await this.#resolveRepeats(batch.repeats, committed);
-      if (this.#target.isUnsettled) await this.#settle();
+      if (settles) await this.#settle();
     } catch (error) {
       // Nobody waits for ever: rejecting what was resolved already does nothing.
       for (const { pending } of [...batch.taken, ...batch.repeats]) pending.reject(poisonError(error));
@@ -146,7 +165,8 @@ export class GroupCommit {
   }
 
   #takeBatch(full: boolean): { taken: StagedAppend[]; repeats: Repeat[] } {
-    const taken: StagedAppend[] = [];
+    const taken = this.#ahead;
+    this.#ahead = [];
     const repeats: Repeat[] = [];
     let used = 0;
     const isIdle = this.#unanswered.length === 0 && this.#queue.length >= HALVE_FROM;
@@ -191,14 +211,22 @@ export class GroupCommit {
 
   /** Returns the error when the disk was full, and everything is as before then; throws any other. */
   async #tryCommit(): Promise<DavyError | null> {
-    try {
-      await this.#target.commit(this.#sequencer.batch());
+    let isWritten = false;
+    const onWritten = (): void => {
+      isWritten = true;
       this.#sequencer.commit();
+      this.#mayStageAhead = !this.#target.isUnsettled && !this.#target.isFull;
+    };
+    try {
+      await this.#target.commit(this.#sequencer.batch(), onWritten);
+      if (!isWritten) this.#sequencer.commit();
       return null;
     } catch (error) {
       this.#sequencer.rollBack();
       if (error instanceof DavyError && error.kind === ledgerErrors['disk-full']) return error;
       throw error;
+    } finally {
+      this.#mayStageAhead = false;
     }
   }
 
@@ -226,7 +254,9 @@ export class GroupCommit {
     this.#answer();
     this.#stopped ??= poisonError(error);
     for (const pending of this.#queue) pending.reject(this.#stopped);
+    for (const { pending } of this.#ahead) pending.reject(this.#stopped);
     this.#queue = [];
+    this.#ahead = [];
   }
 }
 

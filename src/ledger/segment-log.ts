@@ -90,11 +90,15 @@ export class SegmentLog {
     return { ...this.#open, marks: [...this.#open.marks] };
   }
 
-  /** Writes and flushes a batch; a segment that it fills is left for `sealFull`. */
-  async write(batch: Batch): Promise<void> {
+  /**
+   * Writes and flushes a batch; a segment that it fills is left for `sealFull`. Calls `onWritten` when only the flush is
+   * awaited, unless the batch fills a segment.
+   */
+  async write(batch: Batch, onWritten: () => void): Promise<void> {
     const room = this.#segmentRecords - this.#open.records;
     try {
-      if (batch.ends.length <= room) await this.#writeOpen(batch, 0, batch.ends.length);
+      const count = batch.ends.length;
+      if (count <= room) await this.#writeOpen(batch, 0, count, count < room ? onWritten : undefined);
       else await this.#writeAcross(batch, room);
     } catch (error) {
       throw isDiskFull(error) ? diskFullError(error) : error;
@@ -135,7 +139,7 @@ export class SegmentLog {
   }
 
   /** Appends and flushes the lines `[from, to)` of a batch. */
-  async #writeOpen({ bytes, ends }: Batch, from: number, to: number): Promise<void> {
+  async #writeOpen({ bytes, ends }: Batch, from: number, to: number, onWritten?: () => void): Promise<void> {
     const open = this.#open;
     const size = this.#file.size();
     if (size !== open.bytes) {
@@ -152,8 +156,10 @@ export class SegmentLog {
       if (isDiskFull(error)) await this.#file.truncate(open.bytes);
       throw error;
     }
+    const flushing = this.#file.datasync();
+    onWritten?.();
     try {
-      await this.#file.datasync();
+      await flushing;
     } catch (error) {
       // Never retried: after a failed flush the kernel may drop the pages and report the next flush as good.
       throw new DavyError(ledgerErrors.poisoned, `The flush of the log failed: ${messageOf(error)}.`, { cause: error });

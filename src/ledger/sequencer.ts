@@ -69,15 +69,15 @@ export interface SequencerOptions {
 
 /**
  * Gives appends their place in the chain and encodes them into a batch. Staging moves a tentative state ahead of the
- * durable one; when the write did not happen, `rollBack` returns to the durable state. Pure but for the clock and ids it
+ * written one; when the write did not happen, `rollBack` returns to the written state. Pure but for the clock and ids it
  * was given.
  */
 export class Sequencer {
   readonly #state: SequencerState;
   readonly #options: SequencerOptions;
   readonly #buffer = new BatchBuffer();
-  /** Where the durable state ends. */
-  #durable: { size: number; tip: string };
+  /** Where the written state ends. */
+  #written: { size: number; tip: string };
   /** Stream of every staged record and its version before, and the keys of the staged appends. */
   #streams: string[] = [];
   #versions: (number | undefined)[] = [];
@@ -88,7 +88,7 @@ export class Sequencer {
   constructor(state: SequencerState, options: SequencerOptions) {
     this.#state = state;
     this.#options = options;
-    this.#durable = { size: state.size, tip: state.tip };
+    this.#written = { size: state.size, tip: state.tip };
   }
 
   head(): LedgerHead {
@@ -158,19 +158,19 @@ export class Sequencer {
 
   /** What is staged, to be written. */
   batch(): Batch {
-    return this.#buffer.batch(this.#durable.size);
+    return this.#buffer.batch(this.#written.size);
   }
 
-  /** The staged records are durable. */
+  /** The staged records are written: they become durable, or the ledger stops. What is staged from here on is the next batch. */
   commit(): void {
-    this.#durable = { size: this.#state.size, tip: this.#state.tip };
+    this.#written = { size: this.#state.size, tip: this.#state.tip };
     this.#clear();
     forgetOldKeys(this.#state);
   }
 
   rollBack(): void {
     for (const key of this.#keys) this.#state.keys.delete(key);
-    this.#takeBack(this.#durable.size, this.#durable.tip);
+    this.#takeBack(this.#written.size, this.#written.tip);
     this.#clear();
   }
 
@@ -184,7 +184,7 @@ export class Sequencer {
   /** Takes the newest staged records back until the state has `size` records again, the last with the leaf hash `tip`. */
   #takeBack(size: number, tip: string): void {
     const state = this.#state;
-    const left = size - this.#durable.size;
+    const left = size - this.#written.size;
     while (this.#streams.length > left) {
       const stream = this.#streams.pop()!;
       const version = this.#versions.pop();

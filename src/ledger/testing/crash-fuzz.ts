@@ -34,6 +34,7 @@ export async function runCrashCase(seed: number): Promise<FuzzOutcome> {
   const below = (n: number): number => Math.floor(random() * n);
   const clock = createVirtualClock();
   const disk = new MemoryDisk();
+  disk.flushTurns = () => below(30);
   const acknowledged = new Map<number, LedgerRecord>();
   const undecided: Attempt[] = [];
   const outcome: FuzzOutcome = { seed, acknowledged: 0, faults: [], recoveries: 0 };
@@ -70,6 +71,14 @@ export async function runCrashCase(seed: number): Promise<FuzzOutcome> {
     return { key: `k-${attempts}`, events, reserve: random() < 0.2 };
   };
 
+  /** A caller that wants one record after the other, and may come while a batch is being flushed. */
+  const appendInTurn = async (ledger: FileLedger, count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      for (let turns = below(40); turns > 0; turns--) await null;
+      await append(ledger, newAttempt());
+    }
+  };
+
   const armFault = (): void => {
     const at = disk.calls + below(60);
     const kind = FAULTS[below(FAULTS.length)]!;
@@ -91,7 +100,8 @@ export async function runCrashCase(seed: number): Promise<FuzzOutcome> {
       for (const attempt of undecided.splice(0)) await append(ledger, attempt);
       for (let burst = 0; burst < 6; burst++) {
         const open = ledger;
-        await Promise.all(Array.from({ length: 1 + below(5) }, () => append(open, newAttempt())));
+        const callers = Array.from({ length: 1 + below(5) }, () => below(4));
+        await Promise.all(callers.map((more) => appendInTurn(open, 1 + more)));
         if (random() < 0.3) await ledger.checkpoint().catch(() => undefined);
         if (random() < 0.2) await clock.advance(1_100);
       }
@@ -100,6 +110,7 @@ export async function runCrashCase(seed: number): Promise<FuzzOutcome> {
       // The open or close met the fault; the restart below must cope.
     }
     disk.fault = () => undefined;
+    await die(disk);
     if (random() < 0.5) disk.restartMachine(random);
     else disk.restartProcess();
     const reopened = await open();
@@ -108,6 +119,12 @@ export async function runCrashCase(seed: number): Promise<FuzzOutcome> {
   }
   outcome.acknowledged = acknowledged.size;
   return outcome;
+}
+
+/** The process dies where it is; what it still had to do meets a dead disk before the next one begins. */
+async function die(disk: MemoryDisk): Promise<void> {
+  disk.dead = true;
+  await new Promise(setImmediate);
 }
 
 /** All acknowledged records stand, unaltered and once; the files verify; then the process ends without a close. */
