@@ -1,5 +1,5 @@
 import { createHash, hash } from 'node:crypto';
-import { closeSync, fdatasync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,12 +10,13 @@ import type { NewEvent } from '../src/ledger/record.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
 import { verifyChain } from '../src/ledger/verify-chain.ts';
 import { systemClock } from '../src/lib/clock.ts';
+import { SlowDisk, slowFlushSync } from './ledger/slow-disk.ts';
 
 /**
  * `npm run bench:ledger [-- --records 1000000 --dir DIR --slow-flushes 6000 --append-only]`: the ledger against the machine's own limits, measured in the
  * same run, in turns, because disks and neighbours change from minute to minute. Figures are medians of the rounds.
- * A second table makes every flush slower, for the raw loop and the ledger alike, until the raw loop does `--slow-flushes`
- * per second (0 leaves it out): the disk of a small virtual machine, where the first may have a fast one.
+ * A second table makes every flush slower, for the raw loop and the ledger alike, until the raw loop does about `--slow-flushes`
+ * per second (0 leaves it out): an ordinary disk, where the first may have a fast one.
  */
 const { values } = parseArgs({
   options: {
@@ -43,22 +44,28 @@ function eventOf(i: number): NewEvent {
 }
 
 /** The peer of every append figure: one write and one fdatasync after the other, in one thread, nothing else. */
-function rawRate(bytes: number, flushMs = 0): number {
+function rawRate(bytes: number, extraMs = 0, roundMs = ROUND_MS): number {
   const fd = openSync(join(home, 'raw'), 'a');
   const line = Buffer.alloc(bytes, 65);
   const start = performance.now();
   let n = 0;
-  while (performance.now() - start < ROUND_MS) {
-    const began = performance.now();
+  for (; performance.now() - start < roundMs; n++) {
     writeSync(fd, line);
-    fdatasyncSync(fd);
-    while (performance.now() - began < flushMs);
-    n += 1;
+    slowFlushSync(fd, extraMs);
   }
   const rate = (n / (performance.now() - start)) * 1000;
   closeSync(fd);
   rmSync(join(home, 'raw'));
   return rate;
+}
+
+/** What a flush must take longer for the raw loop to do `target` per second; 0 when it does fewer anyway. */
+function extraMsFor(target: number): number {
+  let extraMs = 0;
+  for (let round = 0; round < 8; round++) {
+    extraMs = Math.max(0, extraMs + 1000 / target - 1000 / rawRate(410, extraMs, 250));
+  }
+  return extraMs;
 }
 
 async function appendRate(ledger: FileLedger, callers: number): Promise<number> {
@@ -81,29 +88,6 @@ function streamMBps(): number {
   for (let i = 0; i < 512; i++) digest.update(block);
   digest.digest();
   return (512 * block.length) / (performance.now() - start) / 1000;
-}
-
-/** The same files, but a flush of the log takes at least `flushMs`, as it does in the raw loop. */
-function slowDisk(flushMs: number): Disk {
-  return {
-    ...nodeDisk,
-    async open(path, exclusive) {
-      const file = await nodeDisk.open(path, exclusive);
-      const datasync = async (): Promise<void> => {
-        const began = performance.now();
-        await file.datasync();
-        // A timer has a resolution of 1 ms; this looks again after every turn of the event loop.
-        while (performance.now() - began < flushMs) await new Promise(setImmediate);
-      };
-      return {
-        append: (bytes) => file.append(bytes),
-        size: () => file.size(),
-        truncate: (bytes) => file.truncate(bytes),
-        close: () => file.close(),
-        datasync,
-      };
-    },
-  };
 }
 
 const open = (name: string, disk: Disk = nodeDisk): Promise<FileLedger> =>
@@ -177,9 +161,9 @@ async function printFloors(bytes: number): Promise<void> {
 }
 
 async function benchAppend(slowFlushes = 0): Promise<void> {
-  // The raw loop's own time beside the flush is some microseconds; the rate printed is the one measured.
-  const flushMs = slowFlushes > 0 ? 1000 / slowFlushes : 0;
-  const ledger = await open(`append-${slowFlushes}`, flushMs > 0 ? slowDisk(flushMs) : nodeDisk);
+  const extraMs = slowFlushes > 0 ? extraMsFor(slowFlushes) : 0;
+  const slow = extraMs > 0 ? new SlowDisk(extraMs) : null;
+  const ledger = await open(`append-${slowFlushes}`, slow?.disk);
   await appendRate(ledger, 16);
   const { size } = ledger.head();
   let bytes = 0;
@@ -191,16 +175,17 @@ async function benchAppend(slowFlushes = 0): Promise<void> {
   const raws: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     for (const callers of levels) {
-      const before = rawRate(lineBytes, flushMs);
+      const before = rawRate(lineBytes, extraMs);
       const rate = await appendRate(ledger, callers);
-      const raw = (before + rawRate(lineBytes, flushMs)) / 2;
+      const raw = (before + rawRate(lineBytes, extraMs)) / 2;
       raws.push(raw);
       rates.get(callers)!.push(rate);
       ratios.get(callers)!.push(rate / raw);
     }
   }
   await ledger.close();
-  const which = flushMs > 0 ? `flushes slowed to ${flushMs.toFixed(3)} ms for both` : 'this disk';
+  await slow?.close();
+  const which = slow ? `flushes ${extraMs.toFixed(3)} ms slower for both` : 'this disk';
   console.log(
     `\nappend, ${which}, ${lineBytes} B lines; raw write + fdatasync: ${count(median(raws))}/s (1 per flush)`,
   );
@@ -210,7 +195,7 @@ async function benchAppend(slowFlushes = 0): Promise<void> {
       `  ${String(callers).padStart(5)} callers  ${count(median(rates.get(callers)!)).padStart(9)}/s   ${ratio.toFixed(2)} of raw   (best round ${Math.max(...ratios.get(callers)!).toFixed(2)})`,
     );
   }
-  if (flushMs === 0) await printFloors(lineBytes);
+  if (!slow) await printFloors(lineBytes);
 }
 
 async function fill(): Promise<string> {
