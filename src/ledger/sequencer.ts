@@ -9,7 +9,6 @@ import {
   recordOf,
 } from './codec.ts';
 import { ledgerErrors } from './errors.ts';
-import type { ChainRecord } from './fast-line.ts';
 import type { LedgerHead } from './ledger.ts';
 import type { LedgerRecord } from './record.ts';
 
@@ -39,7 +38,7 @@ export function copyState({ size, tip, streams, keys }: SequencerState): Sequenc
 }
 
 /** The fold for a record that is already on disk. */
-export function applyRecord(state: SequencerState, record: ChainRecord, leafHex: string): void {
+export function applyRecord(state: SequencerState, record: LedgerRecord, leafHex: string): void {
   state.size = record.seq + 1;
   state.tip = leafHex;
   state.streams.set(record.stream, record.sv);
