@@ -32,6 +32,8 @@ export interface FileTargetOptions {
 /** Writes batches into the log files, fenced by the term, with a reserve for the day the disk is full. */
 export class FileTarget implements CommitTarget {
   readonly #o: FileTargetOptions;
+  /** The file that a writer with a newer term makes. */
+  readonly #nextTerm: string;
   #size: number;
   /** Leaves that are durable and not in the tree yet. */
   #leaves: readonly string[] = [];
@@ -41,6 +43,7 @@ export class FileTarget implements CommitTarget {
 
   constructor(options: FileTargetOptions) {
     this.#o = options;
+    this.#nextTerm = layout.term(options.dir, options.term + 1);
     this.#size = options.frontier.size;
     this.#leftUpTo = options.log.openFirstSeq;
   }
@@ -68,8 +71,8 @@ export class FileTarget implements CommitTarget {
 
   /** Re-checked before every write: a newer term means that this writer was replaced. */
   #checkTerm(): void {
-    const { disk, dir, term } = this.#o;
-    if (!disk.existsNow(layout.term(dir, term + 1))) return;
+    const { disk, term } = this.#o;
+    if (!disk.existsNow(this.#nextTerm)) return;
     throw new DavyError(
       ledgerErrors.fenced,
       `A writer with term ${term + 1} has taken over; this one had term ${term}.`,

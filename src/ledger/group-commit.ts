@@ -140,9 +140,10 @@ export class GroupCommit {
     }
     const batch = this.#takeBatch(this.#target.isFull);
     try {
-      const writing = batch.taken.length === 0 ? [] : this.#commit(batch.taken);
+      const writing = batch.taken.length === 0 ? null : this.#tryCommit();
       this.#answer();
-      this.#unanswered = await writing;
+      const full = await writing;
+      this.#unanswered = full ? await this.#commitUrgent(batch.taken, full) : batch.taken;
       // What was staged meanwhile goes first, else the staged state would not be the durable one.
       const settles = this.#target.isUnsettled && this.#ahead.length === 0;
       // Whoever waits already was not woken by this: the next write can start at once.
@@ -195,10 +196,8 @@ export class GroupCommit {
     }
   }
 
-  /** Returns what became durable; on a full disk only what may use the reserve. */
-  async #commit(taken: StagedAppend[]): Promise<StagedAppend[]> {
-    const full = await this.#tryCommit();
-    if (!full) return taken;
+  /** Tries again with what may use the reserve; returns what became durable. */
+  async #commitUrgent(taken: StagedAppend[], full: DavyError): Promise<StagedAppend[]> {
     const urgent = taken.filter(({ pending }) => pending.reserve).map(({ pending }) => pending);
     for (const { pending } of taken) if (!pending.reserve) pending.reject(full);
     const freed = await this.#target.freeReserve();

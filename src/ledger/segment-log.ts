@@ -94,16 +94,11 @@ export class SegmentLog {
    * Writes and flushes a batch; a segment that it fills is left for `sealFull`. Calls `onWritten` when only the flush is
    * awaited, unless the batch fills a segment.
    */
-  async write(batch: Batch, onWritten: () => void): Promise<void> {
+  write(batch: Batch, onWritten: () => void): Promise<void> {
     const room = this.#segmentRecords - this.#open.records;
-    try {
-      const count = batch.ends.length;
-      if (count <= room) await this.#writeOpen(batch, 0, count, count < room ? onWritten : undefined);
-      else await this.#writeAcross(batch, room);
-    } catch (error) {
-      throw isDiskFull(error) ? diskFullError(error) : error;
-    }
-    if (this.#open.records === this.#segmentRecords) this.#markFull(this.#file, this.#open.firstSeq);
+    const count = batch.ends.length;
+    if (count < room) return this.#writeOpen(batch, 0, count, onWritten);
+    return this.#writeAcross(batch, room);
   }
 
   #markFull(file: DiskFile, firstSeq: number): void {
@@ -153,8 +148,9 @@ export class SegmentLog {
       appendAll(this.#file, bytes.subarray(start, ends[to - 1]));
     } catch (error) {
       // The part that was taken is not acknowledged; cut it so that the file ends where the chain does.
-      if (isDiskFull(error)) await this.#file.truncate(open.bytes);
-      throw error;
+      if (!isDiskFull(error)) throw error;
+      await this.#file.truncate(open.bytes);
+      throw diskFullError(error);
     }
     const flushing = this.#file.datasync();
     onWritten?.();
@@ -176,11 +172,12 @@ export class SegmentLog {
     open.bytes += ends[to - 1]! - start;
   }
 
+  /** Writes a batch that fills the open segment, and perhaps more. */
   async #writeAcross(batch: Batch, room: number): Promise<void> {
     const before = { open: { ...this.#open, marks: [...this.#open.marks] }, file: this.#file };
+    const count = batch.ends.length;
     const filled: { file: DiskFile; firstSeq: number }[] = [];
     try {
-      const count = batch.ends.length;
       let from = 0;
       // `room` is 0 when a full disk kept the next file from being made after the last batch.
       for (let take = room || this.#segmentRecords; from < count; take = this.#segmentRecords) {
@@ -191,11 +188,13 @@ export class SegmentLog {
         await this.#writeOpen(batch, from, Math.min(from + take, count));
         from += take;
       }
-      for (const { file, firstSeq } of filled) this.#markFull(file, firstSeq);
     } catch (error) {
-      if (isDiskFull(error)) await this.#undoAcross(before, filled);
-      throw error;
+      if (!isFullDisk(error)) throw error;
+      await this.#undoAcross(before, filled);
+      throw error instanceof DavyError ? error : diskFullError(error);
     }
+    for (const { file, firstSeq } of filled) this.#markFull(file, firstSeq);
+    if (this.#open.records === this.#segmentRecords) this.#markFull(this.#file, this.#open.firstSeq);
   }
 
   /** The disk filled up half way: nothing of the batch may stay, also what went into the older file. */
@@ -225,6 +224,10 @@ export class SegmentLog {
     await this.#file.close();
     for (const { file } of this.#full) if (file !== this.#file) await file.close();
   }
+}
+
+function isFullDisk(error: unknown): boolean {
+  return isDiskFull(error) || (error instanceof DavyError && error.kind === ledgerErrors['disk-full']);
 }
 
 /** How many records follow before one whose offset is remembered. */
