@@ -87,7 +87,7 @@ function checkAttachment(att: Attachment, scrubber: Scrubber): Attachment {
     sha256: att.sha256,
     size: att.size,
     type: checkText(att.type, 'att.type', 100),
-    name: checkAttachmentName(att.name),
+    name: scrubber.text(checkAttachmentName(att.name)),
     desc: scrubber.text(checkText(att.desc, 'att.desc', 1_000)),
   };
 }

@@ -98,7 +98,7 @@ describe('what goes into a record', () => {
       note: `started with ${SPEC_SECRET}`,
     };
     const att = await ledger.attach(Buffer.from('harmless'), {
-      name: 'a.txt',
+      name: `notes of ${canaries[3]}.txt`,
       type: 'text/plain',
       desc: `from ${canaries[3]}`,
     });
