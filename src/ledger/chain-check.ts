@@ -1,11 +1,12 @@
-import { isAscii, isUtf8 } from 'node:buffer';
+import { isUtf8 } from 'node:buffer';
 import { hash } from 'node:crypto';
 import { MAX_LINE_BYTES, ZERO_HASH } from './codec.ts';
 import { type ChainRecord, FastLine, RECORD_TIME } from './fast-line.ts';
 import { lineEnd } from './lines.ts';
 import type { LedgerRecord } from './record.ts';
-import { applyRecord, emptyState, type SequencerState } from './sequencer.ts';
-import { Frontier } from './tree.ts';
+import { emptyState, type SequencerState } from './sequencer.ts';
+import { StreamTable } from './stream-table.ts';
+import { type BinaryHash, Frontier, toBinary, toHex } from './tree.ts';
 
 /** The fields of a record in the order of the format; true = always present. */
 const FIELDS: readonly (readonly [name: string, required: boolean])[] = [
@@ -34,6 +35,11 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
+/** Half a surrogate pair is no text: it has no UTF-8, by which streams are told apart. */
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.isWellFormed();
+}
+
 function fieldOrderProblem(record: object): string | null {
   let at = 0;
   for (const name of Object.keys(record)) {
@@ -52,7 +58,7 @@ function shapeProblem(record: LedgerRecord): string | null {
   if (order) return order;
   if (record.v !== 1) return 'has an unknown format version';
   if (!isCount(record.term) || !isCount(record.sv)) return 'has a term or stream version that is not a count';
-  if (typeof record.type !== 'string' || typeof record.stream !== 'string') return 'has no text as type or stream';
+  if (!isText(record.type) || !isText(record.stream)) return 'has no text as type or stream';
   if (typeof record.time !== 'string' || !RECORD_TIME.test(record.time)) return 'has a time that is not RFC 3339 UTC';
   if (!Array.isArray(record.tx) || !isCount(record.tx[0]) || !isCount(record.tx[1])) return 'has a malformed tx';
   if (typeof record.data !== 'object' || record.data === null) return 'has no data object';
@@ -86,8 +92,6 @@ export interface ChainBegin {
   tx: [done: number, count: number];
   term: number;
   time: string;
-  /** First version seen of every stream. */
-  versions: Map<string, number>;
 }
 
 export interface ChainEnd {
@@ -102,9 +106,15 @@ export interface ChainEnd {
  * recovery and `verify`, so what one accepts no other refuses.
  */
 export class ChainCheck {
-  readonly state: SequencerState;
   readonly frontier: Frontier;
+  /** Streams and their last versions. */
+  readonly streams: StreamTable;
+  readonly #keys: SequencerState['keys'];
   readonly #fast = new FastLine();
+  #size: number;
+  #tip: BinaryHash;
+  /** Position of the LF that ends the line accepted last. */
+  #end = 0;
   /** Position in the append under way: 0 when the last one is complete. */
   #txDone = 0;
   #txCount = 0;
@@ -117,8 +127,11 @@ export class ChainCheck {
   readonly clockSteps: number[] = [];
 
   constructor(state: SequencerState = emptyState(ZERO_HASH), frontier: Frontier = new Frontier()) {
-    this.state = state;
     this.frontier = frontier;
+    this.streams = new StreamTable(state.streams);
+    this.#keys = state.keys;
+    this.#size = state.size;
+    this.#tip = toBinary(state.tip);
   }
 
   /**
@@ -131,12 +144,27 @@ export class ChainCheck {
     return check;
   }
 
+  /** Number of records of the log up to here. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Leaf hash of the last one, hex. */
+  get tip(): string {
+    return toHex(this.#tip);
+  }
+
+  /** The fold of the records so far; what it was begun with is a part of it. */
+  toState(): SequencerState {
+    return { size: this.#size, tip: this.tip, streams: this.streams.toMap(), keys: this.#keys };
+  }
+
   get begin(): ChainBegin | null {
     return this.#begin;
   }
 
   get end(): ChainEnd {
-    return { tip: this.state.tip, tx: [this.#txDone, this.#txCount], term: this.#term, time: this.#previousTime };
+    return { tip: this.tip, tx: [this.#txDone, this.#txCount], term: this.#term, time: this.#previousTime };
   }
 
   /** Number of records at the end that belong to an append whose rest is missing. */
@@ -152,82 +180,91 @@ export class ChainCheck {
     bytes: Buffer,
     onRecord?: (record: ChainRecord, start: number) => void,
   ): { at: number; problem: ChainProblem } | null {
-    // One text for the whole chunk costs less than one per line; offsets agree as long as every byte is a character.
-    const text = isAscii(bytes) ? bytes.toString('latin1') : null;
-    const isText = text !== null || isUtf8(bytes);
+    const isValid = isUtf8(bytes);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#fast.use(bytes, view);
     let start = 0;
     while (start < bytes.length) {
-      const end = text === null ? lineEnd(bytes, start) : text.indexOf('\n', start);
-      if (end === -1) throw new RangeError('a chunk must end with an LF');
       const result =
-        isText || isUtf8(bytes.subarray(start, end))
-          ? this.#accept(bytes, start, end, text)
-          : { seq: this.state.size, why: 'is not UTF-8', wellFormed: false };
+        isValid || isUtf8(bytes.subarray(start, wholeLineEnd(bytes, start)))
+          ? this.#accept(bytes, view, start)
+          : { seq: this.#size, why: 'is not UTF-8', wellFormed: false };
       if ('why' in result) return { at: start, problem: result };
       onRecord?.(result, start);
-      start = end + 1;
+      start = this.#end + 1;
     }
     return null;
   }
 
-  #accept(bytes: Buffer, start: number, end: number, chunk: string | null): ChainRecord | ChainProblem {
-    const seq = this.state.size;
-    const bad = (why: string, at = seq, wellFormed = false): ChainProblem => ({ seq: at, why, wellFormed });
-    if (end - start > MAX_LINE_BYTES) return bad(`is longer than ${MAX_LINE_BYTES} bytes`);
-    let record = chunk === null ? null : this.#fast.read(chunk, start, end, seq, this.state.tip);
+  #accept(bytes: Buffer, view: DataView, start: number): ChainRecord | ChainProblem {
+    const fast = this.#fast;
+    let record = fast.read(start, this.#size, this.#tip);
+    this.#end = record ? fast.end : wholeLineEnd(bytes, start);
+    if (this.#end - start > MAX_LINE_BYTES) return this.#bad(`is longer than ${MAX_LINE_BYTES} bytes`);
+    let stream: number;
     if (record) {
-      // What the state keeps must not hold on to the text of a whole chunk.
-      if (record.key !== undefined) record.key = copyOf(record.key);
+      stream = this.streams.find(view, fast.streamStart, fast.streamEnd);
     } else {
-      const text = bytes.toString('utf8', start, end);
-      if (!text.startsWith(`{"v":1,"seq":${seq},"time":"`)) return this.#wrongHead(bytes, start, end);
-      let parsed: LedgerRecord;
-      try {
-        parsed = JSON.parse(text) as LedgerRecord;
-      } catch {
-        return bad('is not JSON');
-      }
-      const shape = shapeProblem(parsed);
-      if (shape) return bad(shape);
-      if (this.#detached) this.#attach(parsed);
-      this.#fast.learn(parsed);
+      const parsed = this.#parse(bytes, start, this.#end);
+      if ('why' in parsed) return parsed;
+      stream = this.streams.findText(parsed.stream);
       record = parsed;
     }
-    if (record.prev !== this.state.tip) {
-      return seq === 0
-        ? bad('is the first record but names one before it', 0, true)
-        : bad('is not the record that the next one was chained to', seq - 1, true);
-    }
-    const place = this.#placeProblem(record);
-    if (place) return bad(place, seq, true);
-    const leaf = lineLeaf(bytes, start, end);
-    applyRecord(this.state, record, leaf);
-    this.frontier.append(leaf);
+    const place = this.#placeProblem(record, stream);
+    if (place) return this.#bad(place, true);
+    this.#tip = lineLeaf(bytes, start, this.#end);
+    this.frontier.appendBinary(this.#tip);
+    this.streams.setVersion(stream, record.sv);
+    if (record.key !== undefined) this.#keys.set(record.key, [record.seq, record.tx[1]]);
+    this.#size += 1;
     return record;
   }
 
-  #attach(record: LedgerRecord): void {
-    const { prev, tx, term, time } = record;
+  #bad(why: string, wellFormed = false, seq = this.#size): ChainProblem {
+    return { seq, why, wellFormed };
+  }
+
+  /** Reads a line in full and holds its `prev` against the line before. */
+  #parse(bytes: Buffer, start: number, end: number): LedgerRecord | ChainProblem {
+    const seq = this.#size;
+    const text = bytes.toString('utf8', start, end);
+    if (!text.startsWith(`{"v":1,"seq":${seq},"time":"`)) return this.#wrongHead(bytes, start, end);
+    let parsed: LedgerRecord;
+    try {
+      parsed = JSON.parse(text) as LedgerRecord;
+    } catch {
+      return this.#bad('is not JSON');
+    }
+    const shape = shapeProblem(parsed);
+    if (shape) return this.#bad(shape);
+    this.#fast.learn(parsed);
+    if (this.#detached) this.#attach(parsed);
+    else if (parsed.prev !== this.tip) {
+      return seq === 0
+        ? this.#bad('is the first record but names one before it', true, 0)
+        : this.#bad('is not the record that the next one was chained to', true, seq - 1);
+    }
+    return parsed;
+  }
+
+  #attach({ prev, tx, term, time }: LedgerRecord): void {
     this.#detached = false;
-    this.#begin = { prev, tx: [tx[0] - 1, tx[0] === 1 ? 0 : tx[1]], term, time, versions: new Map() };
-    this.state.tip = prev;
+    this.#begin = { prev, tx: [tx[0] - 1, tx[0] === 1 ? 0 : tx[1]], term, time };
     this.#txDone = tx[0] - 1;
     this.#txCount = tx[1];
   }
 
   #wrongHead(bytes: Buffer, start: number, end: number): ChainProblem {
-    const seq = this.state.size;
     const record = parseRecord(bytes.subarray(start, end));
-    if (!record) return { seq, why: 'is not a record', wellFormed: false };
-    return { seq, why: `is missing; record ${record.seq} stands in its place`, wellFormed: true };
+    if (!record) return this.#bad('is not a record');
+    return this.#bad(`is missing; record ${record.seq} stands in its place`, true);
   }
 
-  #placeProblem(record: ChainRecord): string | null {
-    const lastSv = this.state.streams.get(record.stream);
-    if (lastSv === undefined) record.stream = copyOf(record.stream);
-    if (lastSv === undefined && this.#begin) this.#begin.versions.set(record.stream, record.sv);
-    const expectedSv = lastSv === undefined && this.#begin ? record.sv : (lastSv ?? -1) + 1;
-    if (record.sv !== expectedSv) return `has stream version ${record.sv}, expected ${expectedSv}`;
+  #placeProblem(record: ChainRecord, stream: number): string | null {
+    const last = this.streams.version(stream);
+    // What a stream had before a check that begins in the middle is for the caller to compare.
+    const expected = last === -1 && this.#begin ? record.sv : last + 1;
+    if (record.sv !== expected) return `has stream version ${record.sv}, expected ${expected}`;
     if (record.term < this.#term) return `was written in term ${record.term}, after term ${this.#term}`;
     const [i, n] = record.tx;
     if (this.#txDone === 0 ? i !== 1 : i !== this.#txDone + 1 || n !== this.#txCount) return 'breaks an atomic append';
@@ -241,14 +278,15 @@ export class ChainCheck {
   }
 }
 
-/** The same text without the longer one that it may be a slice of. */
-function copyOf(text: string): string {
-  return Buffer.from(text).toString();
+function wholeLineEnd(bytes: Buffer, start: number): number {
+  const end = lineEnd(bytes, start);
+  if (end === -1) throw new RangeError('a chunk must end with an LF');
+  return end;
 }
 
 /** Leaf hash of `bytes[start, end)`; uses the byte before, the LF of the line before, as the leaf prefix. */
-export function lineLeaf(bytes: Buffer, start: number, end: number): string {
-  if (start === 0) return hash('sha256', Buffer.concat([LEAF_PREFIX, bytes.subarray(0, end)]), 'hex');
+export function lineLeaf(bytes: Buffer, start: number, end: number): BinaryHash {
+  if (start === 0) return hash('sha256', Buffer.concat([LEAF_PREFIX, bytes.subarray(0, end)]), 'binary');
   bytes[start - 1] = 0;
-  return hash('sha256', bytes.subarray(start - 1, end), 'hex');
+  return hash('sha256', bytes.subarray(start - 1, end), 'binary');
 }

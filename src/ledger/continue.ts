@@ -45,7 +45,7 @@ export async function continueLedger(options: ContinueOptions): Promise<Continue
   const parentOrigin = factsOf(first).origin;
   const check = new ChainCheck();
   await replay(disk, dir, check, { segmentRecords: SEGMENT_RECORDS });
-  const kept = check.state.size;
+  const kept = check.size;
   const checkpoint =
     (await disk.stat(layout.checkpoint(dir))) && (await disk.read(layout.checkpoint(dir))).toString('utf8');
   const covered = checkpoint ? parseTreeHead(parseNote(checkpoint).text).size : kept;

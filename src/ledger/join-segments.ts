@@ -1,4 +1,5 @@
 import type { SegmentReport } from './segment-check.ts';
+import { StreamTable } from './stream-table.ts';
 import { Frontier } from './tree.ts';
 
 export interface Joined {
@@ -18,7 +19,7 @@ export interface Joined {
 export function joinSegments(reports: readonly SegmentReport[], segmentRecords: number): Joined | null {
   const frontier = new Frontier();
   const roots = new Map<number, string>();
-  const versions = new Map<string, number>();
+  const streams = new StreamTable();
   const clockSteps: number[] = [];
   let before: SegmentReport | null = null;
   let trailingBytes = 0;
@@ -27,7 +28,7 @@ export function joinSegments(reports: readonly SegmentReport[], segmentRecords: 
     if (report.failed || report.firstSeq !== frontier.size) return null;
     if (!isLast && (report.records !== segmentRecords || report.trailingBytes !== 0)) return null;
     if (before && !fits(before, report)) return null;
-    if (!versionsFit(versions, report)) return null;
+    if (!streams.append(report.streams)) return null;
     for (const { size, levels } of report.levelsAt) {
       const at = frontier.clone();
       at.appendTail(size - report.firstSeq, levels);
@@ -50,12 +51,4 @@ function fits(before: SegmentReport, report: SegmentReport): boolean {
   const { end } = before;
   const sameAppend = begin.tx[0] === end.tx[0] && (end.tx[0] === 0 || begin.tx[1] === end.tx[1]);
   return begin.prev === end.tip && sameAppend && begin.term >= end.term;
-}
-
-function versionsFit(versions: Map<string, number>, report: SegmentReport): boolean {
-  for (const [stream, first] of report.begin?.versions ?? []) {
-    if (first !== (versions.get(stream) ?? -1) + 1) return false;
-  }
-  for (const [stream, last] of report.versions) versions.set(stream, last);
-  return true;
 }

@@ -83,7 +83,7 @@ export async function openLog(disk: Disk, dir: string): Promise<OpenedLog> {
   const cut = judgeTail(walk.result, walk.check, rest, { floor, clean });
   checkSignatures(walk, heads);
   if (clean && !cut) return finish(disk, dir, walk, null, terms);
-  if (walk.check.state.size === 0 && !cut) return finish(disk, dir, walk, null, terms);
+  if (walk.check.size === 0 && !cut) return finish(disk, dir, walk, null, terms);
   const recovery = await repairTail(disk, dir, walk, cut, floor);
   if (!cut) return finish(disk, dir, walk, recovery, terms);
   const again = await walkLog(disk, dir, expectations, floor);
@@ -97,7 +97,8 @@ async function finish(
   recovery: Recovery | null,
   terms: TermHistory,
 ): Promise<OpenedLog> {
-  const { state, frontier } = walk.check;
+  const { frontier } = walk.check;
+  const state = walk.check.toState();
   const open = walk.result.last;
   await repairSeals(disk, dir, open.firstSeq);
   const segmentBytes = (await listSegments(disk, dir)).filter((s) => s.firstSeq < open.firstSeq).map((s) => s.bytes);
@@ -137,17 +138,16 @@ async function walkFrom(
     ? new ChainCheck(snapshot.state, snapshot.frontier)
     : new ChainCheck(emptyState(ZERO_HASH), new Frontier());
   const tiles = new TileWriter(disk, dir, check.frontier, snapshot?.tiles ?? []);
-  const startSize = check.state.size;
+  const startSize = check.size;
   const pending = expectations.filter((e) => e.size >= startSize);
   let at = 0;
   let agreedSize = 0;
   let disagreed: Expectation | null = null;
   let facts: LedgerFacts | null = snapshot?.facts ?? null;
   const compare = (): void => {
-    for (let e = pending[at]; e && e.size === check.state.size; e = pending[++at]) {
+    for (let e = pending[at]; e && e.size === check.size; e = pending[++at]) {
       const same =
-        (e.root === undefined || e.root === check.frontier.rootHex()) &&
-        (e.tip === undefined || e.tip === check.state.tip);
+        (e.root === undefined || e.root === check.frontier.rootHex()) && (e.tip === undefined || e.tip === check.tip);
       if (!same) disagreed ??= e;
       else if (!disagreed) agreedSize = e.size;
     }
@@ -155,7 +155,7 @@ async function walkFrom(
   const onRecord = (record: ChainRecord): void => {
     if (record.seq === 0) facts = factsOf(record as LedgerRecord);
     else if (facts && isDescription(record)) applyFacts(facts, record);
-    if (pending[at]?.size === check.state.size) compare();
+    if (pending[at]?.size === check.size) compare();
   };
   compare();
   const segmentRecords = await segmentRecordsOf(disk, dir);
@@ -234,7 +234,7 @@ async function removeLeftovers(disk: Disk, dir: string): Promise<void> {
 
 async function repairTail(disk: Disk, dir: string, walk: Walk, cut: Cut | null, floor: number): Promise<Recovery> {
   const recovery: Recovery = { keptUnacked: 0, cutBytes: 0, cutSha256: null };
-  const keptSize = cut ? cut.seq : walk.check.state.size;
+  const keptSize = cut ? cut.seq : walk.check.size;
   recovery.keptUnacked = Math.max(0, keptSize - floor);
   const unsealed = await unsealedSegments(disk, dir);
   if (cut) {

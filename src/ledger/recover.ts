@@ -45,7 +45,7 @@ export function truncatedError(size: number, known: number): DavyError {
  * in the wrong place, or an intact record after a damaged one without zeroed bytes, is not what a crash leaves behind.
  */
 export function judgeTail(result: ReplayResult, check: ChainCheck, rest: Buffer, known: KnownEnd): Cut | null {
-  const size = check.state.size;
+  const size = check.size;
   const { stop } = result;
   if (stop) {
     const alteration =

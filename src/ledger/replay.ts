@@ -66,7 +66,7 @@ export async function replay(
   }
   for (const segment of segments) {
     if (segment.firstSeq !== start.firstSeq || start.records === 0) {
-      const missing = missingBefore(segment, check.state.size);
+      const missing = missingBefore(segment, check.size);
       if (missing) return { ...result, stop: { file: segment.name, offset: 0, problem: missing } };
       Object.assign(last, { firstSeq: segment.firstSeq, records: 0, bytes: 0, marks: [] });
     }
@@ -106,7 +106,7 @@ async function replaySegment(
     options.onChunk?.(bytes.length);
   }
   if (last.bytes === segment.bytes) return null;
-  const problem = { seq: check.state.size, why: 'does not end in a newline', wellFormed: false };
+  const problem = { seq: check.size, why: 'does not end in a newline', wellFormed: false };
   return { file: segment.name, offset: last.bytes, problem };
 }
 

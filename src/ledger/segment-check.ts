@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { ChainCheck, type ChainEnd } from './chain-check.ts';
+import { type ChainBegin, ChainCheck, type ChainEnd } from './chain-check.ts';
 import type { Disk } from './disk.ts';
 import { isDescription } from './facts.ts';
 import { lineChunks } from './lines.ts';
 import type { LedgerRecord } from './record.ts';
+import type { StreamColumns } from './stream-table.ts';
 
 export interface SegmentTask {
   path: string;
@@ -21,10 +22,9 @@ export interface SegmentReport {
   failed: boolean;
   /** Bytes after the last complete line. */
   trailingBytes: number;
-  begin: { prev: string; tx: [number, number]; term: number; time: string; versions: [string, number][] } | null;
+  begin: ChainBegin | null;
   end: ChainEnd;
-  /** Last version of every stream. */
-  versions: [string, number][];
+  streams: StreamColumns;
   /** Subtrees of the segment, lowest level first. */
   levels: string[];
   levelsAt: { size: number; levels: string[] }[];
@@ -52,7 +52,7 @@ export async function checkSegment(
   let bytesRead = 0;
   for await (const { bytes } of lineChunks(disk, task.path)) {
     digest.update(bytes);
-    const before = check.state.size;
+    const before = check.size;
     const found = check.acceptLines(bytes, (record) => {
       if (record.att)
         for (const { sha256 } of record.att) if (!attachments.has(sha256)) attachments.set(sha256, record.seq);
@@ -60,20 +60,19 @@ export async function checkSegment(
       if (wanted.has(record.seq + 1)) levelsAt.push({ size: record.seq + 1, levels: check.frontier.toJson() });
     });
     bytesRead += bytes.length;
-    onBytes(bytes.length, check.state.size - before);
+    onBytes(bytes.length, check.size - before);
     if (!found) continue;
     failed = true;
     break;
   }
-  const { begin } = check;
   return {
     firstSeq: task.firstSeq,
-    records: check.state.size - task.firstSeq,
+    records: check.size - task.firstSeq,
     failed,
     trailingBytes: task.bytes - bytesRead,
-    begin: begin && { ...begin, versions: [...begin.versions] },
+    begin: check.begin,
     end: check.end,
-    versions: [...check.state.streams],
+    streams: check.streams.columns(),
     levels: check.frontier.toJson(),
     levelsAt,
     attachments: [...attachments],

@@ -6,6 +6,7 @@ import { layout } from './layout.ts';
 import { lineChunks } from './lines.ts';
 import { nodeDisk } from './node-disk.ts';
 import { listSegments } from './replay.ts';
+import { toBinary, toHex } from './tree.ts';
 import { type VerifyResult, verifyLedger } from './verify.ts';
 
 const PREV = '"prev":"';
@@ -20,7 +21,7 @@ export async function verifyChain(
   disk: Disk = nodeDisk,
 ): Promise<VerifyResult | { ok: true; size: number }> {
   const root = resolve(dir);
-  let tip = ZERO_HASH;
+  let tip = toBinary(ZERO_HASH);
   let size = 0;
   for (const segment of await listSegments(disk, root)) {
     for await (const { bytes } of lineChunks(disk, layout.segment(root, segment.name))) {
@@ -29,7 +30,7 @@ export async function verifyChain(
       for (let start = 0; start < bytes.length; ) {
         const end = text.indexOf('\n', start);
         const at = text.indexOf(PREV, start) + PREV.length;
-        if (at > end || text.substring(at, at + HASH_LENGTH) !== tip) return verifyLedger(dir, { disk });
+        if (at > end || text.substring(at, at + HASH_LENGTH) !== toHex(tip)) return verifyLedger(dir, { disk });
         tip = lineLeaf(bytes, start, end);
         size += 1;
         start = end + 1;

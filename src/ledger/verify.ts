@@ -235,14 +235,14 @@ class Verification {
       onRecord: (record) => {
         if (record.seq === 0 || isDescription(record)) this.#onDescription(record as LedgerRecord);
         if (record.att) for (const { sha256 } of record.att) this.#onAttachment(sha256, record.seq);
-        if (this.#known[this.#compared]?.size === check.state.size) this.#compare(check);
+        if (this.#known[this.#compared]?.size === check.size) this.#compare(check);
       },
       onChunk: (length) => {
         bytes += length;
-        this.#options.onProgress?.({ bytes, totalBytes, records: check.state.size });
+        this.#options.onProgress?.({ bytes, totalBytes, records: check.size });
       },
     });
-    const { size, tip } = check.state;
+    const { size, tip } = check;
     this.#found = { size, tip, root: check.frontier.rootHex(), clockSteps: check.clockSteps };
     for (const segment of segments) {
       if (!this.#facts || segment.firstSeq % this.#facts.segmentRecords === 0) continue;
@@ -304,12 +304,8 @@ class Verification {
     throw new DavyError(ledgerErrors['bad-key'], 'Record 0 names another key than the one expected.');
   }
 
-  #compare({ state, frontier }: ChainCheck): void {
-    for (
-      let known = this.#known[this.#compared];
-      known && known.size === state.size;
-      known = this.#known[this.#compared]
-    ) {
+  #compare({ size, frontier }: ChainCheck): void {
+    for (let known = this.#known[this.#compared]; known && known.size === size; known = this.#known[this.#compared]) {
       known.holds = known.root === frontier.rootHex();
       this.#compared += 1;
     }
