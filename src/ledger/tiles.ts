@@ -1,4 +1,5 @@
-import { appendAll, type Disk } from './disk.ts';
+import { dirname } from 'node:path';
+import { appendAll, type Disk, type DiskFile, errorCode } from './disk.ts';
 import { type BinaryHash, type Frontier, nodeHash } from './tree.ts';
 
 /** C2SP tlog-tiles: a tile holds up to 256 hashes of one level (height 8). */
@@ -86,9 +87,7 @@ export class TileWriter {
     const path = tilePath(level, index, hashes.length);
     const target = `${this.#dir}/${path}`;
     if ((await this.#disk.stat(target))?.size === hashes.length * HASH_BYTES) return path;
-    await this.#disk.makeDir(target.slice(0, target.lastIndexOf('/')));
-    await this.#disk.remove(`${target}.tmp`);
-    const file = await this.#disk.open(`${target}.tmp`, true);
+    const file = await this.#openNew(`${target}.tmp`);
     try {
       appendAll(file, Buffer.from(hashes.join(''), 'latin1'));
     } finally {
@@ -96,6 +95,20 @@ export class TileWriter {
     }
     await this.#disk.rename(`${target}.tmp`, target);
     return path;
+  }
+
+  /** Most tiles go where others are, so what may be in the way is only looked at when it is. */
+  async #openNew(path: string): Promise<DiskFile> {
+    try {
+      return await this.#disk.open(path, true);
+    } catch (error) {
+      const code = errorCode(error);
+      if (code === 'ENOENT') await this.#disk.makeDir(dirname(path));
+      // A crash left half a tile there.
+      else if (code === 'EEXIST') await this.#disk.remove(path);
+      else throw error;
+      return this.#disk.open(path, true);
+    }
   }
 }
 
