@@ -162,7 +162,7 @@ export class GroupCommit {
 
   async #settle(): Promise<void> {
     const rest = await this.#target.settle();
-    this.#housekeeping = rest().catch((error) => this.#poison(error));
+    this.#housekeeping = this.#housekeeping.then(rest).catch((error) => this.#poison(error));
   }
 
   #takeBatch(full: boolean): { taken: StagedAppend[]; repeats: Repeat[] } {
