@@ -47,7 +47,7 @@ export class Connection {
       onread: {
         buffer,
         callback: (bytesRead) => {
-          this.#received(buffer.subarray(0, bytesRead));
+          this.#received(buffer, bytesRead);
           return true;
         },
       },
@@ -80,10 +80,10 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  #received(bytes: Buffer): void {
+  #received(bytes: Buffer, length: number): void {
     if (this.#over) return;
     try {
-      this.#reader.push(bytes);
+      this.#reader.push(bytes, length);
     } catch {
       this.#fail('bad-response', false);
     }

@@ -8,11 +8,11 @@ import { createMetronome, type Metronome } from './metronome.ts';
 import { checkPlan, type LoadPlan, type LoadTarget } from './plan.ts';
 import { invalidReasons, type LoadLive, type LoadResult } from './result.ts';
 import {
-  createTally,
+  createRunFigures,
   judgeAnswer,
   mergeTallies,
   type Outcome,
-  type Tally,
+  type RunFigures,
   tallyOutcome,
   targetFigures,
 } from './tally.ts';
@@ -48,19 +48,17 @@ class Generator {
   readonly #requests: OutgoingRequest[];
   readonly #pick: () => number;
   readonly #nextArrival: () => number | null;
-  readonly #perTarget: Tally[];
-  readonly #service = createLatencyHistogram();
-  readonly #lag = createLatencyHistogram();
+  /** The warm-up's are never read. They are kept so that it takes the same path: code first run when it counts is compiled anew then. */
+  readonly #warmup: RunFigures;
+  readonly #measured: RunFigures;
+  /** Jobs that have ended, to be used again: less garbage means fewer pauses, which the service would be blamed for. */
+  readonly #spare: Job[] = [];
   readonly #finished = Promise.withResolvers<LoadResult>();
   readonly #sweep: NodeJS.Timeout;
   #metronome: Metronome | null = null;
   #deadline: NodeJS.Timeout | undefined;
   #cpuAtMeasuring: NodeJS.CpuUsage | null = null;
   #endMs: number | null = null;
-  #offered = 0;
-  #sent = 0;
-  #dropped = 0;
-  #answeredInTime = 0;
   /** What `live` shows and then forgets. */
   readonly #window = { ...emptyWindow(performance.now()), response: createLatencyHistogram() };
 
@@ -71,7 +69,8 @@ class Generator {
     this.#pools = [...byOrigin.values()];
     this.#poolOf = plan.targets.map((target) => byOrigin.get(originOf(target))!);
     this.#requests = plan.targets.map(encodeRequest);
-    this.#perTarget = plan.targets.map(createTally);
+    this.#warmup = createRunFigures(plan.targets.length);
+    this.#measured = createRunFigures(plan.targets.length);
     this.#pick = createPick(
       plan.targets.map((target) => target.weight),
       random,
@@ -174,23 +173,33 @@ class Generator {
   #arrive(intendedMs: number, nowMs: number): void {
     this.#window.offered++;
     this.#window.lagMaxMs = Math.max(this.#window.lagMaxMs, nowMs - intendedMs);
-    const measured = this.#isMeasured(intendedMs);
-    if (measured) {
-      this.#cpuAtMeasuring ??= process.cpuUsage();
-      this.#offered++;
-      recordMs(this.#lag, nowMs - intendedMs);
-    }
+    const figures = this.#figuresOf(intendedMs);
+    figures.offered++;
+    recordMs(figures.lag, nowMs - intendedMs);
     if (this.#outstanding() >= this.#plan.maxOutstanding) {
-      if (measured) this.#dropped++;
+      figures.dropped++;
       return;
     }
     const target = this.#pick();
-    const request = this.#requests[target]!;
-    this.#poolOf[target]!.submit({ target, intendedMs, sentMs: nowMs, request, resent: false });
+    this.#poolOf[target]!.submit(this.#job(target, intendedMs, nowMs));
   }
 
-  #isMeasured(intendedMs: number): boolean {
-    return intendedMs - this.#startMs >= this.#plan.warmupMs;
+  #job(target: number, intendedMs: number, sentMs: number): Job {
+    const request = this.#requests[target]!;
+    const job = this.#spare.pop();
+    if (job === undefined) return { target, intendedMs, sentMs, request, resent: false };
+    job.target = target;
+    job.intendedMs = intendedMs;
+    job.sentMs = sentMs;
+    job.request = request;
+    job.resent = false;
+    return job;
+  }
+
+  #figuresOf(intendedMs: number): RunFigures {
+    if (intendedMs - this.#startMs < this.#plan.warmupMs) return this.#warmup;
+    this.#cpuAtMeasuring ??= process.cpuUsage();
+    return this.#measured;
   }
 
   #finish(job: Job, outcome: Outcome, nowMs: number): void {
@@ -198,11 +207,12 @@ class Generator {
     this.#window.requests++;
     if (outcome.error !== null) this.#window.errors++;
     recordMs(this.#window.response, responseMs);
-    if (!this.#isMeasured(job.intendedMs)) return;
-    this.#sent++;
-    tallyOutcome(this.#perTarget[job.target]!, outcome, responseMs);
-    recordMs(this.#service, nowMs - job.sentMs);
-    if (outcome.status !== null && (this.#endMs === null || nowMs <= this.#endMs)) this.#answeredInTime++;
+    const figures = this.#figuresOf(job.intendedMs);
+    figures.sent++;
+    tallyOutcome(figures.perTarget[job.target]!, outcome, responseMs);
+    recordMs(figures.service, nowMs - job.sentMs);
+    if (outcome.status !== null && (this.#endMs === null || nowMs <= this.#endMs)) figures.answeredInTime++;
+    this.#spare.push(job);
   }
 
   #sweepOnce(): void {
@@ -230,29 +240,30 @@ class Generator {
     const measuredMs = Math.max(1, endMs - this.#startMs - warmupMs);
     const perSecond = (count: number): number => count / (measuredMs / 1000);
     const kind = model.kind === 'open' ? (`open/${model.arrivals}` as const) : 'closed';
-    const lag = latencyFigures(this.#lag);
+    const figures = this.#measured;
+    const lag = latencyFigures(figures.lag);
     const cpuShare = this.#cpuShare(performance.now() - this.#startMs - warmupMs);
     const lagP99Ms = lag.quantiles.p99.ms;
-    const { offered, dropped } = { offered: this.#offered, dropped: this.#dropped };
-    const all = mergeTallies(this.#perTarget);
+    const { offered, dropped } = { offered: figures.offered, dropped: figures.dropped };
+    const all = mergeTallies(figures.perTarget);
     const reasons = invalidReasons({ model: kind, lagP99Ms, cpuShare, offered, dropped });
     return {
       schemaVersion: 1,
       validity: { verdict: reasons.length === 0 ? 'VALID' : 'INVALID', reasons },
       ...{ model: kind, seed, durationMs: endMs - this.#startMs, warmupMs },
       offeredPerSecond: perSecond(offered),
-      sentPerSecond: perSecond(this.#sent),
-      achievedPerSecond: perSecond(this.#answeredInTime),
+      sentPerSecond: perSecond(figures.sent),
+      achievedPerSecond: perSecond(figures.answeredInTime),
       dropped,
       counts: all.counts,
       response: latencyFigures(all.response),
-      service: latencyFigures(this.#service),
+      service: latencyFigures(figures.service),
       ...{ lag, cpuShare },
-      targets: this.#perTarget.map((tally, i) => targetFigures(this.#plan.targets[i]!.name, tally)),
+      targets: figures.perTarget.map((tally, i) => targetFigures(this.#plan.targets[i]!.name, tally)),
       histograms: {
         response: encodeHistogram(all.response),
-        service: encodeHistogram(this.#service),
-        lag: encodeHistogram(this.#lag),
+        service: encodeHistogram(figures.service),
+        lag: encodeHistogram(figures.lag),
       },
     };
   }

@@ -10,6 +10,7 @@ const headMax = 64 * 1024;
 const bodyKeptMax = 64 * 1024;
 const chunkLineMax = 1024;
 const headEnd = Buffer.from('\r\n\r\n');
+const lineEnd = Buffer.from('\r\n');
 
 interface ParsedHead {
   status: number;
@@ -48,6 +49,7 @@ export class ResponseReader {
   #keepAlive = true;
   #keptBytes = 0;
   #body = '';
+  #lastAnswer: Answer = { status: 0, keepAlive: true, body: '' };
   /** Set per request: HEAD has no body whatever its headers say; the body is kept for a check only. */
   expectNoBody = false;
   keepBody = false;
@@ -61,17 +63,27 @@ export class ResponseReader {
     return this.#state !== 'head' || this.#pending !== null;
   }
 
-  push(data: Buffer): void {
-    let bytes = this.#pending === null ? data : Buffer.concat([this.#pending, data]);
-    this.#pending = null;
-    while (bytes.length > 0) {
-      const used = this.#step(bytes);
+  /** `length` bytes of `data`; what is needed of them later is copied. */
+  push(data: Buffer, length = data.length): void {
+    if (this.#pending === null) {
+      this.#consume(data, length);
+    } else {
+      const all = Buffer.concat([this.#pending, data.subarray(0, length)]);
+      this.#pending = null;
+      this.#consume(all, all.length);
+    }
+  }
+
+  #consume(bytes: Buffer, end: number): void {
+    let at = 0;
+    while (at < end) {
+      const used = this.#step(bytes, at, end);
       if (used === 0) {
         // The caller may reuse its buffer, so the rest is copied.
-        this.#pending = Buffer.from(bytes);
+        this.#pending = Buffer.from(bytes.subarray(at, end));
         return;
       }
-      bytes = bytes.subarray(used);
+      at += used;
     }
   }
 
@@ -83,43 +95,43 @@ export class ResponseReader {
     return true;
   }
 
-  /** Consumes some of `bytes`; 0 means that more are needed. */
-  #step(bytes: Buffer): number {
+  /** Consumes some of `bytes` from `at` to `end`; 0 means that more are needed. */
+  #step(bytes: Buffer, at: number, end: number): number {
     switch (this.#state) {
       case 'head':
-        return this.#readHead(bytes);
+        return this.#readHead(bytes, at, end);
       case 'length':
       case 'chunk':
       case 'until-end':
-        return this.#readBody(bytes);
+        return this.#readBody(bytes, at, end);
       case 'chunk-line':
-        return this.#readChunkLine(bytes);
+        return this.#readChunkLine(bytes, at, end);
       case 'trailer':
-        return this.#readTrailer(bytes);
+        return this.#readTrailer(bytes, at, end);
     }
   }
 
-  #readHead(bytes: Buffer): number {
-    const length = this.#isLastHead(bytes) ? this.#lastHead.length : this.#learnHead(bytes);
+  #readHead(bytes: Buffer, at: number, end: number): number {
+    const length = this.#isLastHead(bytes, at, end) ? this.#lastHead.length : this.#learnHead(bytes, at, end);
     if (length > 0 && this.#parsed.status >= 200) this.#beginBody(this.#parsed);
     return length;
   }
 
   /** Answers of one server are alike to the second of their Date: what the last head meant, this one means as well. */
-  #isLastHead(bytes: Buffer): boolean {
+  #isLastHead(bytes: Buffer, at: number, end: number): boolean {
     const { length } = this.#lastHead;
-    return length > 0 && bytes.length >= length && this.#lastHead.compare(bytes, 0, length) === 0;
+    return length > 0 && end - at >= length && this.#lastHead.compare(bytes, at, at + length) === 0;
   }
 
   /** Returns the head's length, 0 while it is not whole. */
-  #learnHead(bytes: Buffer): number {
-    const end = bytes.indexOf(headEnd);
-    if (end === -1) {
-      if (bytes.length > headMax) throw new Error(`response head longer than ${headMax} bytes`);
+  #learnHead(bytes: Buffer, at: number, end: number): number {
+    const stop = indexOf(bytes, headEnd, at, end);
+    if (stop === -1) {
+      if (end - at > headMax) throw new Error(`response head longer than ${headMax} bytes`);
       return 0;
     }
-    this.#parsed = parseHead(bytes.toString('latin1', 0, end));
-    this.#lastHead = Buffer.from(bytes.subarray(0, end + headEnd.length));
+    this.#parsed = parseHead(bytes.toString('latin1', at, stop));
+    this.#lastHead = Buffer.from(bytes.subarray(at, stop + headEnd.length));
     return this.#lastHead.length;
   }
 
@@ -137,9 +149,9 @@ export class ResponseReader {
     }
   }
 
-  #readBody(bytes: Buffer): number {
-    const used = Math.min(this.#left, bytes.length);
-    this.#keep(bytes, this.#state === 'chunk' ? Math.min(used, this.#left - 2) : used);
+  #readBody(bytes: Buffer, at: number, end: number): number {
+    const used = Math.min(this.#left, end - at);
+    if (this.keepBody) this.#keep(bytes, at, this.#state === 'chunk' ? Math.min(used, this.#left - 2) : used);
     this.#left -= used;
     if (this.#left === 0) {
       if (this.#state === 'chunk') this.#state = 'chunk-line';
@@ -148,40 +160,54 @@ export class ResponseReader {
     return used;
   }
 
-  #readChunkLine(bytes: Buffer): number {
-    const end = bytes.indexOf('\r\n');
-    if (end === -1) {
-      if (bytes.length > chunkLineMax) throw new Error(`chunk line longer than ${chunkLineMax} bytes`);
+  #readChunkLine(bytes: Buffer, at: number, end: number): number {
+    const stop = indexOf(bytes, lineEnd, at, end);
+    if (stop === -1) {
+      if (end - at > chunkLineMax) throw new Error(`chunk line longer than ${chunkLineMax} bytes`);
       return 0;
     }
-    const size = /^([0-9a-f]{1,12})(?:[ \t;]|$)/i.exec(bytes.toString('latin1', 0, end))?.[1];
+    const size = /^([0-9a-f]{1,12})(?:[ \t;]|$)/i.exec(bytes.toString('latin1', at, stop))?.[1];
     if (size === undefined) throw new Error('bad chunk size');
     this.#left = Number.parseInt(size, 16) + 2;
     this.#state = this.#left === 2 ? 'trailer' : 'chunk';
-    return end + 2;
+    return stop - at + 2;
   }
 
-  #readTrailer(bytes: Buffer): number {
-    const end = bytes.indexOf('\r\n');
-    if (end === -1) {
-      if (bytes.length > headMax) throw new Error(`trailer longer than ${headMax} bytes`);
+  #readTrailer(bytes: Buffer, at: number, end: number): number {
+    const stop = indexOf(bytes, lineEnd, at, end);
+    if (stop === -1) {
+      if (end - at > headMax) throw new Error(`trailer longer than ${headMax} bytes`);
       return 0;
     }
-    if (end === 0) this.#finish();
-    return end + 2;
+    if (stop === at) this.#finish();
+    return stop - at + 2;
   }
 
-  #keep(bytes: Buffer, length: number): void {
-    if (!this.keepBody || length <= 0 || this.#keptBytes >= bodyKeptMax) return;
-    this.#body += bytes.toString('latin1', 0, Math.min(length, bodyKeptMax - this.#keptBytes));
+  #keep(bytes: Buffer, at: number, length: number): void {
+    if (length <= 0 || this.#keptBytes >= bodyKeptMax) return;
+    this.#body += bytes.toString('latin1', at, at + Math.min(length, bodyKeptMax - this.#keptBytes));
     this.#keptBytes += length;
   }
 
   #finish(): void {
-    const answer = { status: this.#status, keepAlive: this.#keepAlive, body: this.#body };
+    const answer = this.#answerOf(this.#status, this.#keepAlive, this.#body);
     this.#state = 'head';
     this.#body = '';
     this.#keptBytes = 0;
     this.#onAnswer(answer);
   }
+
+  /** Most answers are like the one before: that object serves again. */
+  #answerOf(status: number, keepAlive: boolean, body: string): Answer {
+    const last = this.#lastAnswer;
+    if (last.status === status && last.keepAlive === keepAlive && last.body === body) return last;
+    this.#lastAnswer = { status, keepAlive, body };
+    return this.#lastAnswer;
+  }
+}
+
+/** Beyond `end` the memory holds what came earlier. */
+function indexOf(bytes: Buffer, what: Buffer, at: number, end: number): number {
+  const found = bytes.indexOf(what, at);
+  return found === -1 || found + what.length > end ? -1 : found;
 }

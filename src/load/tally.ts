@@ -11,6 +11,9 @@ export interface Outcome {
   status: number | null;
 }
 
+/** One for each status: most requests end alike. */
+const goodOutcomes: Outcome[] = [];
+
 export function judgeAnswer(answer: Answer, check: AnswerCheck | null): Outcome {
   const { status } = answer;
   const expected = check?.statuses ? check.statuses.includes(status) : status < 400;
@@ -19,7 +22,9 @@ export function judgeAnswer(answer: Answer, check: AnswerCheck | null): Outcome 
     return { status, error };
   }
   const text = check?.bodyIncludes ?? null;
-  return { status, error: text !== null && !answer.body.includes(text) ? 'check' : null };
+  if (text !== null && !answer.body.includes(text)) return { status, error: 'check' };
+  goodOutcomes[status] ??= { status, error: null };
+  return goodOutcomes[status];
 }
 
 /** Counts and response times of one group of requests. */
@@ -28,8 +33,29 @@ export interface Tally {
   response: LatencyHistogram;
 }
 
-export function createTally(): Tally {
+function createTally(): Tally {
   return { counts: { requests: 0, ok: 0, errors: {}, statuses: {} }, response: createLatencyHistogram() };
+}
+
+/** Figures of a run, or of its warm-up. */
+export interface RunFigures {
+  offered: number;
+  dropped: number;
+  /** With an outcome. */
+  sent: number;
+  answeredInTime: number;
+  perTarget: Tally[];
+  service: LatencyHistogram;
+  lag: LatencyHistogram;
+}
+
+export function createRunFigures(targets: number): RunFigures {
+  return {
+    ...{ offered: 0, dropped: 0, sent: 0, answeredInTime: 0 },
+    perTarget: Array.from({ length: targets }, createTally),
+    service: createLatencyHistogram(),
+    lag: createLatencyHistogram(),
+  };
 }
 
 export function tallyOutcome(tally: Tally, outcome: Outcome, responseMs: number): void {
