@@ -48,16 +48,19 @@ class Generator {
   readonly #requests: OutgoingRequest[];
   readonly #pick: () => number;
   readonly #nextArrival: () => number | null;
-  /** The warm-up's are never read. They are kept so that it takes the same path: code first run when it counts is compiled anew then. */
-  readonly #warmup: RunFigures;
-  readonly #measured: RunFigures;
+  /**
+   * Of the warm-up, never read, and of what is measured. Both take the same path to the last branch: code that ran for
+   * the first time just when it counts would have the hot functions compiled anew just then.
+   */
+  readonly #figures: [warmup: RunFigures, measured: RunFigures];
   /** Jobs that have ended, to be used again: less garbage means fewer pauses, which the service would be blamed for. */
   readonly #spare: Job[] = [];
   readonly #finished = Promise.withResolvers<LoadResult>();
   readonly #sweep: NodeJS.Timeout;
   #metronome: Metronome | null = null;
   #deadline: NodeJS.Timeout | undefined;
-  #cpuAtMeasuring: NodeJS.CpuUsage | null = null;
+  #atMeasuring: { cpu: NodeJS.CpuUsage; ms: number } | null = null;
+  #warmupEnd: NodeJS.Timeout | undefined;
   #endMs: number | null = null;
   /** What `live` shows and then forgets. */
   readonly #window = { ...emptyWindow(performance.now()), response: createLatencyHistogram() };
@@ -69,14 +72,15 @@ class Generator {
     this.#pools = [...byOrigin.values()];
     this.#poolOf = plan.targets.map((target) => byOrigin.get(originOf(target))!);
     this.#requests = plan.targets.map(encodeRequest);
-    this.#warmup = createRunFigures(plan.targets.length);
-    this.#measured = createRunFigures(plan.targets.length);
+    this.#figures = [createRunFigures(plan.targets.length), createRunFigures(plan.targets.length)];
     this.#pick = createPick(
       plan.targets.map((target) => target.weight),
       random,
     );
     this.#nextArrival =
       plan.model.kind === 'open' ? createArrivals(plan.model.arrivals, plan.model.stages, random) : () => null;
+    if (plan.warmupMs === 0) this.#beginMeasuring();
+    else this.#warmupEnd = setTimeout(() => this.#beginMeasuring(), plan.warmupMs);
     this.#sweep = setInterval(() => this.#sweepOnce(), sweepMs);
     if (plan.model.kind === 'open') {
       this.#metronome = createMetronome();
@@ -197,9 +201,7 @@ class Generator {
   }
 
   #figuresOf(intendedMs: number): RunFigures {
-    if (intendedMs - this.#startMs < this.#plan.warmupMs) return this.#warmup;
-    this.#cpuAtMeasuring ??= process.cpuUsage();
-    return this.#measured;
+    return this.#figures[intendedMs - this.#startMs < this.#plan.warmupMs ? 0 : 1];
   }
 
   #finish(job: Job, outcome: Outcome, nowMs: number): void {
@@ -225,6 +227,7 @@ class Generator {
     }
     if (this.#endMs === null || this.#outstanding() > 0) return;
     clearInterval(this.#sweep);
+    clearTimeout(this.#warmupEnd);
     for (const pool of this.#pools) pool.close();
     this.#finished.resolve(this.#result(this.#endMs));
   }
@@ -240,9 +243,9 @@ class Generator {
     const measuredMs = Math.max(1, endMs - this.#startMs - warmupMs);
     const perSecond = (count: number): number => count / (measuredMs / 1000);
     const kind = model.kind === 'open' ? (`open/${model.arrivals}` as const) : 'closed';
-    const figures = this.#measured;
+    const [, figures] = this.#figures;
     const lag = latencyFigures(figures.lag);
-    const cpuShare = this.#cpuShare(performance.now() - this.#startMs - warmupMs);
+    const cpuShare = this.#cpuShare();
     const lagP99Ms = lag.quantiles.p99.ms;
     const { offered, dropped } = { offered: figures.offered, dropped: figures.dropped };
     const all = mergeTallies(figures.perTarget);
@@ -268,10 +271,14 @@ class Generator {
     };
   }
 
-  #cpuShare(wallMs: number): number {
-    if (this.#cpuAtMeasuring === null) return 0;
-    const used = process.cpuUsage(this.#cpuAtMeasuring);
-    return (used.user + used.system) / 1000 / Math.max(1, wallMs);
+  #beginMeasuring(): void {
+    this.#atMeasuring = { cpu: process.cpuUsage(), ms: performance.now() };
+  }
+
+  #cpuShare(): number {
+    if (this.#atMeasuring === null) return 0;
+    const used = process.cpuUsage(this.#atMeasuring.cpu);
+    return (used.user + used.system) / 1000 / Math.max(1, performance.now() - this.#atMeasuring.ms);
   }
 }
 
