@@ -66,7 +66,7 @@ function registerVerify(evidence: Command, io: CliIo): void {
 
 /** False when a link is broken: the whole check then names the place. */
 async function isChained(io: CliIo, dir: string, output: string): Promise<boolean> {
-  const result = await verifyChain(dir);
+  const result = await verifyChain(dir, { useThisThread: true });
   if (!result.ok) return false;
   if (output === 'json') printJson(io, { ok: true, size: result.size, quick: true });
   else io.out(`ok: the links of ${result.size} records hold; nothing else was checked\n`);

@@ -1,10 +1,6 @@
 import type { BinaryHash } from './tree.ts';
 
 const WORD = 4;
-/** An odd number with bits all over, which spreads a word over the hash (the golden ratio; Knuth, TAOCP 6.4). */
-const SPREAD = 0x9e3779b1;
-/** Beyond so many names the table begins anew. */
-const MAX_NAMES = 4_096;
 
 /** A run of at least four bytes that is looked for at a known place. Four bytes a step: twice as fast as comparing texts. */
 export class BytePattern {
@@ -48,34 +44,4 @@ export function hexMatches(view: DataView, at: number, hash: BinaryHash): boolea
     if (view.getUint16(at + 2 * i, true) !== HEX_DIGITS[hash.charCodeAt(i)]) return false;
   }
   return true;
-}
-
-interface Name {
-  pattern: BytePattern;
-  text: string;
-}
-
-/** Texts of which there are few (types), so that each is decoded once and not for every record. */
-export class Names {
-  readonly #known = new Map<number, Name>();
-
-  /** The text of `bytes[from, to)`, which must be UTF-8. */
-  read(bytes: Buffer, view: DataView, from: number, to: number): string {
-    const length = to - from;
-    if (length < WORD) return bytes.toString('utf8', from, to);
-    const last = to - WORD;
-    let key = length;
-    for (let at = from; at < last; at += WORD) {
-      key = Math.imul(key ^ view.getInt32(at, true), SPREAD);
-      key ^= key >>> 15;
-    }
-    key = Math.imul(key ^ view.getInt32(last, true), SPREAD);
-    const known = this.#known.get(key);
-    // Two names may share a key: only the bytes decide.
-    if (known && known.pattern.length === length && known.pattern.matches(view, from)) return known.text;
-    const text = bytes.toString('utf8', from, to);
-    if (this.#known.size >= MAX_NAMES) this.#known.clear();
-    this.#known.set(key, { pattern: new BytePattern(bytes.subarray(from, to)), text });
-    return text;
-  }
 }

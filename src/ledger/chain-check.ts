@@ -115,6 +115,7 @@ export class ChainCheck {
   #tip: BinaryHash;
   /** Position of the LF that ends the line accepted last. */
   #end = 0;
+  #problem: ChainProblem = { seq: 0, why: '', wellFormed: false };
   /** Position in the append under way: 0 when the last one is complete. */
   #txDone = 0;
   #txCount = 0;
@@ -185,18 +186,19 @@ export class ChainCheck {
     this.#fast.use(bytes, view);
     let start = 0;
     while (start < bytes.length) {
-      const result =
+      const record =
         isValid || isUtf8(bytes.subarray(start, wholeLineEnd(bytes, start)))
           ? this.#accept(bytes, view, start)
-          : { seq: this.#size, why: 'is not UTF-8', wellFormed: false };
-      if ('why' in result) return { at: start, problem: result };
-      onRecord?.(result, start);
+          : this.#bad('is not UTF-8');
+      if (record === null) return { at: start, problem: this.#problem };
+      onRecord?.(record, start);
       start = this.#end + 1;
     }
     return null;
   }
 
-  #accept(bytes: Buffer, view: DataView, start: number): ChainRecord | ChainProblem {
+  /** Null when the line does not belong; `#problem` says why. */
+  #accept(bytes: Buffer, view: DataView, start: number): ChainRecord | null {
     const fast = this.#fast;
     let record = fast.read(start, this.#size, this.#tip);
     this.#end = record ? fast.end : wholeLineEnd(bytes, start);
@@ -206,7 +208,7 @@ export class ChainCheck {
       stream = this.streams.find(view, fast.streamStart, fast.streamEnd);
     } else {
       const parsed = this.#parse(bytes, start, this.#end);
-      if ('why' in parsed) return parsed;
+      if (parsed === null) return null;
       stream = this.streams.findText(parsed.stream);
       record = parsed;
     }
@@ -220,12 +222,13 @@ export class ChainCheck {
     return record;
   }
 
-  #bad(why: string, wellFormed = false, seq = this.#size): ChainProblem {
-    return { seq, why, wellFormed };
+  #bad(why: string, wellFormed = false, seq = this.#size): null {
+    this.#problem = { seq, why, wellFormed };
+    return null;
   }
 
   /** Reads a line in full and holds its `prev` against the line before. */
-  #parse(bytes: Buffer, start: number, end: number): LedgerRecord | ChainProblem {
+  #parse(bytes: Buffer, start: number, end: number): LedgerRecord | null {
     const seq = this.#size;
     const text = bytes.toString('utf8', start, end);
     if (!text.startsWith(`{"v":1,"seq":${seq},"time":"`)) return this.#wrongHead(bytes, start, end);
@@ -254,7 +257,7 @@ export class ChainCheck {
     this.#txCount = tx[1];
   }
 
-  #wrongHead(bytes: Buffer, start: number, end: number): ChainProblem {
+  #wrongHead(bytes: Buffer, start: number, end: number): null {
     const record = parseRecord(bytes.subarray(start, end));
     if (!record) return this.#bad('is not a record');
     return this.#bad(`is missing; record ${record.seq} stands in its place`, true);

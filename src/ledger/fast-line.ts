@@ -1,4 +1,4 @@
-import { BytePattern, HASH_DIGITS, hexMatches, Names } from './byte-pattern.ts';
+import { BytePattern, HASH_DIGITS, hexMatches } from './byte-pattern.ts';
 import { digitsEnd, digitsValue, objectEnd, stringEnd } from './json-walk.ts';
 import type { LedgerRecord } from './record.ts';
 import type { BinaryHash } from './tree.ts';
@@ -14,6 +14,7 @@ const CLOSE_BRACE = 125;
 const MINUS = 45;
 const ID_LENGTH = 36;
 const TIME_LENGTH = 24;
+const MAX_TYPES = 256;
 export const RECORD_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 const HEAD = new BytePattern('{"v":1,"seq":');
@@ -49,7 +50,10 @@ export class FastLine {
   #bytes: Buffer = Buffer.alloc(0);
   #view: DataView = new DataView(new ArrayBuffer(0));
   #at = 0;
-  readonly #types = new Names();
+  #type = '';
+  /** The type of the line before and what stands around it, and of those before that. */
+  #typeBytes: BytePattern | null = null;
+  readonly #types = new Map<string, BytePattern>();
   #time = '';
   #timeBytes: BytePattern | null = null;
   #writer = '';
@@ -83,10 +87,8 @@ export class FastLine {
     if (!this.#skip(HEAD) || this.#digits() !== seq || !this.#skip(TIME) || !this.#skipTime()) return null;
     if (!this.#writerBytes || !this.#skip(this.#writerBytes) || !hexMatches(view, this.#at, prev)) return null;
     this.#at += HASH_DIGITS;
-    if (!this.#skip(ID) || !this.#skipId() || !this.#skip(TYPE) || LEDGER.matches(view, this.#at)) return null;
-    const typeStart = this.#at;
-    if (!this.#skipText() || !this.#skip(STREAM)) return null;
-    const type = this.#types.read(bytes, view, typeStart, this.#at - STREAM.length);
+    if (!this.#skip(ID) || !this.#skipId() || !this.#skipType()) return null;
+    const type = this.#type;
     this.streamStart = this.#at;
     if (!this.#skipText()) return null;
     this.streamEnd = this.#at;
@@ -121,6 +123,22 @@ export class FastLine {
   #skipByte(byte: number): boolean {
     if (this.#bytes[this.#at] !== byte) return false;
     this.#at += 1;
+    return true;
+  }
+
+  /** Passes the type and the name of the next field; neighbours are often of one type. */
+  #skipType(): boolean {
+    if (this.#typeBytes !== null && this.#skip(this.#typeBytes)) return true;
+    const start = this.#at;
+    if (!this.#skip(TYPE) || LEDGER.matches(this.#view, this.#at)) return false;
+    const nameStart = this.#at;
+    if (!this.#skipText()) return false;
+    const type = this.#bytes.toString('utf8', nameStart, this.#at);
+    if (!this.#skip(STREAM)) return false;
+    if (this.#types.size === MAX_TYPES) this.#types.clear();
+    this.#typeBytes = this.#types.get(type) ?? new BytePattern(this.#bytes.subarray(start, this.#at));
+    this.#types.set(type, this.#typeBytes);
+    this.#type = type;
     return true;
   }
 

@@ -18,7 +18,7 @@ const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 const MAX_DEPTH = 32;
 /** Up to here every digit string is an exact number. */
-export const MAX_DIGITS = 15;
+const MAX_DIGITS = 15;
 
 /** 1 for the bytes that stand in a string as they are: all but quote, backslash and control characters (section 7). */
 const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>

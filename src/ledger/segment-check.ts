@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type ChainBegin, ChainCheck, type ChainEnd } from './chain-check.ts';
-import type { Disk } from './disk.ts';
 import { isDescription } from './facts.ts';
-import { lineChunks } from './lines.ts';
+import { fileLineChunks } from './file-lines.ts';
 import type { LedgerRecord } from './record.ts';
 import type { StreamColumns } from './stream-table.ts';
 
@@ -37,27 +36,28 @@ export interface SegmentReport {
 }
 
 /** Checks one segment on its own: form, chain, places, tree, file hash. */
-export async function checkSegment(
-  disk: Disk,
-  task: SegmentTask,
-  onBytes: (bytes: number, records: number) => void = () => undefined,
-): Promise<SegmentReport> {
+export function checkSegment(task: SegmentTask, onBytes: (bytes: number, records: number) => void): SegmentReport {
   const check = task.firstSeq === 0 ? new ChainCheck() : ChainCheck.detachedAt(task.firstSeq);
   const digest = createHash('sha256');
   const attachments = new Map<string, number>();
   const descriptions: LedgerRecord[] = [];
   const levelsAt: SegmentReport['levelsAt'] = [];
-  const wanted = new Set(task.sizes);
+  const sizes = [...new Set(task.sizes)].sort((a, b) => b - a);
+  let wanted = sizes.pop();
   let failed = false;
   let bytesRead = 0;
-  for await (const { bytes } of lineChunks(disk, task.path)) {
+  for (const bytes of fileLineChunks(task.path)) {
     digest.update(bytes);
     const before = check.size;
     const found = check.acceptLines(bytes, (record) => {
-      if (record.att)
-        for (const { sha256 } of record.att) if (!attachments.has(sha256)) attachments.set(sha256, record.seq);
+      if (check.size === wanted) {
+        levelsAt.push({ size: wanted, levels: check.frontier.toJson() });
+        wanted = sizes.pop();
+      }
+      // Only what was parsed in full has attachments or describes the ledger.
+      if (record.data === undefined) return;
+      for (const { sha256 } of record.att ?? []) if (!attachments.has(sha256)) attachments.set(sha256, record.seq);
       if (isDescription(record)) descriptions.push(record);
-      if (wanted.has(record.seq + 1)) levelsAt.push({ size: record.seq + 1, levels: check.frontier.toJson() });
     });
     bytesRead += bytes.length;
     onBytes(bytes.length, check.size - before);

@@ -1,17 +1,16 @@
-import { parentPort } from 'node:worker_threads';
-import { messageOf } from '../lib/error.ts';
-import { nodeDisk } from './node-disk.ts';
-import { checkSegment, type SegmentReport, type SegmentTask } from './segment-check.ts';
+import { parentPort, workerData } from 'node:worker_threads';
+import { doNextTask, type JobKind, type ReportOf, type SharedJob } from './segment-jobs.ts';
 
-/** What a worker sends back: progress as it goes, then one report per task. */
-export type WorkerMessage =
+/** What a worker sends back: progress as it goes, one report per task, and that no task is left. */
+export type WorkerMessage<K extends JobKind = JobKind> =
   | { kind: 'progress'; bytes: number; records: number }
-  | { kind: 'report'; report: SegmentReport }
-  | { kind: 'error'; message: string };
+  | { kind: 'report'; index: number; report: ReportOf<K> }
+  | { kind: 'done' };
 
-parentPort?.on('message', (task: SegmentTask) => {
-  const send = (message: WorkerMessage): void => parentPort?.postMessage(message);
-  checkSegment(nodeDisk, task, (bytes, records) => send({ kind: 'progress', bytes, records }))
-    .then((report) => send({ kind: 'report', report }))
-    .catch((error: unknown) => send({ kind: 'error', message: messageOf(error) }));
-});
+const send = (message: WorkerMessage): void => parentPort?.postMessage(message);
+const job = workerData as SharedJob;
+const onProgress = (bytes: number, records: number): void => send({ kind: 'progress', bytes, records });
+for (let done = doNextTask(job, onProgress); done; done = doNextTask(job, onProgress)) {
+  send({ kind: 'report', ...done });
+}
+send({ kind: 'done' });

@@ -1,16 +1,15 @@
 import { resolve } from 'node:path';
-import { lineLeaf } from './chain-check.ts';
 import { ZERO_HASH } from './codec.ts';
-import type { Disk } from './disk.ts';
 import { layout } from './layout.ts';
 import { lineChunks } from './lines.ts';
+import { LinkCheck } from './link-check.ts';
 import { nodeDisk } from './node-disk.ts';
-import { listSegments } from './replay.ts';
-import { toBinary, toHex } from './tree.ts';
-import { type VerifyResult, verifyLedger } from './verify.ts';
+import { listSegments, type SegmentFile } from './replay.ts';
+import { PARALLEL_FROM_BYTES, runOnSegments } from './segment-pool.ts';
+import { toBinary } from './tree.ts';
+import { type VerifyOptions, type VerifyResult, verifyLedger } from './verify.ts';
 
-const PREV = '"prev":"';
-const HASH_LENGTH = 64;
+type ChainOptions = Pick<VerifyOptions, 'disk' | 'parallelFromBytes' | 'useThisThread'>;
 
 /**
  * The links alone: every line is hashed and held against the `prev` of the next. Quicker than the whole check, and less:
@@ -18,24 +17,43 @@ const HASH_LENGTH = 64;
  */
 export async function verifyChain(
   dir: string,
-  disk: Disk = nodeDisk,
+  options: ChainOptions = {},
 ): Promise<VerifyResult | { ok: true; size: number }> {
+  const { disk = nodeDisk, parallelFromBytes = PARALLEL_FROM_BYTES } = options;
   const root = resolve(dir);
-  let tip = toBinary(ZERO_HASH);
-  let size = 0;
-  for (const segment of await listSegments(disk, root)) {
-    for await (const { bytes } of lineChunks(disk, layout.segment(root, segment.name))) {
-      // As Latin-1 every byte is one character, so offsets agree whatever the text is.
-      const text = bytes.toString('latin1');
-      for (let start = 0; start < bytes.length; ) {
-        const end = text.indexOf('\n', start);
-        const at = text.indexOf(PREV, start) + PREV.length;
-        if (at > end || text.substring(at, at + HASH_LENGTH) !== toHex(tip)) return verifyLedger(dir, { disk });
-        tip = lineLeaf(bytes, start, end);
-        size += 1;
-        start = end + 1;
-      }
+  const segments = await listSegments(disk, root);
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  const isLong = bytes >= parallelFromBytes && disk === nodeDisk;
+  const size = isLong ? await linkedSideBySide(root, segments, options) : await linkedInOrder(root, segments, options);
+  return size > 0 ? { ok: true, size } : verifyLedger(dir, options);
+}
+
+/** Number of records when every link holds, else 0. */
+async function linkedInOrder(
+  root: string,
+  segments: SegmentFile[],
+  { disk = nodeDisk }: ChainOptions,
+): Promise<number> {
+  const check = new LinkCheck(toBinary(ZERO_HASH));
+  for (const { name } of segments) {
+    for await (const { bytes } of lineChunks(disk, layout.segment(root, name))) {
+      if (!check.acceptLines(bytes)) return 0;
     }
   }
-  return size === 0 ? verifyLedger(dir, { disk }) : { ok: true, size };
+  return check.records;
+}
+
+/** The same with the segments on all cores: the first line of each must name the last of the one before. */
+async function linkedSideBySide(root: string, segments: SegmentFile[], options: ChainOptions): Promise<number> {
+  const tasks = segments.map(({ name }) => ({ path: layout.segment(root, name) }));
+  const reports = await runOnSegments('links', tasks, { here: options.useThisThread ?? false }).catch(() => null);
+  let tip = ZERO_HASH;
+  let size = 0;
+  for (const report of reports ?? []) {
+    if (report.records === 0) continue;
+    if (report.first !== tip) return 0;
+    tip = report.tip;
+    size += report.records;
+  }
+  return size;
 }

@@ -6,6 +6,7 @@ import { createVirtualClock } from '../lib/virtual-clock.ts';
 import { openFileLedger } from './file-ledger.ts';
 import { segmentName } from './layout.ts';
 import { verifyLedger } from './verify.ts';
+import { verifyChain } from './verify-chain.ts';
 
 /** A long ledger is checked side by side on all cores; whatever it meets must read as from the walk in order. */
 const SIDE_BY_SIDE = { parallelFromBytes: 0 };
@@ -112,6 +113,9 @@ it.each(cases)('side by side finds the same as in order: %s', async (name, tampe
   const sideBySide = await verifyLedger(folder, { ...SIDE_BY_SIDE, from: kept });
   expect(sideBySide).toEqual(inOrder);
   expect(await verifyLedger(folder, { ...ALSO_HERE, from: kept })).toEqual(inOrder);
+  const links = await verifyChain(folder, IN_ORDER);
+  expect(await verifyChain(folder, SIDE_BY_SIDE)).toEqual(links);
+  expect(await verifyChain(folder, ALSO_HERE)).toEqual(links);
   if (name === 'an edited record') expect(inOrder.firstBad).toMatchObject({ seq: 2 * 64 + 9 });
   expect(inOrder.ok).toBe(name === 'nothing' || name === 'half a line at the end');
   expect(inOrder.warnings.some(({ code }) => code === 'ledger/clock-stepped-back')).toBe(
@@ -129,4 +133,5 @@ it('accepts a log whose newest segment was begun and holds nothing yet', async (
   const inOrder = await verifyLedger(folder, IN_ORDER);
   expect(inOrder).toMatchObject({ ok: true, size: 128 });
   expect(await verifyLedger(folder, SIDE_BY_SIDE)).toEqual(inOrder);
+  expect(await verifyChain(folder, SIDE_BY_SIDE)).toEqual({ ok: true, size: 128 });
 });

@@ -20,7 +20,7 @@ import { listSegments, replay, type SegmentFile } from './replay.ts';
 import { readSeals } from './seals.ts';
 import type { SegmentTask } from './segment-check.ts';
 import { fileSha256 } from './segment-log.ts';
-import { checkSegments } from './segment-pool.ts';
+import { PARALLEL_FROM_BYTES, runOnSegments } from './segment-pool.ts';
 import { readTerms } from './terms.ts';
 import { EMPTY_ROOT_HEX } from './tree.ts';
 
@@ -105,9 +105,6 @@ interface Found {
 const MAX_DRIFT_MS = 2_000;
 /** From a cosignature to its record: the other witnesses, the timestamp, and the whole second that a witness cuts off. */
 const ANCHOR_WITHIN_MS = 21_000;
-
-/** Below this a thread costs more than it saves. */
-const PARALLEL_FROM_BYTES = 16_000_000;
 
 class Verification {
   readonly #disk: Disk;
@@ -207,7 +204,8 @@ class Verification {
       this.#options.onProgress?.({ ...progress });
     };
     // without threads the walk in order does it all
-    const reports = await checkSegments(tasks, onProgress, this.#options.useThisThread ?? false).catch(() => null);
+    const here = this.#options.useThisThread ?? false;
+    const reports = await runOnSegments('check', tasks, { here, onProgress }).catch(() => null);
     if (!reports) return false;
     const first = reports[0]?.descriptions[0];
     const joined = first?.seq === 0 ? joinSegments(reports, factsOf(first).segmentRecords) : null;
