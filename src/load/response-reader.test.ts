@@ -59,8 +59,8 @@ function read(pieces: Buffer[], noBody = false): { answers: Answer[]; completedB
   reader.keepBody = true;
   reader.expectNoBody = noBody;
   const shared = Buffer.alloc(64 * 1024);
-  // As in use: every piece arrives in the same memory.
-  for (const piece of pieces) reader.push(shared.subarray(0, piece.copy(shared)));
+  // As in use: every piece arrives in the same memory, in front of what came before.
+  for (const piece of pieces) reader.push(shared, piece.copy(shared));
   return { answers, completedByEnd: reader.end() };
 }
 
