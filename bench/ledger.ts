@@ -13,7 +13,7 @@ import { systemClock } from '../src/lib/clock.ts';
 import { SlowDisk, slowFlushSync } from './ledger/slow-disk.ts';
 
 /**
- * `npm run bench:ledger [-- --records 1000000 --dir DIR --slow-flushes 6000 --append-only]`: the ledger against the machine's own limits, measured in the
+ * `npm run bench:ledger [-- --records 1000000 --dir DIR --slow-flushes 6000 --append-only | --read-only]`: the ledger against the machine's own limits, measured in the
  * same run, in turns, because disks and neighbours change from minute to minute. Figures are medians of the rounds.
  * A second table makes every flush slower, for the raw loop and the ledger alike, until the raw loop does about `--slow-flushes`
  * per second (0 leaves it out): an ordinary disk, where the first may have a fast one.
@@ -25,10 +25,12 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '7' },
     'slow-flushes': { type: 'string', default: '6000' },
     'append-only': { type: 'boolean', default: false },
+    'read-only': { type: 'boolean', default: false },
   },
 });
 const RECORDS = Number(values.records);
 const ROUNDS = Number(values.rounds);
+const READ_ROUNDS = 5;
 const ROUND_MS = 700;
 const home = mkdtempSync(join(values.dir ?? tmpdir(), 'davy-bench-'));
 
@@ -214,7 +216,7 @@ async function compare(name: string, bytes: number, work: () => Promise<void>): 
   const ratios: number[] = [];
   const seconds: number[] = [];
   const peers: number[] = [];
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < READ_ROUNDS; round++) {
     const peer = streamMBps();
     const start = performance.now();
     await work();
@@ -236,14 +238,18 @@ async function benchRead(dir: string): Promise<void> {
   await ledger.close();
   const { totalBytes } = await verifiedBytes(dir);
   console.log(`\n${count(size)} records, ${count(totalBytes / 1e6)} MB`);
-  await compare('verify, chain only', totalBytes, async () => {
-    const result = await verifyChain(dir);
-    if (!result.ok) throw new Error(JSON.stringify(result));
-  });
-  await compare('verify, full', totalBytes, async () => {
-    const result = await verifyLedger(dir, { useThisThread: true });
-    if (!result.ok) throw new Error(JSON.stringify(result.firstBad));
-  });
+  // As `davy evidence verify` does it, on all cores; and one segment after the other, as where threads cannot be had.
+  const ways = { 'all cores': { useThisThread: true }, 'in order': { parallelFromBytes: Number.POSITIVE_INFINITY } };
+  for (const [way, options] of Object.entries(ways)) {
+    await compare(`verify, chain only, ${way}`, totalBytes, async () => {
+      const result = await verifyChain(dir, options);
+      if (!result.ok) throw new Error(JSON.stringify(result));
+    });
+    await compare(`verify, full, ${way}`, totalBytes, async () => {
+      const result = await verifyLedger(dir, options);
+      if (!result.ok) throw new Error(JSON.stringify(result.firstBad));
+    });
+  }
   const reader = await open('long');
   await compare('replay (read and fold)', totalBytes, async () => {
     const versions = new Map<string, number>();
@@ -275,8 +281,10 @@ try {
     `node ${process.version}, ${process.arch}; in ${home.startsWith(tmpdir()) ? 'the temporary folder' : 'the folder given'}`,
   );
   console.log(`SHA-256 streaming: ${count(streamMBps())} MB/s`);
-  await benchAppend();
-  if (Number(values['slow-flushes']) > 0) await benchAppend(Number(values['slow-flushes']));
+  if (!values['read-only']) {
+    await benchAppend();
+    if (Number(values['slow-flushes']) > 0) await benchAppend(Number(values['slow-flushes']));
+  }
   if (!values['append-only']) await benchRead(await fill());
 } finally {
   rmSync(home, { recursive: true, force: true });
