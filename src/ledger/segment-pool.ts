@@ -38,6 +38,7 @@ export async function runOnSegments<K extends JobKind>(
         else resolve();
       });
       worker.once('error', reject);
+      worker.once('exit', () => reject(new Error('a thread ended before its work did')));
     });
   const workHere = async (): Promise<void> => {
     for (let done = doNextTask(job, onProgress); done; done = doNextTask(job, onProgress)) {
