@@ -35,7 +35,7 @@ export interface ServerContext {
   /** Keeps the counts from the releases for a while. */
   silenceMetrics: SilenceableMetrics['silence'];
   /** Puts a new process in the gateway's place; rejects with an error of `traffic/` or of the ledger. */
-  restartGateway: (reason: string, actor: Actor) => Promise<GatewayRestart>;
+  restartGateway: (reason: string, actor: Actor, key: string | undefined) => Promise<GatewayRestart>;
   proofs: StoredProofs;
   /** Changes the key that the ledger's checkpoints are signed with. */
   rotateLedgerKey: FileLedger['rotateKey'];

@@ -112,13 +112,14 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   });
   app.register(sessionRoutes(rules));
   app.register(fleetRoutes(context));
-  app.register(releaseRoutes(context, createKeyGuard()));
+  const keys = createKeyGuard();
+  app.register(releaseRoutes(context, keys));
   app.register(chaosRoutes(context));
   app.register(metricsSilenceRoutes(context));
   app.register(evidenceRoutes(context));
   app.register(ledgerRoutes(context));
   app.register(operationRoutes(context));
-  app.register(gatewayRoutes(context));
+  app.register(gatewayRoutes(context, keys));
   app.register(historyRoutes(context));
   app.register(proofRoutes(context));
   app.register(trafficRoutes(context));

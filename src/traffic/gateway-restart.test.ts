@@ -25,7 +25,7 @@ function given({ writable = 9, refused = false } = {}) {
     return { pid: 7 };
   };
   const restart = recordedRestart({ ledger, clock, renew, onNotice: (text) => notices.push(text) });
-  return { records, notices, done, restart: () => restart('upgrade', actor) };
+  return { records, notices, done, restart: (key?: string) => restart('upgrade', actor, key) };
 }
 
 const told = (records: NewEvent[]): unknown[] => records.map(({ type, data }) => ({ type, ...data }));
@@ -57,4 +57,21 @@ test('what has happened is answered as it is when the effect cannot be written',
   const { notices, restart } = given({ writable: 1 });
   expect(await restart()).toMatchObject({ pid: 7 });
   expect(notices).toEqual([expect.stringContaining('the disk is full')]);
+});
+
+test('the same key restarts once: meanwhile and afterwards it gets the first answer', async () => {
+  const { done, restart } = given();
+  const both = await Promise.all([restart('k-1'), restart('k-1')]);
+  expect([...both, await restart('k-1')]).toEqual(Array(3).fill({ pid: 7, tookMs: 300 }));
+  expect(done).toHaveLength(1);
+  await restart('k-2');
+  await restart();
+  expect(done).toHaveLength(3);
+});
+
+test('a restart that failed can be asked for again with its key', async () => {
+  const { done, restart } = given({ refused: true });
+  await expect(restart('k-1')).rejects.toThrow('the successor ended');
+  await expect(restart('k-1')).rejects.toThrow('the successor ended');
+  expect(done).toHaveLength(2);
 });

@@ -10,6 +10,11 @@ export interface GatewayRestart {
   tookMs: number;
 }
 
+type Restart = (reason: string, actor: Actor, key?: string) => Promise<GatewayRestart>;
+
+/** Keys of restarts that this controller remembers. */
+const MAX_KEYS = 100;
+
 interface RestartParts {
   ledger: Pick<Ledger, 'append'>;
   clock: Clock;
@@ -21,16 +26,17 @@ interface RestartParts {
 /**
  * A restart that stands in the ledger: `gateway.restart.requested` is durable before anything happens, `gateway.restart.completed` or
  * `.failed` says what came of it. Nothing is restarted when the first cannot be written. Without a second record the controller died
- * meanwhile; the gateway then ended its hand-over, or gave it up, alone.
+ * meanwhile; the gateway then ended its hand-over, or gave it up, alone. The same key again gets the answer of the first
+ * time, or waits for it; a failure is forgotten, so that asking again tries again.
  */
-export function recordedRestart(parts: RestartParts): (reason: string, actor: Actor) => Promise<GatewayRestart> {
+export function recordedRestart(parts: RestartParts): Restart {
   const { ledger, clock, renew, onNotice } = parts;
 
   async function record(type: string, actor: Actor, data: Record<string, string | number>): Promise<void> {
     await ledger.append([{ type, stream: 'gateway', actor, data }]);
   }
 
-  return async (reason, actor) => {
+  const restart: Restart = async (reason, actor) => {
     await record('gateway.restart.requested', actor, { reason });
     const startMs = clock.monoMs();
     const tookMs = (): number => Math.round(clock.monoMs() - startMs);
@@ -47,5 +53,16 @@ export function recordedRestart(parts: RestartParts): (reason: string, actor: Ac
       await tell('failed', { tookMs: tookMs(), why: messageOf(error) });
       throw error;
     }
+  };
+  const byKey = new Map<string, Promise<GatewayRestart>>();
+  return (reason, actor, key) => {
+    if (key === undefined) return restart(reason, actor);
+    const before = byKey.get(key);
+    if (before) return before;
+    const restarting = restart(reason, actor);
+    byKey.set(key, restarting);
+    restarting.catch(() => byKey.delete(key));
+    if (byKey.size > MAX_KEYS) byKey.delete(byKey.keys().next().value as string);
+    return restarting;
   };
 }

@@ -1,19 +1,16 @@
-import type { FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { evidenceEvent } from '../../ledger/evidence.ts';
 import { concealedEvent } from '../../ledger/vault.ts';
-import { DavyError } from '../../lib/error.ts';
 import { actorOf } from '../auth.ts';
 import type { ServerContext } from '../context.ts';
-import { apiErrors } from '../errors.ts';
+import { keyOf } from '../key-guard.ts';
 
 const tags = ['ledger'];
 const seq = z.number().int();
 const reason = z.string().min(1).max(500).describe('Why; written to the ledger.');
 const subject = z.string().min(1).max(200).describe('Who; never written anywhere but as a hash beside the ledger.');
 const commitments = z.array(z.string()).describe('base64url(SHA-256(disclosure)), RFC 9901 section 4.2.');
-const KEY = /^[\x21-\x7e]{1,128}$/;
 
 const attachment = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
@@ -110,11 +107,4 @@ export function evidenceRoutes(context: ServerContext): FastifyPluginAsyncZod {
       },
     );
   };
-}
-
-function keyOf(request: FastifyRequest): string | undefined {
-  const key = request.headers['idempotency-key'];
-  if (key === undefined) return undefined;
-  if (typeof key === 'string' && KEY.test(key)) return key;
-  throw new DavyError(apiErrors['invalid-request'], 'Idempotency-Key takes 1 to 128 visible ASCII characters.');
 }

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { actorOf } from '../auth.ts';
 import type { ServerContext } from '../context.ts';
+import type { KeyGuard } from '../key-guard.ts';
 
 const restarted = z.object({
   pid: z.number().int().describe('The process that serves now.'),
@@ -9,7 +10,7 @@ const restarted = z.object({
 });
 
 /** The life of the built-in data plane. */
-export function gatewayRoutes(context: ServerContext): FastifyPluginAsyncZod {
+export function gatewayRoutes(context: ServerContext, keys: KeyGuard): FastifyPluginAsyncZod {
   return async (app) => {
     app.post(
       '/api/v1/gateway/restart',
@@ -21,7 +22,7 @@ export function gatewayRoutes(context: ServerContext): FastifyPluginAsyncZod {
           response: { 200: restarted },
         },
       },
-      (request) => context.restartGateway(request.body.reason, actorOf(request)),
+      (request) => context.restartGateway(request.body.reason, actorOf(request), keys.keyOf(request)),
     );
   };
 }

@@ -13,7 +13,6 @@ import { actionSchema, promoteSchema, type ReleaseDoc, releaseSchema, requestSch
 
 const params = z.object({ id: z.string().min(1).max(100) });
 const tags = ['releases'];
-const KEY = /^[\x21-\x7e]{1,128}$/;
 
 /** Reading releases and changing them. Every change takes a reason, an optional If-Match and an optional idempotency key. */
 export function releaseRoutes(context: ServerContext, keys: KeyGuard): FastifyPluginAsyncZod {
@@ -76,13 +75,8 @@ const SUMMARIES = {
 
 function callerOf(request: FastifyRequest, keys: KeyGuard): Caller {
   const caller: Caller = { actor: actorOf(request) };
-  const key = request.headers['idempotency-key'];
-  if (key !== undefined) {
-    if (typeof key !== 'string' || !KEY.test(key))
-      throw invalid('Idempotency-Key takes 1 to 128 visible ASCII characters.');
-    keys.check(key, `${request.method} ${request.url} ${JSON.stringify(request.body)}`);
-    caller.key = key;
-  }
+  const key = keys.keyOf(request);
+  if (key !== undefined) caller.key = key;
   const match = request.headers['if-match'];
   if (match !== undefined && match !== '*') {
     const revision = /^"(\d{1,15})"$/.exec(match)?.[1];
