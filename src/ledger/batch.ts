@@ -15,7 +15,7 @@ const MAX_UNIT_BYTES = 3;
 export interface Batch {
   firstSeq: number;
   /** The lines, each with its LF, as they go into the file. Valid until the batch was committed. */
-  bytes: Uint8Array;
+  bytes: Buffer;
   /** Where each line ends in `bytes`, behind its LF. */
   ends: readonly number[];
   /** Leaf hash (hex) of each line. */

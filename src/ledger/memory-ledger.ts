@@ -146,6 +146,5 @@ class MemoryTarget implements CommitTarget {
 }
 
 function linesOf({ bytes, ends }: Batch): string[] {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  return ends.map((end, i) => text.toString('utf8', i === 0 ? 0 : ends[i - 1], end - 1));
+  return ends.map((end, i) => bytes.toString('utf8', i === 0 ? 0 : ends[i - 1], end - 1));
 }

@@ -97,8 +97,10 @@ export class SegmentLog {
   write(batch: Batch, onWritten: () => void): Promise<void> {
     const room = this.#segmentRecords - this.#open.records;
     const count = batch.ends.length;
-    if (count < room) return this.#writeOpen(batch, 0, count, onWritten);
-    return this.#writeAcross(batch, room);
+    const writing = count < room ? this.#writeOpen(batch, 0, count, onWritten) : this.#writeAcross(batch, room);
+    return writing.catch((error: unknown) => {
+      throw isDiskFull(error) ? diskFullError(error) : error;
+    });
   }
 
   #markFull(file: DiskFile, firstSeq: number): void {
@@ -148,9 +150,8 @@ export class SegmentLog {
       appendAll(this.#file, bytes.subarray(start, ends[to - 1]));
     } catch (error) {
       // The part that was taken is not acknowledged; cut it so that the file ends where the chain does.
-      if (!isDiskFull(error)) throw error;
-      await this.#file.truncate(open.bytes);
-      throw diskFullError(error);
+      if (isDiskFull(error)) await this.#file.truncate(open.bytes);
+      throw error;
     }
     const flushing = this.#file.datasync();
     onWritten?.();
@@ -189,9 +190,8 @@ export class SegmentLog {
         from += take;
       }
     } catch (error) {
-      if (!isFullDisk(error)) throw error;
-      await this.#undoAcross(before, filled);
-      throw error instanceof DavyError ? error : diskFullError(error);
+      if (isDiskFull(error)) await this.#undoAcross(before, filled);
+      throw error;
     }
     for (const { file, firstSeq } of filled) this.#markFull(file, firstSeq);
     if (this.#open.records === this.#segmentRecords) this.#markFull(this.#file, this.#open.firstSeq);
@@ -224,10 +224,6 @@ export class SegmentLog {
     await this.#file.close();
     for (const { file } of this.#full) if (file !== this.#file) await file.close();
   }
-}
-
-function isFullDisk(error: unknown): boolean {
-  return isDiskFull(error) || (error instanceof DavyError && error.kind === ledgerErrors['disk-full']);
 }
 
 /** How many records follow before one whose offset is remembered. */
