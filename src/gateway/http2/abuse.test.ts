@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import type net from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   answering,
   countRequests,
@@ -14,11 +14,9 @@ import {
   type TestGateway,
   type TestUpstream,
 } from '../testing/harness.ts';
+import { closedAfterEach } from '../testing/opened.ts';
 
-const open: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close();
-});
+const open = closedAfterEach();
 
 let gateway: TestGateway;
 let upstream: TestUpstream;

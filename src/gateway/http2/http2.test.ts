@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   answering,
   type RouteParts,
@@ -10,11 +10,9 @@ import {
   type TestGateway,
   type TestUpstream,
 } from '../testing/harness.ts';
+import { closedAfterEach } from '../testing/opened.ts';
 
-const open: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close();
-});
+const open = closedAfterEach();
 
 async function gatewayTo(parts: RouteParts): Promise<TestGateway> {
   const gateway = await startGateway(parts);

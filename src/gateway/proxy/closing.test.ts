@@ -1,14 +1,12 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { limits } from '../limits.ts';
 import { connectRaw, startGateway, startUpstream, type TestGateway, type TestUpstream } from '../testing/harness.ts';
+import { closedAfterEach } from '../testing/opened.ts';
 
-const open: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close();
-});
+const open = closedAfterEach();
 
 async function gatewayTo(upstream: { port: number }): Promise<TestGateway> {
   const gateway = await startGateway({ stable: [upstream as TestUpstream] });

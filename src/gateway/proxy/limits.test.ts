@@ -1,6 +1,6 @@
 /** The limits in force, on real sockets, with shorter times: this file has its own process, and mocks nothing but the numbers. */
 import { once } from 'node:events';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   answering,
   connectRaw,
@@ -13,6 +13,7 @@ import {
   type TestGateway,
   type TestUpstream,
 } from '../testing/harness.ts';
+import { closedAfterEach } from '../testing/opened.ts';
 
 vi.mock('../limits.ts', async (original) => {
   const { limits } = (await original()) as typeof import('../limits.ts');
@@ -30,10 +31,7 @@ vi.mock('../limits.ts', async (original) => {
   };
 });
 
-const open: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close();
-});
+const open = closedAfterEach();
 
 let gateway: TestGateway;
 let upstream: TestUpstream;

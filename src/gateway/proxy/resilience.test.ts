@@ -1,35 +1,18 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { Head, parseResponseHead } from '../http1/head.ts';
 import {
   answering,
   connectRaw,
   get,
-  type RouteParts,
   type Script,
-  startGateway,
   startUpstream,
   statusOf,
-  type TestGateway,
   type TestUpstream,
 } from '../testing/harness.ts';
+import { openedForTest } from '../testing/opened.ts';
 import { retryAfterMs } from './retry.ts';
 
-const open: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one.close();
-});
-
-async function upstream(script?: Script): Promise<TestUpstream> {
-  const made = await startUpstream(script);
-  open.push(made);
-  return made;
-}
-
-async function gatewayTo(parts: RouteParts): Promise<TestGateway> {
-  const made = await startGateway(parts);
-  open.push(made);
-  return made;
-}
+const { upstream, gatewayTo } = openedForTest();
 
 const failing = (status: number) => answering(`HTTP/1.1 ${status} X\r\nContent-Length: 2\r\n\r\nno`);
 const dying: Script = ({ socket }) => socket.destroy();

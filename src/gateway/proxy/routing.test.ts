@@ -1,35 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest';
-import {
-  answering,
-  connectRaw,
-  get,
-  type RouteParts,
-  type Script,
-  startGateway,
-  startUpstream,
-  statusOf,
-  type TestGateway,
-  type TestUpstream,
-} from '../testing/harness.ts';
+import { describe, expect, it } from 'vitest';
+import { answering, connectRaw, get, type RouteParts, statusOf, type TestUpstream } from '../testing/harness.ts';
+import { openedForTest } from '../testing/opened.ts';
 
-const open: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await one.close();
-});
+const { upstream, gatewayTo } = openedForTest();
 
 const named = (name: string) => answering(`HTTP/1.1 200 OK\r\nContent-Length: ${name.length}\r\n\r\n${name}`);
-
-async function upstream(script: Script = answering()): Promise<TestUpstream> {
-  const made = await startUpstream(script);
-  open.push(made);
-  return made;
-}
-
-async function gatewayTo(parts: RouteParts): Promise<TestGateway> {
-  const made = await startGateway(parts);
-  open.push(made);
-  return made;
-}
 
 const bodyOf = (answer: string) => answer.slice(answer.indexOf('\r\n\r\n') + 4);
 const count = ({ connections }: TestUpstream) =>

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ConnectRoute } from '../../traffic/model.ts';
 import { limits } from '../limits.ts';
 import {
@@ -13,11 +13,9 @@ import {
   startUpstream,
   type TestGateway,
 } from '../testing/harness.ts';
+import { closedAfterEach } from '../testing/opened.ts';
 
-const open: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close();
-});
+const open = closedAfterEach();
 
 /** A target that says `hi`, answers what it gets in capitals, and lets each side end by itself. */
 interface Target {
