@@ -17,6 +17,12 @@ describe('edges under test', () => {
     expect(found.gates).toEqual([0]);
   });
 
+  it('hold the tail to a higher edge when stable lies right at one: its median there says nothing of the slowest', () => {
+    const found = chooseEdges(EDGES, 10_000, [10_000, 5000, 0, 0, 0, 0, 0, 0]);
+    expect(found.gates.map((j) => EDGES[j])).toEqual([10, 25]);
+    expect(chooseEdges([5, 10], 1000, [1000, 500]).gates).toEqual([1]);
+  });
+
   it('give no gate when all lie below the median: that proves nothing', () => {
     expect(chooseEdges([5, 10], 1000, [1000, 1000]).gates).toEqual([]);
   });

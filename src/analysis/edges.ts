@@ -6,7 +6,7 @@ export interface EdgeChoice {
   tested: number[];
   /** The canary is held to the edge this many places further up instead of to a ratio of shares; 0: to the ratio. */
   shift: number;
-  /** Edges nearest to stable's p50, p95 and p99: the promotion gates. None when every edge lies below the median. */
+  /** Edges nearest to stable's p50, p95 and p99: the promotion gates. None when stable exceeds every edge too often for any of them. */
   gates: number[];
 }
 
@@ -16,6 +16,8 @@ const MAX_TESTED = 12;
 const GATE_SHARES = [0.5, 0.05, 0.01];
 /** Above this a margin of one and a half times the share says nothing: it is passed by anything. */
 const HIGHEST_GATE_SHARE = 0.6;
+/** An edge that stable exceeds this many times more often than wanted says nothing of the tail: a higher one is taken, even one never reached. */
+const TAIL_FACTOR = 4;
 /** Edges that grow by a constant factor up to this are fine enough to compare shifted instead of by ratio. */
 const FINE_FACTOR = 1.2;
 /** "Slower by more than 9 %": one bucket at OpenTelemetry's exponential scale 3. */
@@ -61,7 +63,7 @@ function gateEdges(edges: readonly number[], share: (j: number) => number): numb
     let bestOff = Number.POSITIVE_INFINITY;
     for (let j = 0; j < edges.length; j++) {
       const p = share(j);
-      if (p > HIGHEST_GATE_SHARE) continue;
+      if (p > Math.min(HIGHEST_GATE_SHARE, TAIL_FACTOR * wanted)) continue;
       const off = Math.abs(Math.log(Math.max(p, 1e-5) / wanted));
       if (off < bestOff) {
         best = j;

@@ -53,6 +53,7 @@ function neededRequests(s: State, plan: Plan, control: boolean): number | null {
   if (s.choice === null || canary.n <= 0 || (control && stable.n <= 0)) return null;
   const perStable = control ? canary.n / stable.n : 0;
   const margins = control ? null : aloneMargins(s, plan);
+  if (margins?.latency.every((margin) => margin === null)) return null;
   const { errors, latency } = plan.policy.promote;
   const rate = control ? (stable.x + 0.5) / (stable.n + 1) : (canary.x + 0.5) / (canary.n + 1);
   const plus = margins === null ? errors.plusShare : margins.errors;

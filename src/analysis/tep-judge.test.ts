@@ -45,6 +45,28 @@ describe('given a canary as good as stable', () => {
     expect(drive.until(three(good(300)), [], 2000).verdict).toBe('advance');
   });
 
+  it('finishes the watch of a service that takes as long as an edge says: half of its requests above it, none above the next', () => {
+    const promote = { ...policyOf().promote, latency: { ratio: 2, plusShare: 0.2 } };
+    const drive = new Drive(policyOf({ promote }));
+    const atAnEdge = (requests: number): Behaviour => ({ ...good(requests), survival: [1, 0.5, 0, 0, 0, 0, 0, 0] });
+    drive.until(three(atAnEdge(30)), three(atAnEdge(270)), 900);
+    drive.enter(2);
+    expect(drive.until(three(atAnEdge(300)), [], 2000).verdict).toBe('advance');
+  });
+
+  it('promises no time for a proof that no traffic can give', () => {
+    const promote = { ...policyOf().promote, latency: { ratio: 2, plusShare: 0.2 } };
+    const steps = policyOf().steps.map((step) => ({ ...step, limits: { ...step.limits, latency: [] } }));
+    const drive = new Drive(policyOf({ promote, steps }));
+    const beyond = (requests: number): Behaviour => ({ ...good(requests), survival: [1, 1, 1, 1, 1, 1, 1, 0.5] });
+    drive.until(three(beyond(30)), three(beyond(270)), 900);
+    drive.enter(2);
+    const found = drive.until(three(beyond(300)), [], 900);
+    expect(found.verdict).toBe('continue');
+    expect(found.reason).toContain("enough of stable's latency");
+    expect(found.promote).toMatchObject({ needRequests: null, needMs: null });
+  });
+
   it('says how much traffic is missing while the proof is not there', () => {
     const drive = new Drive();
     const found = drive.until([good(1)], [good(9)], 300);

@@ -43,12 +43,14 @@ export interface Behaviour {
   requests: number;
   errors: number;
   slower?: number;
+  /** Shares of its requests above each edge, where they are not stable's usual ones. */
+  survival?: number[];
   ageMs?: number;
 }
 
 /** Exact shares without noise: fractional counts are counts too. */
 export function row(instance: string, how: Behaviour): InstanceTick {
-  const over = SURVIVAL.map((share) => how.requests * Math.min(1, share * (how.slower ?? 1)));
+  const over = (how.survival ?? SURVIVAL).map((share) => how.requests * Math.min(1, share * (how.slower ?? 1)));
   const errors = how.requests * how.errors;
   return { instance, requests: how.requests, errors, over, ...(how.ageMs === undefined ? {} : { ageMs: how.ageMs }) };
 }
