@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { workloadsContract } from '../../test/contract/workloads.ts';
 import { sleep, systemClock } from '../lib/clock.ts';
-import { findFreePort } from '../lib/process.ts';
+import { testPort } from '../lib/test-port.fixture.ts';
 import { shopSpec } from './shop-spec.fixture.ts';
 import { openWorkloads } from './supervisor.ts';
 
@@ -49,7 +49,7 @@ workloadsContract('external', async () => {
 });
 
 test('an endpoint where nothing listens is unhealthy from the first answer on', async () => {
-  const port = await findFreePort();
+  const port = await testPort();
   const dead = `http://127.0.0.1:${port}`;
   const { workloads, runDir } = open({ v1: [dead], v2: [dead] });
   await workloads.start();

@@ -33,7 +33,7 @@ export interface Supervision {
   logDir: string;
   /** The spec file's folder: commands run there. */
   baseDir: string;
-  /** A port that no instance of this supervisor was given before: an old route must not reach another version. */
+  /** A port that no service listens on and that no instance was given lately: an old route must not reach another version. */
   freshPort: () => Promise<number>;
   /** Time between SIGTERM and SIGKILL. */
   graceMs: number;

@@ -61,6 +61,21 @@ workloadsContract('process', async () => ({
   dispose: async () => {},
 }));
 
+test('no instance gets a port on which a service will listen, whoever opens it first', async () => {
+  const spec = shopSpec(argv);
+  const shop = spec.services.shop!;
+  // Three quarters of all ports that the machine gives away by itself.
+  const taken = Array.from({ length: 65_536 - 32_768 }, (_, i) => 32_768 + i).filter((port) => port % 8 > 1);
+  for (const port of taken) {
+    spec.services[`s${port}`] = { ...shop, name: `s${port}`, listenPort: port, versions: {} };
+  }
+  const workloads = open(spec);
+  await workloads.start();
+  const ports = workloads.list().map((instance) => instance.port);
+  expect(ports).toHaveLength(3);
+  for (const port of ports) expect(port! % 8).toBeLessThan(2);
+});
+
 test('a killed instance is started again on another port, the others stay', async () => {
   const workloads = open(shopSpec(argv));
   await workloads.start();

@@ -29,6 +29,9 @@ export interface WorkloadsOptions {
   drainMs?: number;
 }
 
+/** Ports given last that are not given again: hours of restarts, and a fraction of what a machine has. */
+const PORTS_REMEMBERED = 1_000;
+
 /** The driver for one machine, with the faults that can be rehearsed on its processes. */
 export interface MachineWorkloads extends Workloads {
   faults: InstanceFaults;
@@ -70,14 +73,18 @@ export function openWorkloads(options: WorkloadsOptions): MachineWorkloads {
 
 function supervision(options: WorkloadsOptions, changed: () => void): Supervision {
   const { clock, log, logDir, baseDir } = options;
+  // A service's own port is free until the gateway opens it, and must not be given away before.
+  const listenPorts = Object.values(options.spec.services).map((service) => service.listenPort);
   const given = new Set<number>();
   return {
     ...{ clock, log, logDir, baseDir, changed },
     random: options.random ?? Math.random,
     records: openInstanceRecords(join(options.runDir, 'instances')),
     async freshPort() {
-      const port = await findFreePort('127.0.0.1', given);
+      const port = await findFreePort('127.0.0.1', new Set([...listenPorts, ...given]));
       given.add(port);
+      // A crash loop of days must not use up every port of the machine.
+      if (given.size > PORTS_REMEMBERED) given.delete(given.values().next().value!);
       return port;
     },
     graceMs: options.graceMs ?? 10_000,
