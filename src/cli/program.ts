@@ -1,53 +1,44 @@
 import { Command, CommanderError } from 'commander';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { VERSION } from '../version.ts';
-import { register as actions } from './actions.ts';
-import { register as chaos } from './chaos.ts';
-import { register as check } from './check.ts';
-import { register as controller } from './controller.ts';
-import { register as demo } from './demo.ts';
 import { cliErrors } from './errors.ts';
-import { register as evidence } from './evidence.ts';
-import { register as explain } from './explain.ts';
 import { renderError } from './fail.ts';
-import { register as gateway } from './gateway.ts';
 import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
-import { register as load } from './load.ts';
-import { register as release } from './release.ts';
-import { register as replay } from './replay.ts';
-import { register as report } from './report.ts';
-import { register as schema } from './schema.ts';
-import { register as simulate } from './simulate.ts';
-import { register as status } from './status.ts';
-import { register as up } from './up.ts';
-import { register as verify } from './verify.ts';
-import { register as witness } from './witness.ts';
 
-const VERBS = [
-  check,
-  schema,
-  simulate,
-  replay,
-  up,
-  demo,
-  release,
-  status,
-  explain,
-  actions,
-  evidence,
-  controller,
-  gateway,
-  chaos,
-  load,
-  report,
-  verify,
-  witness,
-];
+type Load = () => Promise<{ register(program: Command, io: CliIo): void }>;
+
+/** One file, four commands. */
+const actions: Load = () => import('./actions.ts');
+
+/** Every command in the order of the help. Each is loaded when it is called: the whole product behind `davy status` cost it half a second. */
+const VERBS: Record<string, Load> = {
+  check: () => import('./check.ts'),
+  schema: () => import('./schema.ts'),
+  simulate: () => import('./simulate.ts'),
+  replay: () => import('./replay.ts'),
+  up: () => import('./up.ts'),
+  demo: () => import('./demo.ts'),
+  release: () => import('./release.ts'),
+  status: () => import('./status.ts'),
+  explain: () => import('./explain.ts'),
+  pause: actions,
+  resume: actions,
+  promote: actions,
+  rollback: actions,
+  evidence: () => import('./evidence.ts'),
+  controller: () => import('./controller.ts'),
+  gateway: () => import('./gateway.ts'),
+  chaos: () => import('./chaos.ts'),
+  load: () => import('./load.ts'),
+  report: () => import('./report.ts'),
+  verify: () => import('./verify.ts'),
+  witness: () => import('./witness.ts'),
+};
 
 /** Runs one command line and answers with the exit code of design: 0, 1 … 6, 130. */
 export async function runCli(argv: string[], io: CliIo): Promise<number> {
-  const program = buildProgram(io);
   try {
+    const program = await buildProgram(argv[0], io);
     await program.parseAsync(argv, { from: 'user' });
     return io.exitCode;
   } catch (error) {
@@ -55,7 +46,8 @@ export async function runCli(argv: string[], io: CliIo): Promise<number> {
   }
 }
 
-function buildProgram(io: CliIo): Command {
+/** With the called command alone, where the first word names one; with all of them for help and for a suggestion. */
+async function buildProgram(called: string | undefined, io: CliIo): Promise<Command> {
   const program = new Command('davy')
     .description('Release safety from one file: route, release step by step, judge, roll back, prove.')
     .version(VERSION)
@@ -63,7 +55,9 @@ function buildProgram(io: CliIo): Command {
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.say(text) })
     .showSuggestionAfterError()
     .addHelpText('after', HELP);
-  for (const register of VERBS) register(program, io);
+  const one = called !== undefined && Object.hasOwn(VERBS, called) ? VERBS[called] : undefined;
+  const loads = one ? [one] : [...new Set(Object.values(VERBS))];
+  for (const { register } of await Promise.all(loads.map((load) => load()))) register(program, io);
   return program;
 }
 

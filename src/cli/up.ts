@@ -12,7 +12,7 @@ import { DEFAULT_PORT, gatewayCount, portNumber } from './api-client.ts';
 import { cliErrors } from './errors.ts';
 import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../bin/davy.mjs', import.meta.url));
 const FIRST_BACK_OFF_MS = 200;
 const MAX_BACK_OFF_MS = 10_000;
 /** This many deaths in a row before the API was ready are no accident any more. */

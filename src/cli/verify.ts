@@ -87,7 +87,7 @@ async function isRunning(spec: Spec, options: VerifyOptions, io: CliIo): Promise
 async function bringUp(file: string, options: VerifyOptions, io: CliIo): Promise<{ end(): Promise<void> }> {
   io.say(`nothing runs on port ${options.port}; starting ${file} for the verification\n`);
   const data = await mkdtemp(join(tmpdir(), 'davy-verify-'));
-  const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+  const main = fileURLToPath(new URL('../../bin/davy.mjs', import.meta.url));
   const args = [main, 'up', file, '--data', data, '--port', String(options.port)];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'ignore', 'inherit'],
