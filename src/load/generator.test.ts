@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { findFreePort } from '../lib/process.ts';
+import { testPort } from '../lib/test-port.fixture.ts';
 import { runLoad } from './generator.ts';
 import type { LoadPlan } from './plan.ts';
 import { startLoad, steadyPlan } from './start-load.ts';
@@ -112,7 +112,7 @@ test('arrivals beyond the limit are dropped, counted, and spoil the run', async 
 });
 
 test('nothing listening, broken answers and resets are told apart', async () => {
-  const port = await findFreePort();
+  const port = await testPort();
   const dead = await runLoad(uniform(`http://127.0.0.1:${port}/`, 5)).done;
   expect(dead.counts.errors).toEqual({ connect: 5 });
   for (const [bytes, error] of [

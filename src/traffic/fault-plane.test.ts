@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { faultPlaneContract } from '../../test/contract/fault-plane.ts';
 import { sleep, systemClock } from '../lib/clock.ts';
-import { findFreePort } from '../lib/process.ts';
+import { testPort } from '../lib/test-port.fixture.ts';
 import { createVirtualClock } from '../lib/virtual-clock.ts';
 import { readGatewayConnection } from './gateway-admin.ts';
 import { connectGateway } from './gateway-driver.ts';
@@ -55,7 +55,7 @@ faultPlaneContract('gateway', async () => {
   await once(service, 'listening');
   let child = await startGateway(runDir);
   const client = connectGateway({ runDir });
-  const port = await findFreePort();
+  const port = await testPort();
   await client.dataPlane.apply(tableFor(port, (service.address() as AddressInfo).port));
   return {
     faults: client.faults,

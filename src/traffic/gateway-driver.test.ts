@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { dataPlaneContract, tableWith } from '../../test/contract/dataplane.ts';
 import { sleep, systemClock } from '../lib/clock.ts';
+import { testPort } from '../lib/test-port.fixture.ts';
 import { connectGatewayMetrics } from '../metrics/gateway-source.ts';
 import { readGatewayConnection } from './gateway-admin.ts';
 import { connectGateway } from './gateway-driver.ts';
@@ -22,20 +23,11 @@ async function startGateway(runDir: string): Promise<ChildProcess> {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 async function createRig() {
   const runDir = mkdtempSync(join(tmpdir(), 'davy-gateway-'));
   let child = await startGateway(runDir);
   const client = connectGateway({ runDir });
-  const ports: [number, number] = [await freePort(), await freePort()];
+  const ports: [number, number] = [await testPort(), await testPort()];
   return {
     ...client,
     runDir,

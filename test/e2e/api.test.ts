@@ -1,8 +1,9 @@
 import { request as httpRequest } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { ReleaseDoc } from '../../src/server/schemas.ts';
-import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
+import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 
 /** Answers without a token: liveness, metrics on loopback, and the page with its login. */
 const OPEN = /^\/(healthz|readyz|metrics|assets\/.*|index\.html|favicon.*|)$|^\/api\/v1\/session$/;
@@ -13,7 +14,7 @@ describe('the API', { timeout: 60_000 }, () => {
   let port = 0;
 
   beforeAll(async () => {
-    [port = 0] = await freePorts(1);
+    port = await testPort();
     davy = await up(specOf({ shop: { port, versions: { v2: {} } } }, QUICK_POLICY));
     token = /token (\S+)/.exec(davy.said())?.[1] ?? '';
   });

@@ -5,8 +5,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testPort, testPorts } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
-import { davy as command, freePorts, QUICK_POLICY, type Running, SERVICE_FILE, specOf, up } from './harness.ts';
+import { davy as command, QUICK_POLICY, type Running, SERVICE_FILE, specOf, up } from './harness.ts';
 
 describe('bad input has a code, a place and a next step, and loses nothing', { timeout: 60_000 }, () => {
   const open: Running[] = [];
@@ -20,7 +21,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   }
 
   it('names the port that is in use, and the line of the spec', async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     const other = createServer().listen(port, '127.0.0.1');
     await once(other, 'listening');
     const failure = await upWith(specOf({ shop: { port, versions: {} } }, QUICK_POLICY)).catch(String);
@@ -32,9 +33,9 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   });
 
   it('names the API port that is in use', async () => {
-    const running = await upWith(specOf({ shop: { port: (await freePorts(1))[0] ?? 0, versions: {} } }, QUICK_POLICY));
+    const running = await upWith(specOf({ shop: { port: await testPort(), versions: {} } }, QUICK_POLICY));
     const folder = mkdtempSync(join(tmpdir(), 'davy-e2e-'));
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     writeFileSync(join(folder, 'davy.yaml'), specOf({ shop: { port, versions: {} } }, QUICK_POLICY));
     const second = await command(['up', join(folder, 'davy.yaml'), '--port', String(running.port)]);
     rmSync(folder, { recursive: true, force: true });
@@ -43,7 +44,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   });
 
   it('fails the release of a version that never becomes healthy; stable keeps everything', async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     const davy = await upWith(specOf({ shop: { port, versions: { v2: { BROKEN_HEALTH: 1 } } } }, QUICK_POLICY));
     const load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: 50 }));
     const released = await davy.davy('release', 'shop', 'v2', '--wait', '--timeout', '30s', '--reason', 'x');
@@ -55,7 +56,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   });
 
   it('refuses unknown names and conflicting operators with the right exit codes', async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     const davy = await upWith(specOf({ shop: { port, versions: { v2: {}, v3: {} } } }, QUICK_POLICY));
     const expectations: [string[], number, string][] = [
       [['release', 'shop', 'v9', '--reason', 'x'], 2, 'release/unknown-version'],
@@ -82,7 +83,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   });
 
   it('says that nothing answers, and that waiting took too long', async () => {
-    const [port = 0, free = 0] = await freePorts(2);
+    const [port = 0, free = 0] = await testPorts(2);
     expect(await command(['status', '--port', String(free)])).toMatchObject({ code: 6 });
     const davy = await upWith(specOf({ shop: { port, versions: { v2: {} } } }, QUICK_POLICY));
     const waited = await davy.davy('release', 'shop', 'v2', '--wait', '--timeout', '1s', '--reason', 'x');
@@ -91,7 +92,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   });
 
   it('refuses to start on an edited ledger and names the first bad record', async () => {
-    const davy = await upWith(specOf({ shop: { port: (await freePorts(1))[0] ?? 0, versions: {} } }, QUICK_POLICY));
+    const davy = await upWith(specOf({ shop: { port: await testPort(), versions: {} } }, QUICK_POLICY));
     davy.process.kill('SIGTERM');
     await once(davy.process, 'exit');
     const segment = join(davy.dataDir, 'ledger/log/0000000000000000.jsonl');
@@ -108,7 +109,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   });
 
   it('cuts a torn tail, which was never acknowledged, and starts', async () => {
-    const davy = await upWith(specOf({ shop: { port: (await freePorts(1))[0] ?? 0, versions: {} } }, QUICK_POLICY));
+    const davy = await upWith(specOf({ shop: { port: await testPort(), versions: {} } }, QUICK_POLICY));
     const controller = Number(
       /ctl-(\d+)/.exec(readFileSync(join(davy.dataDir, 'ledger/log/0000000000000000.jsonl'), 'utf8'))?.[1],
     );
@@ -122,7 +123,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
   });
 
   it.runIf(canMount())('with a full disk nothing is raised, and a rollback still works', async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     const folder = mkdtempSync(join(tmpdir(), 'davy-full-'));
     mkdirSync(join(folder, 'disk'));
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=80m', 'tmpfs', join(folder, 'disk')]);

@@ -11,8 +11,9 @@ import { startLocalTsa } from '../../src/ledger/testing/local-tsa.ts';
 import { type RunningWitness, startWitness } from '../../src/ledger/witness-server.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { findEndpoint } from '../../src/lib/endpoint.ts';
+import { testPort, testPorts } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
-import { freePorts, QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
+import { QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
 
 const run = promisify(execFile);
 const closers: (() => unknown)[] = [];
@@ -45,7 +46,7 @@ ${rest}`;
 }
 
 async function start(env: string, rest: string): Promise<{ davy: Running; url: string }> {
-  const [port = 0] = await freePorts(1);
+  const port = await testPort();
   const davy = await up(spec(port, env, rest));
   closers.push(() => davy.end());
   return { davy, url: `http://127.0.0.1:${port}/` };
@@ -73,7 +74,7 @@ async function api(davy: Running, method: string, path: string, options: Request
 test('those who keep the checkpoints are down and come back; a person learns of both, and no rollback waits', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'davy-e2e-outside-'));
   closers.push(() => rmSync(folder, { recursive: true, force: true }));
-  const [witnessPort = 0, tsaPort = 0] = await freePorts(2);
+  const [witnessPort = 0, tsaPort = 0] = await testPorts(2);
   const witnessUp = (logs: string[]): Promise<RunningWitness> =>
     startWitness({
       ...{ dir: folder, name: 'audit.example/w', port: witnessPort, clock: systemClock },

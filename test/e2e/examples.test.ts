@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { sleep, systemClock } from '../../src/lib/clock.ts';
+import { testPorts } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { BiDailyReport } from '../../src/reports/bi-daily.ts';
 import type { ChaosRunDoc } from '../../src/server/routes/chaos.ts';
-import { freePorts, type Running, SERVICE_FILE, up } from './harness.ts';
+import { type Running, SERVICE_FILE, up } from './harness.ts';
 
 let running: Running | undefined;
 let load: Load | undefined;
@@ -24,7 +25,7 @@ async function example(
   const file = fileURLToPath(new URL(`../../examples/${name}/davy.yaml`, import.meta.url));
   const text = readFileSync(file, 'utf8').replaceAll('../shop/service.mjs', SERVICE_FILE);
   const declared = [...new Set([...text.matchAll(/listen: (\d+)/g)].map((match) => match[1]!))];
-  const ports = await freePorts(declared.length);
+  const ports = await testPorts(declared.length);
   const spec = declared.reduce((result, port, i) => result.replaceAll(port, String(ports[i])), change(text));
   return { spec, ports };
 }

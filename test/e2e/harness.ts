@@ -5,14 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clearLeftovers, stopLeftovers } from '../../src/demo/leftovers.ts';
-import { systemClock } from '../../src/lib/clock.ts';
-import { findFreePort } from '../../src/lib/process.ts';
+import { sleep, systemClock } from '../../src/lib/clock.ts';
+import { findEndpoint } from '../../src/lib/endpoint.ts';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
 
 const DAVY = fileURLToPath(new URL('../../bin/davy.mjs', import.meta.url));
 /** The sample service of the examples: honest HTTP, as slow and as faulty as its environment says. */
 export const SERVICE_FILE = fileURLToPath(new URL('../../examples/shop/service.mjs', import.meta.url));
 const UP_WITHIN_MS = 30_000;
+const ANSWER_WITHIN_MS = 5_000;
+const POLL_MS = 100;
 
 export interface Outcome {
   code: number | null;
@@ -39,17 +42,11 @@ export interface Running {
   end(): Promise<void>;
 }
 
-export async function freePorts(count: number): Promise<number[]> {
-  const ports = new Set<number>();
-  while (ports.size < count) ports.add(await findFreePort('127.0.0.1', ports));
-  return [...ports];
-}
-
 /** Writes the spec into a fresh folder and brings it up; resolves when it says that it is up. */
 export async function up(spec: string, parent = tmpdir()): Promise<Running> {
   const folder = mkdtempSync(join(parent, 'davy-e2e-'));
   writeFileSync(join(folder, 'davy.yaml'), spec);
-  const [port = 0] = await freePorts(1);
+  const port = await testPort();
   return start(folder, port);
 }
 
@@ -79,7 +76,17 @@ async function start(folder: string, port: number): Promise<Running> {
     setTimeout(() => reject(new Error(`davy up did not come up: ${said}`)), UP_WITHIN_MS).unref();
   });
   const run = (...args: string[]): Promise<Outcome> => davy([...args, '--port', String(port)]);
-  const fleet = async (): Promise<FleetDoc> => JSON.parse((await run('status', '-o', 'json')).stdout) as FleetDoc;
+  const fleet = async (): Promise<FleetDoc> => {
+    // Looked up each time: another controller has another token.
+    const endpoint = findEndpoint(port, process.env);
+    const headers = { authorization: `Bearer ${endpoint?.token}` };
+    const answer = await fetch(`${endpoint?.url}/api/v1/fleet`, {
+      headers,
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    });
+    if (!answer.ok) throw new Error(`the fleet was answered with ${answer.status}`);
+    return (await answer.json()) as FleetDoc;
+  };
 
   const running: Running = {
     folder,
@@ -101,6 +108,7 @@ async function start(folder: string, port: number): Promise<Running> {
         if (now && condition(now)) return now;
         if (systemClock.monoMs() > deadlineMs)
           throw new Error(`not within ${withinMs} ms: ${what}\n${JSON.stringify(now, null, 1)}\n${said}`);
+        await sleep(systemClock, POLL_MS);
       }
     },
     again: () => start(folder, port),

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
-import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
+import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 
 /** Holds so long that only a person moves the release. */
 const PATIENT_POLICY = QUICK_POLICY.replace('weight: 20%, hold: 3s', 'weight: 20%, hold: 10m').replace(
@@ -15,9 +16,9 @@ describe('what a person does', { timeout: 60_000 }, () => {
   let load: Load;
 
   beforeAll(async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     davy = await up(specOf({ shop: { port, versions: { v2: {} } } }, PATIENT_POLICY));
-    load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: 150 }));
+    load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: 300 }));
   });
   afterAll(async () => {
     await load?.stop().catch(() => {});
@@ -33,6 +34,8 @@ describe('what a person does', { timeout: 60_000 }, () => {
     expect((await davy.davy('explain', 'shop-1')).stdout).toContain('is paused by');
     expect((await davy.davy('resume', 'shop-1', '--reason', 'back')).code).toBe(0);
     expect((await davy.davy('resume', 'shop-1', '--reason', 'back')).stderr).toContain('release/not-paused');
+    // At 100 % the new version is held to what was seen of stable: a thousand requests, or thirty seconds.
+    await davy.until('stable is known', (fleet) => (fleet.releases[0]?.counts[0]?.stableRequests ?? 0) > 1200, 15_000);
     expect((await davy.davy('promote', 'shop-1', '--reason', 'trust me')).stdout).toContain('50%');
     await davy.until('50 % in force', weightIs(5000), 10_000);
     await davy.davy('promote', 'shop-1', '--full', '--reason', 'trust me more');

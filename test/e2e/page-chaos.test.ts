@@ -1,9 +1,10 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { findChromium, mustHave, openBrowser } from '../engines.ts';
 import { keepPictures, linkOf } from './browser.ts';
-import { freePorts, QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
+import { QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
 
 const engine = findChromium();
 
@@ -61,7 +62,7 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('rehearsals on the page', { timeo
   let page: Page;
 
   beforeAll(async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     davy = await up(spec(port));
     load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: 100 }));
     browser = await openBrowser(engine as string);

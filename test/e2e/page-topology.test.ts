@@ -1,9 +1,10 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testPorts } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { findChromium, mustHave, openBrowser } from '../engines.ts';
 import { keepPictures, linkOf } from './browser.ts';
-import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
+import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 
 const engine = findChromium();
 
@@ -15,7 +16,7 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the topology on the page', { tim
   let backUrl = '';
 
   beforeAll(async () => {
-    const [front = 0, back = 0, idle = 0] = await freePorts(3);
+    const [front = 0, back = 0, idle = 0] = await testPorts(3);
     backUrl = `http://127.0.0.1:${back}/`;
     const services = {
       front: { port: front, versions: {} },

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findEndpoint } from '../../src/lib/endpoint.ts';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { findChromium, mustHave, openBrowser } from '../engines.ts';
 import { keepPictures, linkOf } from './browser.ts';
-import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
+import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 
 const engine = findChromium();
 const HOSTILE = '<img src=x onerror="document.title=1">{{7*7}}"\'';
@@ -25,7 +26,7 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', { 
   const complaints: string[] = [];
 
   beforeAll(async () => {
-    const [port = 0] = await freePorts(1);
+    const port = await testPort();
     const versions = { v2: {}, v3: { FAULT_RATE: 0.3 } };
     davy = await up(specOf({ shop: { port, versions } }, POLICY));
     load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: 150 }));

@@ -6,9 +6,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { steadyClients } from '../../src/gateway/testing/steady-clients.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { findEndpoint } from '../../src/lib/endpoint.ts';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
-import { freePorts, QUICK_POLICY, type Running, readPid, specOf, up } from './harness.ts';
+import { QUICK_POLICY, type Running, readPid, specOf, up } from './harness.ts';
 import { expectReplaysToMatch } from './replays.ts';
 
 const LOAD_PER_SECOND = 200;
@@ -21,7 +22,7 @@ describe('processes die, releases go on', { timeout: 90_000 }, () => {
   let port: number;
 
   beforeEach(async () => {
-    [port = 0] = await freePorts(1);
+    port = await testPort();
     davy = await up(specOf({ shop: { port, versions: { v2: {}, v3: { FAULT_RATE: 0.3 } } } }, SLOW_POLICY));
     load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: LOAD_PER_SECOND }));
   });

@@ -5,11 +5,12 @@ import { afterEach, expect, test } from 'vitest';
 import { readFolder } from '../../src/ledger/reader.ts';
 import { sleep, systemClock } from '../../src/lib/clock.ts';
 import { findEndpoint } from '../../src/lib/endpoint.ts';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { parseExposition } from '../../src/reports/exposition.ts';
 import type { ChaosRunDoc } from '../../src/server/routes/chaos.ts';
 import { connectGateway } from '../../src/traffic/gateway-driver.ts';
-import { freePorts, QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
+import { QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
 
 let running: Running | undefined;
 
@@ -49,7 +50,7 @@ chaos:
 }
 
 async function start(env = '', traffic = 'retries: none'): Promise<{ davy: Running; url: string }> {
-  const [port = 0] = await freePorts(1);
+  const port = await testPort();
   running = await up(spec(port, env, traffic));
   return { davy: running, url: `http://127.0.0.1:${port}/` };
 }

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type App, openApp } from '../../src/app.ts';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { loadSpec } from '../../src/spec/load.ts';
 import type { InstanceStatus } from '../../src/workloads/workloads.ts';
-import { freePorts, QUICK_POLICY, specOf } from './harness.ts';
+import { QUICK_POLICY, specOf } from './harness.ts';
 
 const LOAD_PER_SECOND = 200;
 
@@ -16,7 +17,7 @@ let port: number;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'davy-e2e-'));
-  [port = 0] = await freePorts(1);
+  port = await testPort();
   const file = join(folder, 'davy.yaml');
   writeFileSync(file, specOf({ shop: { port, versions: {} } }, QUICK_POLICY));
   const { spec } = await loadSpec(file);

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testPorts } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
-import { freePorts, QUICK_POLICY, type Running, specOf, up } from './harness.ts';
+import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 import { expectReplaysToMatch } from './replays.ts';
 
 /** Five services are released at the same time; each canary behaves in another way. */
@@ -17,7 +18,7 @@ describe('what the judge does to real traffic', { timeout: 60_000 }, () => {
   };
 
   beforeAll(async () => {
-    const ports = await freePorts(5);
+    const ports = await testPorts(5);
     const services = Object.fromEntries(
       Object.entries(cases).map(([name, env], index) => [name, { port: ports[index] ?? 0, versions: { v2: env } }]),
     );

@@ -5,7 +5,8 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import type { Dice } from '../../src/gateway/testing/fuzz.ts';
-import { freePort, startGateway, type TestGateway } from '../../src/gateway/testing/harness.ts';
+import { startGateway, type TestGateway } from '../../src/gateway/testing/harness.ts';
+import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { type Case, conversation } from './messages.ts';
 import { type Nginx, startNginx } from './nginx.ts';
 import { type Message, readAnswer, readRequest } from './wire.ts';
@@ -123,7 +124,7 @@ export class Differential {
     await origins.nginx.listen();
     const upstream = { port: origins.davy.port } as Parameters<typeof startGateway>[0]['stable'][number];
     const gateway = await startGateway({ stable: [upstream] });
-    return new Differential(origins, gateway, await startNginx(program, await freePort(), origins.nginx.port));
+    return new Differential(origins, gateway, await startNginx(program, await testPort(), origins.nginx.port));
   }
 
   /** One conversation through both. Throws with the first thing that differs and is not in the table. */

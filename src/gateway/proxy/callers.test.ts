@@ -4,6 +4,7 @@ import http2 from 'node:http2';
 import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testPort } from '../../lib/test-port.fixture.ts';
 import type { TlsRoute } from '../../traffic/model.ts';
 import { renderExposition } from '../admin/exposition.ts';
 import { limits } from '../limits.ts';
@@ -11,7 +12,6 @@ import { Callers } from '../stats/caller-stats.ts';
 import {
   answering,
   connectRaw,
-  freePort,
   get,
   type RouteParts,
   startGateway,
@@ -38,7 +38,7 @@ async function start(names: string[], route: RouteParts['route'] = {}): Promise<
 async function applyWith(names: string[], route: RouteParts['route'], generation: number): Promise<void> {
   const table = tableOf(gateway.port, generation, { stable: [upstream], ...(route ? { route } : {}) });
   for (const service of names) {
-    const other = tableOf(await freePort(), 1, { stable: [upstream], route: { service } });
+    const other = tableOf(await testPort(), 1, { stable: [upstream], route: { service } });
     table.services.push(...other.services);
   }
   await gateway.engine.apply(table);

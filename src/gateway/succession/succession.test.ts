@@ -4,10 +4,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testPort } from '../../lib/test-port.fixture.ts';
 import type { CounterSnapshot } from '../../metrics/source.ts';
 import type { DataPlaneState } from '../../traffic/dataplane.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
-import { answering, freePort, type RouteParts, startUpstream, type TestUpstream, tableOf } from '../testing/harness.ts';
+import { answering, type RouteParts, startUpstream, type TestUpstream, tableOf } from '../testing/harness.ts';
 import { steadyClients } from '../testing/steady-clients.ts';
 
 const MAIN = join(import.meta.dirname, '../main.ts');
@@ -34,7 +35,7 @@ class Rig {
   static async start(gateways: number, parts: Partial<RouteParts> = {}): Promise<Rig> {
     const rig = new Rig(gateways);
     rig.upstreams.push(await startUpstream(answering()), await startUpstream(answering()));
-    rig.port = await freePort();
+    rig.port = await testPort();
     while (!existsSync(join(rig.runDir, 'gateway.json'))) await turn();
     await rig.put(rig.table(1, parts));
     return rig;

@@ -1,17 +1,9 @@
 /** Real sockets for the gateway's tests: a raw client, scripted upstreams that record every octet, and an engine in this process. */
 import { once } from 'node:events';
 import net from 'node:net';
+import { testPort } from '../../lib/test-port.fixture.ts';
 import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute } from '../../traffic/model.ts';
 import { Engine } from '../engine.ts';
-
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** What an upstream does with the octets it got so far on one connection. Called after each arrival. */
 export type Script = (connection: UpstreamConnection) => void;
@@ -210,7 +202,7 @@ export async function startGateway(
   options: ConstructorParameters<typeof Engine>[0] = {},
 ): Promise<TestGateway> {
   const engine = new Engine(options);
-  const port = await freePort();
+  const port = await testPort();
   let generation = 0;
   const gateway: TestGateway = {
     engine,

@@ -2,17 +2,10 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { testPort } from '../../lib/test-port.fixture.ts';
 import type { ConnectRoute } from '../../traffic/model.ts';
 import { limits } from '../limits.ts';
-import {
-  connectRaw,
-  freePort,
-  get,
-  type RouteParts,
-  startGateway,
-  startUpstream,
-  type TestGateway,
-} from '../testing/harness.ts';
+import { connectRaw, get, type RouteParts, startGateway, startUpstream, type TestGateway } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
 
 const open = closedAfterEach();
@@ -412,7 +405,7 @@ it('leaves nothing open when many clients and targets break off at any moment', 
     else capitals(socket);
   });
   const at = `127.0.0.1:${target.port}`;
-  await start({ allow: [at, `127.0.0.1:${await freePort()}`], maxTunnels: 30 });
+  await start({ allow: [at, `127.0.0.1:${await testPort()}`], maxTunnels: 30 });
   await Promise.all(
     Array.from({ length: 60 }, async (_, i) => {
       const client = connectRaw(gateway.port, { allowHalfOpen: true });

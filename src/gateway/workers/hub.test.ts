@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { testPort } from '../../lib/test-port.fixture.ts';
 import {
   answering,
   connectRaw,
-  freePort,
   get,
   type RouteParts,
   startUpstream,
@@ -21,7 +21,7 @@ let port: number;
 
 async function start(count: number, route: RouteParts['route'] = {}): Promise<void> {
   upstream = await startUpstream(answering());
-  port = await freePort();
+  port = await testPort();
   hub = new Hub(MAIN, count, Buffer.alloc(32, 1));
   await hub.apply(tableOf(port, 1, { stable: [upstream], route }));
 }
