@@ -83,6 +83,21 @@ describe('davy evidence', () => {
     });
   });
 
+  it('verify --quick finds a last record cut off: by the checkpoint, and without one by the clean end', async () => {
+    const path = join(home, '.davy', 'ledger', 'log', '0000000000000000.jsonl');
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    await writeFile(path, `${lines.slice(0, -2).join('\n')}\n`);
+    const cut = { exitCode: 1, out: expect.stringContaining('record 2 in log/') };
+    expect(await davy('verify', '--quick')).toMatchObject(cut);
+    await rm(join(home, '.davy', 'ledger', 'checkpoint'));
+    await rm(join(home, '.davy', 'ledger', 'checkpoints'), { recursive: true, force: true });
+    expect(await davy('verify', '--quick')).toMatchObject(cut);
+    await rm(join(home, '.davy', 'ledger', 'terms'), { recursive: true });
+    expect((await davy('verify', '--quick')).out).toContain('the links of 2 records hold');
+    await writeFile(join(home, '.davy', 'ledger', 'checkpoint'), 'none');
+    expect(await davy('verify', '--quick')).toMatchObject({ exitCode: 1 });
+  });
+
   it('verify of a folder without a ledger is a usage error', async () => {
     expect(await davy('verify', '--offline', 'nowhere')).toMatchObject({ exitCode: 2, said: 'ledger/not-a-ledger' });
   });
