@@ -4,7 +4,7 @@ import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { findChromium, mustHave, openBrowser } from '../engines.ts';
 import { keepPictures, linkOf } from './browser.ts';
-import { QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
+import { QUICK_POLICY, type Running, readPid, SERVICE_FILE, up } from './harness.ts';
 
 const engine = findChromium();
 
@@ -145,6 +145,43 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('rehearsals on the page', { timeo
     await keepPictures(page, 'chaos-results');
     await result.getByText('chaos-2').click();
     await page.locator('.record', { hasText: 'chaos.concluded' }).waitFor();
+  });
+
+  it('says of a fault that cannot be shown to be gone that it is DIRTY, until a person declares it clean with a reason', async () => {
+    await page.click('nav a[href="/chaos"]');
+    await lookAt('slow');
+    await page.locator('dialog .facts').waitFor();
+    await confirm('what if the gateway hangs?');
+    const running = card('slow runs');
+    await running.getByText('▶ injected').waitFor({ timeout: 20_000 });
+    const dirty = card('slow may still be in force');
+    const gateway = readPid(davy.dataDir, 'gateway-process.json');
+    process.kill(gateway, 'SIGSTOP');
+    try {
+      await running.getByRole('button').click();
+      await page.fill('dialog textarea', 'it hangs');
+      await submit().click();
+      // The answer comes when the revert was tried for long enough; nobody has to wait for it.
+      await page.getByText('Leave it').click();
+      await dirty.waitFor({ timeout: 40_000 });
+    } finally {
+      process.kill(gateway, 'SIGCONT');
+    }
+    expect(await dirty.textContent()).toMatch(/DIRTY.*could not be shown to be gone/);
+    await keepPictures(page, 'chaos-dirty');
+    await lookAt('kill-one');
+    await page.locator('dialog .problem').getByText('chaos-3 is DIRTY').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    await dirty.getByRole('button').click();
+    expect(await page.locator('dialog .change').textContent()).toContain('Promotions go on');
+    await page.fill('dialog input[name=confirm]', 'chaos-3');
+    await confirm('the gateway answers again, and counts no fault');
+    await dirty.waitFor({ state: 'detached', timeout: 20_000 });
+    expect((await davy.davy('chaos', 'history', '-o', 'json')).stdout).toContain('"phase": "cleared"');
+    await lookAt('kill-one');
+    await page.locator('dialog .facts').waitFor();
+    await page.getByText('Leave it').click();
   });
 
   it('hides everything, with the reason, where there is no experiment engine', async () => {

@@ -10,9 +10,15 @@ const TONES: Record<string, Tone> = {
   ERROR: 'warn',
 };
 
+/** The fault could not be shown to be gone, and nobody has declared it so. */
+export function isDirty(run: ChaosRunDoc): boolean {
+  return run.phase === 'dirty';
+}
+
 export function Verdict({ run }: { run: ChaosRunDoc }) {
+  if (isDirty(run)) return <Badge tone="bad">DIRTY</Badge>;
   const verdict = run.conclusion?.verdict;
-  if (verdict === undefined) return <Badge tone={run.dirty ? 'bad' : 'live'}>{run.dirty ? 'DIRTY' : run.phase}</Badge>;
+  if (verdict === undefined) return <Badge tone="live">{run.phase}</Badge>;
   return <Badge tone={TONES[verdict] ?? 'quiet'}>{verdict}</Badge>;
 }
 

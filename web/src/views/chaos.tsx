@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { ChaosListDoc, ChaosRunDoc } from '../../../src/server/routes/chaos.ts';
 import { get, type Problem, problemOf } from '../api.ts';
 import { ClearDialog, RunDialog, StopDialog } from '../chaos/dialogs.tsx';
-import { Results, Verdict } from '../chaos/results.tsx';
+import { isDirty, Results, Verdict } from '../chaos/results.tsx';
 import { duration, percent } from '../format.ts';
 import { arrived, nowMs, past } from '../live.ts';
 import { Card, Empty, Fact, Facts, Time, Ways } from '../parts.tsx';
@@ -38,6 +38,9 @@ export function Chaos() {
           <strong>Promotions wait:</strong> {list.blocked}
         </p>
       )}
+      {runs.filter(isDirty).map((run) => (
+        <Dirty key={run.id} run={run} onAsk={setAsking} />
+      ))}
       {list?.running.map((run) => (
         <Running key={run.id} run={run} onAsk={setAsking} />
       ))}
@@ -83,26 +86,46 @@ function Running({ run, onAsk }: { run: ChaosRunDoc; onAsk: (asking: Asking) => 
   return (
     <Card title={`${run.experiment} runs`} wide aside={<Verdict run={run} />}>
       <p>
-        {run.fault} on {run.targets.join(', ') || run.service}, {percent(run.blast.requestsShare)} of the requests
+        {run.fault} on <Reach run={run} />
         {run.injectedAtMs !== null && (
           <>
             , since <Time at={run.injectedAtMs} /> ({duration(nowMs.value - run.injectedAtMs)})
           </>
         )}
-        . <span class="muted">{`${run.id}, asked for by ${run.by}: ${run.reason}`}</span>
+        . <Asked run={run} />
       </p>
-      {run.dirty && <p class="problem">{run.dirty}</p>}
-      {run.dirty ? (
-        <button type="button" class="danger" onClick={() => onAsk({ what: 'clear', run })}>
-          Declare it clean …
-        </button>
-      ) : (
-        <button type="button" class="danger" onClick={() => onAsk({ what: 'stop', run })}>
-          Stop and revert {run.fault} …
-        </button>
-      )}
+      <button type="button" class="danger" onClick={() => onAsk({ what: 'stop', run })}>
+        Stop and revert {run.fault} …
+      </button>
     </Card>
   );
+}
+
+/** It was concluded, but nobody knows that its fault is gone: until a person says so, no promotion and no experiment. */
+function Dirty({ run, onAsk }: { run: ChaosRunDoc; onAsk: (asking: Asking) => void }) {
+  return (
+    <Card title={`${run.experiment} may still be in force`} wide aside={<Verdict run={run} />}>
+      <p>
+        {run.fault} on <Reach run={run} />. <Asked run={run} />
+      </p>
+      <p class="problem">It could not be shown to be gone: {run.dirty}</p>
+      <button type="button" class="danger" onClick={() => onAsk({ what: 'clear', run })}>
+        Declare it clean …
+      </button>
+    </Card>
+  );
+}
+
+function Reach({ run }: { run: ChaosRunDoc }) {
+  return (
+    <>
+      {run.targets.join(', ') || run.service}, {percent(run.blast.requestsShare)} of the requests
+    </>
+  );
+}
+
+function Asked({ run }: { run: ChaosRunDoc }) {
+  return <span class="muted">{`${run.id}, asked for by ${run.by}: ${run.reason}`}</span>;
 }
 
 function ExperimentCard({ one, onRun }: { one: Experiment; onRun: () => void }) {
