@@ -52,7 +52,8 @@ export async function revert(run: string, plan: RunPlan, parts: InjectionParts):
   const deadlineMs = startMs + leaseMs + confirmWithinMs;
   let problem = 'not tried';
   while (clock.monoMs() < deadlineMs) {
-    problem = (await revertOnce(run, plan, parts).catch((error) => messageOf(error))) ?? '';
+    // Its sentence becomes a part of others: "chaos-3 is DIRTY: …; clear it with …".
+    problem = (await revertOnce(run, plan, parts).catch((error) => messageOf(error).replace(/\.$/, ''))) ?? '';
     if (problem === '') return null;
     await sleep(clock, confirmEveryMs);
   }

@@ -141,7 +141,11 @@ export class GatewayAdmin {
 
 function unreachable(method: Method, path: string, error: unknown): DavyError {
   if (error instanceof DavyError) return error;
-  return new DavyError(trafficErrors.unreachable, `${method} ${path}: ${messageOf(error)}.`, { cause: error });
+  const sentence =
+    (error as Error).name === 'TimeoutError'
+      ? `The gateway did not answer ${method} ${path} in time.`
+      : `The gateway could not be reached for ${method} ${path}: ${messageOf(error)}.`;
+  return new DavyError(trafficErrors.unreachable, sentence, { cause: error });
 }
 
 function kindOf(code: string | undefined): ErrorKind {
