@@ -59,8 +59,11 @@ function renderFigures(result: LoadResult): string {
     ['generator', `lag p99 ${lag.quantiles.p99.ms.toFixed(2)} ms`, `CPU ${formatShare(result.cpuShare, 0)} of a core`],
   ];
   const routes = result.targets.length < 2 ? [] : ['', renderTargets(result)];
-  return [columns(rows), ...routes].join('\n');
+  const unsure = shown.some((name) => name in reportedQuantiles && !response.quantiles[name].enough);
+  return [columns(rows), ...routes, ...(unsure ? ['', tooFew] : [])].join('\n');
 }
+
+const tooFew = '? too few requests for this percentile: a longer run or a higher rate gives it';
 
 function renderTargets({ targets }: LoadResult): string {
   return columns(

@@ -68,9 +68,21 @@ test('load run: the summary for people names what was measured', async () => {
   const { out } = await run('load', 'run', '--url', url, '--ramp', '50..150', '--for', '1s', '--arrivals', 'uniform');
   expect(out).toMatch(/^run {10}(VALID|INVALID)/);
   for (const word of ['offered', 'requests', 'response', 'service', 'generator', 'p99.9']) expect(out).toContain(word);
+  expect(out).toMatch(/p99\.9 [\d.]+\?/);
+  expect(out).toContain('? too few requests for this percentile');
+});
+
+test('load run: durations are written in the help as they are typed', async () => {
+  const { out } = await run('load', 'run', '--help');
+  expect(out).toMatch(/--for <duration> +how long \(default: 30s\)/);
 });
 
 test.each([
+  [
+    'a number without a unit as a duration',
+    ['--url', 'http://127.0.0.1:1/', '--for', '30'],
+    '"30" is not a duration; write 30s',
+  ],
   ['nothing to ask', ['--rps', '5'], 'load file or --url'],
   ['no rate', ['--url', 'http://127.0.0.1:1/'], '--rps and --ramp'],
   ['two rates', ['--url', 'http://127.0.0.1:1/', '--rps', '5', '--ramp', '1..2'], '--rps and --ramp'],

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { DavyError, messageOf } from '../lib/error.ts';
-import { formatDurationMs, parseDurationMs, parseRatePerSecond, parseShare } from '../lib/units.ts';
+import { parseRatePerSecond, parseShare } from '../lib/units.ts';
 import { type BaselineReport, buildBaseline } from '../load/baseline.ts';
 import { planDurationMs } from '../load/generator.ts';
 import { importK6Options } from '../load/k6-options.ts';
@@ -14,6 +14,7 @@ import { type Sla, slaTable } from '../load/sla.ts';
 import { startLoad } from '../load/start-load.ts';
 import { VERSION } from '../version.ts';
 import { archive } from './archive.ts';
+import { durationOption } from './duration-option.ts';
 import { cliErrors } from './errors.ts';
 import { placeOptions } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
@@ -83,16 +84,18 @@ function planOptions(command: Command): Command {
     .option('--url <url>', 'one address, instead of a file')
     .option('--rps <rate>', 'a steady rate, e.g. 100 or 100/s', rate)
     .option('--ramp <from..to>', 'a rising or falling rate, e.g. 10..200', ramp)
-    .option('--for <duration>', 'how long', duration, 30_000)
-    .option('--warmup <duration>', 'sent, but not counted', duration, 0)
-    .option('--timeout <duration>', 'from the intended send time to the whole answer', duration, planDefaults.timeoutMs)
+    .addOption(durationOption('--for <duration>', 'how long', 30_000))
+    .addOption(durationOption('--warmup <duration>', 'sent, but not counted', 0))
+    .addOption(
+      durationOption('--timeout <duration>', 'from the intended send time to the whole answer', planDefaults.timeoutMs),
+    )
     .addOption(new Option('--arrivals <kind>').choices(['poisson', 'uniform']).default('poisson'))
     .option('--connections <n>', 'at most', count, planDefaults.maxConnections)
     .option('--seed <n>', 'repeats the same arrivals', count, planDefaults.seed)
     .option('--processes <n>', 'generator processes that share the rate', count, 1)
     .option('--k6 <file>', 'take arrival rates and thresholds from k6 options')
-    .option('--p95 <duration>', 'promise', duration)
-    .option('--p99 <duration>', 'promise', duration)
+    .addOption(durationOption('--p95 <duration>', 'promise'))
+    .addOption(durationOption('--p99 <duration>', 'promise'))
     .option('--errors <share>', 'promise: at most this share fails', share);
 }
 
@@ -261,10 +264,6 @@ function ramp(text: string): { from: number; to: number } {
   const match = /^([^.]+(?:\.\d+)?)\.\.(.+)$/.exec(text);
   if (!match) throw new DavyError(cliErrors.usage, `"${text}" is not a ramp such as 10..200.`);
   return { from: rate(match[1]!), to: rate(match[2]!) };
-}
-
-function duration(text: string): number {
-  return known(parseDurationMs(text), text, `a duration such as ${formatDurationMs(30_000)}`);
 }
 
 function share(text: string): number {

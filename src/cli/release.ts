@@ -1,9 +1,10 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { sleep } from '../lib/clock.ts';
 import { DavyError } from '../lib/error.ts';
-import { formatDurationMs, formatWeightBp, parseDurationMs } from '../lib/units.ts';
+import { formatDurationMs, formatWeightBp } from '../lib/units.ts';
 import type { ReleaseDoc } from '../server/schemas.ts';
 import { type ApiClient, connect, connectionOptions } from './api-client.ts';
+import { durationOption } from './duration-option.ts';
 import { cliErrors } from './errors.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
@@ -32,7 +33,7 @@ export function register(program: Command, io: CliIo): void {
     .argument('<version>')
     .requiredOption('--reason <text>', 'why; written to the ledger')
     .option('--wait', 'wait for the end: exit 0 completed, 3 rolled back or cancelled, 4 timed out')
-    .addOption(new Option('--timeout <duration>', 'how long to wait').argParser(duration).default(10 * 60_000, '10m'))
+    .addOption(durationOption('--timeout <duration>', 'how long to wait', 10 * 60_000))
     .option('--supersede', "replace another operator's release in flight");
   outputOption(connectionOptions(command)).action(async (service: string, version: string, options: ReleaseOptions) => {
     const api = connect(options, io);
@@ -79,10 +80,4 @@ function progressText(release: ReleaseDoc): string {
 
 function endText(release: ReleaseDoc): string {
   return printable(release.endReason ? `${release.phase} – ${release.endReason}` : progressText(release));
-}
-
-function duration(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms !== null) return ms;
-  throw new DavyError(cliErrors.usage, `"${text}" is not a duration; write 30s, 10m or 2h.`);
 }

@@ -4,7 +4,6 @@ import type { Command } from 'commander';
 import { request } from 'undici';
 import { findEndpoint } from '../lib/endpoint.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
-import { parseDurationMs } from '../lib/units.ts';
 import { type BiDailyReport, buildBiDaily, type EvidenceLine, judgeDistribution } from '../reports/bi-daily.ts';
 import { type CollectedFile, canaryRate, sampleVersions, targetsFile } from '../reports/collect.ts';
 import { parseExposition, serviceFigures } from '../reports/exposition.ts';
@@ -17,6 +16,7 @@ import { loadSpec } from '../spec/load.ts';
 import { VERSION } from '../version.ts';
 import { type ApiClient, connect, connectionOptions } from './api-client.ts';
 import { archive } from './archive.ts';
+import { durationOption } from './duration-option.ts';
 import { cliErrors } from './errors.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
@@ -42,7 +42,7 @@ export function register(program: Command, io: CliIo): void {
     .argument('<file>', 'the spec of the running system')
     .option('--service <name>', 'the service whose split is sampled (default: the first with several versions)')
     .option('--sample <n>', 'requests of the sample', '200')
-    .option('--period <duration>', 'how far back', duration, 48 * 3_600_000)
+    .addOption(durationOption('--period <duration>', 'how far back', 48 * 3_600_000))
     .option('--branch <name>', 'the branch that is reported on')
     .option('--dashboard <file>', 'a dashboard to keep as evidence')
     .option('--out <dir>', 'also write the report there');
@@ -154,10 +154,4 @@ async function dashboardFile(path: string, io: CliIo): Promise<CollectedFile> {
     throw new DavyError(cliErrors.usage, `${path} cannot be read: ${messageOf(error)}.`, { cause: error });
   });
   return { name: basename(path), type: 'application/json', desc: 'Grafana dashboard config', content };
-}
-
-function duration(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms !== null) return ms;
-  throw new DavyError(cliErrors.usage, `"${text}" is not a duration; write 12h or 48h.`);
 }

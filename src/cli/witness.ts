@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { parseVerifierKey } from '../ledger/keys.ts';
 import { startWitness } from '../ledger/witness-server.ts';
 import { portNumber } from './api-client.ts';
@@ -24,7 +24,11 @@ export function register(program: Command, io: CliIo): void {
     .description('cosign the checkpoints of ledgers; run it where their owner has no access')
     .requiredOption('--data <dir>', 'where its key and its memory live; never inside a ledger')
     .requiredOption('--name <name>', 'name of its key, for example audit.example.com/davy')
-    .option('--log <vkey>', 'verifier key of a ledger to serve; may be given several times', collect, [])
+    .addOption(
+      new Option('--log <vkey>', 'verifier key of a ledger to serve; may be given several times')
+        .argParser(collect)
+        .default([], 'none'),
+    )
     .option('--log-file <file>', 'a file with one verifier key per line')
     .option('--host <host>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port to listen on', portNumber, DEFAULT_WITNESS_PORT)
