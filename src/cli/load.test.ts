@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../lib/clock.ts';
 import type { LoadResult } from '../load/result.ts';
@@ -70,6 +73,18 @@ test('load run: the summary for people names what was measured', async () => {
   for (const word of ['offered', 'requests', 'response', 'service', 'generator', 'p99.9']) expect(out).toContain(word);
   expect(out).toMatch(/p99\.9 [\d.]+\?/);
   expect(out).toContain('? too few requests for this percentile');
+});
+
+test('load run: what stands in the file is not said again; how it is run may be', async () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'davy-load-')), 'mix.yaml');
+  writeFileSync(file, `targets: [{ url: "${url}" }]\nrate: 20/s\nfor: 500ms\n`);
+  const twice = await run('load', 'run', file, '--rps', '100', '--for', '1m');
+  expect(twice.code).toBe(2);
+  expect(twice.said).toContain('leave out --rps and --for');
+  const { out } = await run('load', 'run', file, '--seed', '7', '--arrivals', 'uniform', '-o', 'json');
+  const { result } = JSON.parse(out) as { result: LoadResult };
+  expect(result).toMatchObject({ seed: 7, model: 'open/uniform' });
+  rmSync(dirname(file), { recursive: true });
 });
 
 test('load run: durations are written in the help as they are typed', async () => {

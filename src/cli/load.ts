@@ -1,45 +1,20 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
-import { type Command, Option } from 'commander';
-import { DavyError, messageOf } from '../lib/error.ts';
-import { parseRatePerSecond, parseShare } from '../lib/units.ts';
+import type { Command } from 'commander';
 import { type BaselineReport, buildBaseline } from '../load/baseline.ts';
 import { planDurationMs } from '../load/generator.ts';
-import { importK6Options } from '../load/k6-options.ts';
 import { judgeOverload, judgeStep, kneeOf, type LadderStep, ladderDefaults, nextRate } from '../load/ladder.ts';
-import { type LoadFile, parseLoadFile } from '../load/load-file.ts';
-import { type LoadPlan, planDefaults } from '../load/plan.ts';
+import type { LoadPlan } from '../load/plan.ts';
 import type { LoadResult } from '../load/result.ts';
-import { type Sla, slaTable } from '../load/sla.ts';
+import { slaTable } from '../load/sla.ts';
 import { startLoad } from '../load/start-load.ts';
 import { VERSION } from '../version.ts';
 import { archive } from './archive.ts';
-import { durationOption } from './duration-option.ts';
-import { cliErrors } from './errors.ts';
 import { placeOptions } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
+import { count, givenOptions, type PlanOptions, planOptions, rate, readPlan, withStages } from './load-plan.ts';
 import { renderLive, renderResult, renderSla, renderThresholds } from './load-view.ts';
 import { outputOption, printJson } from './output.ts';
 import { createScreen } from './screen.ts';
 import { columns, styleFor } from './style.ts';
-
-interface PlanOptions {
-  url?: string;
-  rps?: number;
-  ramp?: { from: number; to: number };
-  for: number;
-  warmup: number;
-  timeout: number;
-  arrivals: 'poisson' | 'uniform';
-  connections: number;
-  seed: number;
-  processes: number;
-  k6?: string;
-  p95?: number;
-  p99?: number;
-  errors?: number;
-  output: string;
-}
 
 interface LadderOptions extends PlanOptions {
   start: number;
@@ -62,41 +37,24 @@ export function register(program: Command, io: CliIo): void {
   const load = program.command('load').description('open-model load: run it, find the knee, take a baseline');
   outputOption(
     planOptions(load.command('run').description('one run; exit 0 only if VALID and every promise MET')),
-  ).action((file: string | undefined, options: PlanOptions) => runOnce(file, options, io));
+  ).action((file: string | undefined, options: PlanOptions, command: Command) =>
+    runOnce(file, { ...options, given: givenOptions(command) }, io),
+  );
   const ladder = planOptions(load.command('ladder').description('raise the rate until it is not carried any more'))
     .option('--start <rate>', 'first rate, e.g. 50/s', rate, 50)
     .option('--max <rate>', 'highest rate', rate, 20_000)
     .option('--overload', 'then 100, 150 and 200 % of what was carried');
-  outputOption(ladder).action((file: string | undefined, options: LadderOptions) => climb(file, options, io));
+  outputOption(ladder).action((file: string | undefined, options: LadderOptions, command: Command) =>
+    climb(file, { ...options, given: givenOptions(command) }, io),
+  );
   const baseline = planOptions(
     load.command('baseline').description('several runs, promises, and the alert thresholds that follow'),
   )
     .option('--runs <n>', 'runs', count, 3)
     .option('--no-store', 'do not keep it in the ledger');
-  outputOption(placeOptions(baseline)).action((file: string | undefined, options: BaselineOptions) =>
-    takeBaseline(file, options, io),
+  outputOption(placeOptions(baseline)).action((file: string | undefined, options: BaselineOptions, command: Command) =>
+    takeBaseline(file, { ...options, given: givenOptions(command) }, io),
   );
-}
-
-function planOptions(command: Command): Command {
-  return command
-    .argument('[file]', 'a load file: targets, rate or stages, sla')
-    .option('--url <url>', 'one address, instead of a file')
-    .option('--rps <rate>', 'a steady rate, e.g. 100 or 100/s', rate)
-    .option('--ramp <from..to>', 'a rising or falling rate, e.g. 10..200', ramp)
-    .addOption(durationOption('--for <duration>', 'how long', 30_000))
-    .addOption(durationOption('--warmup <duration>', 'sent, but not counted', 0))
-    .addOption(
-      durationOption('--timeout <duration>', 'from the intended send time to the whole answer', planDefaults.timeoutMs),
-    )
-    .addOption(new Option('--arrivals <kind>').choices(['poisson', 'uniform']).default('poisson'))
-    .option('--connections <n>', 'at most', count, planDefaults.maxConnections)
-    .option('--seed <n>', 'repeats the same arrivals', count, planDefaults.seed)
-    .option('--processes <n>', 'generator processes that share the rate', count, 1)
-    .option('--k6 <file>', 'take arrival rates and thresholds from k6 options')
-    .addOption(durationOption('--p95 <duration>', 'promise'))
-    .addOption(durationOption('--p99 <duration>', 'promise'))
-    .option('--errors <share>', 'promise: at most this share fails', share);
 }
 
 async function runOnce(file: string | undefined, options: PlanOptions, io: CliIo): Promise<void> {
@@ -110,7 +68,9 @@ async function runOnce(file: string | undefined, options: PlanOptions, io: CliIo
 }
 
 async function climb(file: string | undefined, options: LadderOptions, io: CliIo): Promise<void> {
-  const base = await readPlan(file, { ...options, rps: options.rps ?? options.start }, io);
+  // Each step has the rate of the ladder and lasts as long as `--for` says, whatever the file plans.
+  const given = new Set([...options.given].filter((name) => name !== 'for'));
+  const base = await readPlan(file, { ...options, given, rps: options.rps ?? options.start }, io);
   const limits = {
     ...ladderDefaults,
     p99Ms: base.sla.latency.p99 ?? ladderDefaults.p99Ms,
@@ -196,85 +156,6 @@ async function runPlan(plan: LoadPlan, { processes }: PlanOptions, io: CliIo): P
   }
 }
 
-async function readPlan(file: string | undefined, options: PlanOptions, io: CliIo): Promise<LoadFile> {
-  const k6 = options.k6 === undefined ? null : importK6Options(await readText(options.k6, io));
-  const base =
-    file === undefined ? planFromOptions(options, k6?.stages ?? []) : parseLoadFile(await readText(file, io)).plan;
-  const fromFile = file === undefined ? emptySla : parseLoadFile(await readText(file, io)).sla;
-  const latency = { ...fromFile.latency, ...k6?.sla.latency, ...defined({ p95: options.p95, p99: options.p99 }) };
-  const errorShare = options.errors ?? k6?.sla.errorShare ?? fromFile.errorShare;
-  const plan = k6 && k6.stages.length > 0 ? withStages(base, k6.stages) : base;
-  return { plan, sla: { latency, errorShare }, notes: k6?.notes ?? [] };
-}
-
-const emptySla: Sla = { latency: {}, errorShare: null };
-
-function planFromOptions(
-  options: PlanOptions,
-  stages: { fromPerSecond: number; toPerSecond: number; durationMs: number }[],
-): LoadPlan {
-  const { url, rps, ramp: ramped } = options;
-  if (url === undefined) throw new DavyError(cliErrors.usage, 'Give a load file or --url.');
-  const given = [rps, ramped].filter((one) => one !== undefined).length;
-  if (given !== 1 && stages.length === 0) throw new DavyError(cliErrors.usage, 'Give one of --rps and --ramp.');
-  const fromPerSecond = ramped?.from ?? rps ?? 0;
-  const toPerSecond = ramped?.to ?? rps ?? 0;
-  const own = [{ fromPerSecond, toPerSecond, durationMs: options.for }];
-  return {
-    targets: [{ name: 'all', url, method: 'GET', headers: {}, body: null, weight: 1, check: null }],
-    model: { kind: 'open', arrivals: options.arrivals, stages: given === 1 ? own : stages },
-    ...{
-      seed: options.seed,
-      warmupMs: options.warmup,
-      timeoutMs: options.timeout,
-      maxConnections: options.connections,
-    },
-    maxOutstanding: planDefaults.maxOutstanding,
-  };
-}
-
-function withStages(
-  plan: LoadPlan,
-  stages: { fromPerSecond: number; toPerSecond: number; durationMs: number }[],
-): LoadPlan {
-  const arrivals = plan.model.kind === 'open' ? plan.model.arrivals : 'poisson';
-  return { ...plan, model: { kind: 'open', arrivals, stages } };
-}
-
 function atRate(plan: LoadPlan, ratePerSecond: number, durationMs: number): LoadPlan {
   return withStages(plan, [{ fromPerSecond: ratePerSecond, toPerSecond: ratePerSecond, durationMs }]);
-}
-
-function defined<T>(fields: Record<string, T | undefined>): Record<string, T> {
-  return Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, T] => entry[1] !== undefined));
-}
-
-async function readText(file: string, io: CliIo): Promise<string> {
-  return readFile(resolve(io.cwd, file), 'utf8').catch((error) => {
-    throw new DavyError(cliErrors.usage, `${file} cannot be read: ${messageOf(error)}.`, { cause: error });
-  });
-}
-
-function rate(text: string): number {
-  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : parseRatePerSecond(text);
-  return known(value, text, 'a rate such as 100/s');
-}
-
-function ramp(text: string): { from: number; to: number } {
-  const match = /^([^.]+(?:\.\d+)?)\.\.(.+)$/.exec(text);
-  if (!match) throw new DavyError(cliErrors.usage, `"${text}" is not a ramp such as 10..200.`);
-  return { from: rate(match[1]!), to: rate(match[2]!) };
-}
-
-function share(text: string): number {
-  return known(parseShare(text), text, 'a share such as 1%');
-}
-
-function count(text: string): number {
-  return known(/^\d{1,9}$/.test(text) ? Number(text) : null, text, 'a whole number');
-}
-
-function known(value: number | null, text: string, what: string): number {
-  if (value !== null) return value;
-  throw new DavyError(cliErrors.usage, `"${text}" is not ${what}.`);
 }

@@ -1,6 +1,6 @@
-import { parse } from 'yaml';
+import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { DavyError, messageOf } from '../lib/error.ts';
+import { DavyError, messageOf, type Position } from '../lib/error.ts';
 import { parseDurationMs, parseRatePerSecond, parseShare } from '../lib/units.ts';
 import { loadErrors } from './errors.ts';
 import { type LoadPlan, planDefaults } from './plan.ts';
@@ -15,6 +15,7 @@ export interface LoadFile {
 }
 
 const maxFileBytes = 1024 * 1024;
+const maxAliasCount = 20;
 
 const duration = text('a duration such as 30s', parseDurationMs);
 const rate = text('a rate such as 100/s', parseRatePerSecond);
@@ -43,7 +44,15 @@ const fileSchema = z.strictObject({
   rate: rate.optional(),
   for: duration.optional(),
   stages: z
-    .array(z.strictObject({ from: rate.optional(), to: rate, for: duration }))
+    .array(
+      z
+        .strictObject({ rate: rate.optional(), from: rate.optional(), to: rate.optional(), for: duration })
+        .refine((stage) => (stage.rate === undefined) !== (stage.to === undefined), 'needs either rate or to')
+        .refine(
+          (stage) => stage.rate === undefined || stage.from === undefined,
+          'goes from a rate only to another: give to',
+        ),
+    )
     .min(1)
     .max(1_000)
     .optional(),
@@ -66,12 +75,19 @@ const fileSchema = z.strictObject({
     .default({}),
 });
 
-/** Reads a load file (YAML or JSON). Throws `load/bad-plan` with the field's name. */
-export function parseLoadFile(content: string): LoadFile {
-  const raw = fileSchema.safeParse(readYaml(content));
+/**
+ * Reads a load file (YAML or JSON); `name` is what positions call it. Throws `load/bad-plan` with the first problem and the others in
+ * `more`, each with its line and column.
+ */
+export function parseLoadFile(content: string, name: string): LoadFile {
+  const lines = new LineCounter();
+  const document = readDocument(content, lines);
+  const raw = fileSchema.safeParse(plainValue(document));
   if (!raw.success) {
-    const [issue] = raw.error.issues;
-    throw bad(`${issue?.path.join('.') || 'The file'}: ${issue?.message}`);
+    const [first, ...more] = raw.error.issues.map((issue) =>
+      bad(sentenceOf(document, issue), { file: name, ...placeOf(document, issue.path, lines) }),
+    );
+    throw new DavyError(first!.kind, first!.message, { position: first!.position, more });
   }
   const file = raw.data;
   const { p50, p75, p90, p95, p99, 'p99.9': p999, errors } = file.sla;
@@ -86,9 +102,9 @@ function planOf(file: z.infer<typeof fileSchema>): LoadPlan {
   const steady = file.rate ?? 0;
   let last = 0;
   const stages = file.stages?.map((stage) => {
-    const fromPerSecond = stage.from ?? last;
-    last = stage.to;
-    return { fromPerSecond, toPerSecond: stage.to, durationMs: stage.for };
+    const fromPerSecond = stage.rate ?? stage.from ?? last;
+    last = stage.rate ?? stage.to ?? last;
+    return { fromPerSecond, toPerSecond: last, durationMs: stage.for };
   }) ?? [{ fromPerSecond: steady, toPerSecond: steady, durationMs: file.for ?? 60_000 }];
   return {
     targets: file.targets.map((one, i) => ({
@@ -107,14 +123,45 @@ function planOf(file: z.infer<typeof fileSchema>): LoadPlan {
   };
 }
 
+/** YAML, JSON included. Throws `load/bad-plan`. */
 export function readYaml(content: string): unknown {
+  return plainValue(readDocument(content, new LineCounter()));
+}
+
+function readDocument(content: string, lineCounter: LineCounter): Document {
   if (content.length > maxFileBytes)
     throw bad(`The file has ${content.length} characters; ${maxFileBytes} is the limit.`);
+  const document = parseDocument(content, { schema: 'core', lineCounter });
+  const [error] = document.errors;
+  if (error) throw bad(error.message.split('\n')[0] ?? '');
+  return document;
+}
+
+function plainValue(document: Document): unknown {
   try {
-    return parse(content, { maxAliasCount: 20, schema: 'core' });
+    return document.toJS({ maxAliasCount });
   } catch (error) {
-    throw bad(messageOf(error).split('\n')[0] ?? '');
+    throw bad(messageOf(error));
   }
+}
+
+function sentenceOf(document: Document, issue: z.core.$ZodIssue): string {
+  const where = issue.path.join('.') || 'The file';
+  if (issue.code === 'unrecognized_keys') return `${where} has no field ${issue.keys.join(' and ')}.`;
+  if (!document.hasIn(issue.path)) return `${where} is missing.`;
+  return `${where} ${issue.code === 'custom' ? issue.message : `is not right: ${issue.message}`}.`;
+}
+
+/** Where the path stands in the file, or the nearest thing around it. */
+function placeOf(document: Document, path: readonly PropertyKey[], lines: LineCounter): Position {
+  for (let depth = path.length; depth >= 0; depth--) {
+    const node = document.getIn(path.slice(0, depth), true);
+    if (isNode(node) && node.range) {
+      const { line, col } = lines.linePos(node.range[0]);
+      return { line, column: col };
+    }
+  }
+  return { line: 1, column: 1 };
 }
 
 function text<T>(what: string, parseText: (input: string) => T | null) {
@@ -126,6 +173,6 @@ function text<T>(what: string, parseText: (input: string) => T | null) {
   });
 }
 
-function bad(sentence: string): DavyError {
-  return new DavyError(loadErrors['bad-plan'], sentence);
+function bad(sentence: string, position?: Position): DavyError {
+  return new DavyError(loadErrors['bad-plan'], sentence, { position });
 }
