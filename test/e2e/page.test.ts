@@ -157,10 +157,11 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', { 
     await page.waitForSelector('.fleet');
     await page.locator('.line').first().focus();
     await page.keyboard.press('ArrowDown');
-    expect(await page.locator('li.row:nth-child(2) .line:focus').count()).toBe(1);
+    await page.locator('li.row:nth-child(2) .line:focus').waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type('v3');
     await page.waitForURL('**/?q=v3');
+    await page.locator('.line').nth(1).waitFor({ state: 'detached' });
     expect(await page.locator('.line').count()).toBe(1);
   });
 
