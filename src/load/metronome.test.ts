@@ -1,4 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { once } from 'node:events';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createMetronome, type Metronome } from './metronome.ts';
 
@@ -38,9 +40,25 @@ test('a call replaces the one before', async () => {
   const calls: string[] = [];
   for (let i = 0; i < 100; i++) {
     metronome.wakeAt(performance.now() + (i % 2 === 0 ? 60_000 : 0.1), () => calls.push('first'));
-    await woken(performance.now() + 0.5);
+    const atMs = performance.now() + 0.5;
+    expect(await woken(atMs)).toBeGreaterThanOrEqual(atMs - 0.002);
   }
   expect(calls).toEqual([]);
+});
+
+test('its thread rings although the notice of the call comes when it waits for the time already', async () => {
+  const cell = () => new Int32Array(new SharedArrayBuffer(4));
+  const cells = { asked: cell(), rung: cell(), closed: cell(), dueMs: new Float64Array(new SharedArrayBuffer(8)) };
+  const thread = new Worker(new URL('./metronome-thread.ts', import.meta.url), { workerData: cells });
+  cells.dueMs[0] = Number(process.hrtime.bigint()) / 1e6 + 1_000;
+  Atomics.store(cells.asked, 0, 1);
+  await once(thread, 'online');
+  // A notice wakes whoever waits, and says of how many: then the thread has begun to wait for the time.
+  while (Atomics.notify(cells.asked, 0) === 0) await setImmediate();
+  const rung = Atomics.waitAsync(cells.rung, 0, 0, 10_000);
+  expect(await rung.value).toBe('ok');
+  expect(Atomics.load(cells.rung, 0)).toBe(1);
+  await thread.terminate();
 });
 
 test('after the end nothing is called', async () => {

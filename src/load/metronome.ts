@@ -59,12 +59,23 @@ export function createMetronome(): Metronome {
 
   function byThread(atMs: number, call: number): void {
     dueMs[0] = atMs + offsetMs;
-    const before = Atomics.load(cells.rung, 0);
     Atomics.store(cells.asked, 0, call);
     Atomics.notify(cells.asked, 0);
-    const waiting = Atomics.waitAsync(cells.rung, 0, before);
-    if (waiting.async) void waiting.value.then(() => fire(call));
-    else setImmediate(() => fire(call));
+    awaitRing(call, true);
+  }
+
+  /** The thread may just have rung for the call that this one replaced. */
+  function awaitRing(call: number, withinCall: boolean): void {
+    if (pending?.call !== call) return;
+    const seen = Atomics.load(cells.rung, 0);
+    if (seen === call) {
+      if (withinCall) setImmediate(() => fire(call));
+      else fire(call);
+      return;
+    }
+    const waiting = Atomics.waitAsync(cells.rung, 0, seen);
+    if (waiting.async) void waiting.value.then(() => awaitRing(call, false));
+    else awaitRing(call, withinCall);
   }
 
   let calls = 0;
