@@ -1,6 +1,6 @@
 import { formatCount, formatDurationMs, formatShare } from '../lib/units.ts';
 import { type QuantileName, reportedQuantiles } from '../load/figures.ts';
-import type { LoadLive, LoadResult } from '../load/result.ts';
+import { hasSuccess, type LoadLive, type LoadResult } from '../load/result.ts';
 import { label, type SlaRow } from '../load/sla.ts';
 import type { ProposedThreshold } from '../load/thresholds.ts';
 import { bar } from './bars.ts';
@@ -29,7 +29,7 @@ export function renderResult(result: LoadResult, sla: readonly SlaRow[], style: 
   if (sla.length > 0) parts.push('', renderSla(sla, style));
   parts.push('', renderFigures(result));
   if (validity.verdict === 'INVALID') parts.push('', invalidNext);
-  else if (result.counts.requests > 0 && result.counts.ok === 0) parts.push('', nothingNext);
+  else if (!hasSuccess(result)) parts.push('', nothingNext);
   return `${parts.join('\n')}\n`;
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../lib/clock.ts';
+import { testPort } from '../lib/test-port.fixture.ts';
 import type { LoadResult } from '../load/result.ts';
 import type { SlaRow } from '../load/sla.ts';
 import type { CliIo } from './io.ts';
@@ -73,6 +74,20 @@ test('load run: the summary for people names what was measured', async () => {
   for (const word of ['offered', 'requests', 'response', 'service', 'generator', 'p99.9']) expect(out).toContain(word);
   expect(out).toMatch(/p99\.9 [\d.]+\?/);
   expect(out).toContain('? too few requests for this percentile');
+});
+
+test('where nothing answers no run is good, no rate is carried, and nothing is proposed', async () => {
+  const port = await testPort();
+  const dead = ['--url', `http://127.0.0.1:${port}/`, '--for', '300ms'];
+  const once = await run('load', 'run', ...dead, '--rps', '20');
+  expect(once).toMatchObject({ code: 3, out: expect.stringContaining('no request succeeded') });
+  const ladder = await run('load', 'ladder', ...dead, '--start', '20');
+  expect(ladder).toMatchObject({ code: 3, out: expect.stringContaining('carried      nothing') });
+  const baseline = await run('load', 'baseline', ...dead, '--rps', '20', '--runs', '1', '--no-store');
+  expect(baseline).toMatchObject({
+    code: 3,
+    out: expect.stringContaining('no alert thresholds: a run had no success'),
+  });
 });
 
 test('load run: what stands in the file is not said again; how it is run may be', async () => {

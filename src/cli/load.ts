@@ -3,7 +3,7 @@ import { type BaselineReport, buildBaseline } from '../load/baseline.ts';
 import { planDurationMs } from '../load/generator.ts';
 import { judgeOverload, judgeStep, kneeOf, type LadderStep, ladderDefaults, nextRate } from '../load/ladder.ts';
 import type { LoadPlan } from '../load/plan.ts';
-import type { LoadResult } from '../load/result.ts';
+import { hasSuccess, type LoadResult } from '../load/result.ts';
 import { slaTable } from '../load/sla.ts';
 import { startLoad } from '../load/start-load.ts';
 import { VERSION } from '../version.ts';
@@ -29,14 +29,16 @@ interface BaselineOptions extends PlanOptions {
   port: number;
 }
 
-/** INVALID, or a promise that was not proven to be met. */
+/** INVALID, no success at all, a promise that was not proven to be met, or nothing that is carried. */
 const exitFailed = 3;
 
 /** `load run|ladder|baseline`: open-model load in a process of its own, with figures that say how sure they are. */
 export function register(program: Command, io: CliIo): void {
   const load = program.command('load').description('open-model load: run it, find the knee, take a baseline');
   outputOption(
-    planOptions(load.command('run').description('one run; exit 0 only if VALID and every promise MET')),
+    planOptions(
+      load.command('run').description('one run; exit 0 only if VALID, with a success, and every promise MET'),
+    ),
   ).action((file: string | undefined, options: PlanOptions, command: Command) =>
     runOnce(file, { ...options, given: givenOptions(command) }, io),
   );
@@ -64,7 +66,9 @@ async function runOnce(file: string | undefined, options: PlanOptions, io: CliIo
   const rows = slaTable(sla, result);
   if (options.output === 'json') printJson(io, { result, sla: rows, notes });
   else io.out(renderResult(result, rows, styleFor(io.color)));
-  if (result.validity.verdict === 'INVALID' || rows.some((row) => row.verdict !== 'MET')) io.exitCode = exitFailed;
+  const isGood =
+    result.validity.verdict === 'VALID' && hasSuccess(result) && rows.every((row) => row.verdict === 'MET');
+  if (!isGood) io.exitCode = exitFailed;
 }
 
 async function climb(file: string | undefined, options: LadderOptions, io: CliIo): Promise<void> {
@@ -93,6 +97,7 @@ async function climb(file: string | undefined, options: LadderOptions, io: CliIo
       overload.push(judgeOverload(share, knee.ratedPerSecond, await at(share * knee.ratedPerSecond), limits));
     }
   }
+  if (knee.ratedPerSecond === null) io.exitCode = exitFailed;
   if (options.output === 'json') return printJson(io, { knee, steps, overload, limits });
   io.out(`carried      ${knee.ratedPerSecond === null ? 'nothing' : `${knee.ratedPerSecond}/s`}\n`);
   if (knee.beyond) io.out(`beyond       ${knee.beyond.ratePerSecond}/s: ${knee.beyond.why}\n`);
@@ -137,7 +142,9 @@ function renderBaseline(report: BaselineReport, stored: { seq: number; sha256: s
   const style = styleFor(io.color);
   io.out(`baseline     ${report.runs.length} runs, ${report.verdict}\n\n`);
   if (report.sla.length > 0) io.out(`${renderSla(report.sla, style)}\n\n`);
-  io.out(`proposed alert thresholds\n${renderThresholds(report.thresholds)}`);
+  if (report.thresholds.length === 0)
+    io.out('no alert thresholds: a run had no success; see whether the service runs at this address\n');
+  else io.out(`proposed alert thresholds\n${renderThresholds(report.thresholds)}`);
   if (stored) io.out(`\nkept as record ${stored.seq}, sha256 ${stored.sha256}\n`);
 }
 

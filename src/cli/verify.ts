@@ -55,9 +55,10 @@ export function register(program: Command, io: CliIo): void {
 async function run(file: string, options: VerifyOptions, io: CliIo): Promise<void> {
   const path = resolve(io.cwd, file);
   const { spec } = await loadSpec(path);
+  const subject = subjectOf(spec, options);
   const system = (await isRunning(spec, options, io)) ? null : await bringUp(path, options, io);
   try {
-    const verification = await verifySystem(contextOf(spec, options, io));
+    const verification = await verifySystem(contextOf(subject, options, io));
     const markdown = verificationMarkdown(verification);
     const stored = await store(verification, markdown, options, io);
     if (options.report !== undefined) await writeFile(resolve(io.cwd, options.report), markdown);
@@ -127,19 +128,31 @@ function freshApi(options: VerifyOptions, io: CliIo): VerifyApi {
   };
 }
 
-function contextOf(spec: Spec, options: VerifyOptions, io: CliIo): VerifyContext {
+type Subject = Pick<VerifyContext, 'spec' | 'service' | 'good' | 'bad' | 'ratePerSecond' | 'entryPort'>;
+
+/** Which versions are released and under which load. Throws `cli/usage` before anything is started for it. */
+function subjectOf(spec: Spec, options: VerifyOptions): Subject {
   const several = Object.values(spec.services).find((one) => Object.keys(one.versions).length > 1);
   const service = serviceOf(spec, options.service ?? several?.name ?? Object.keys(spec.services)[0]);
   const others = Object.keys(service.versions).filter((version) => version !== service.stable);
   const good = options.good ?? others[0] ?? null;
   const last = others.findLast((version) => version !== good) ?? null;
+  for (const version of [options.good, options.bad]) {
+    if (version === undefined || others.includes(version)) continue;
+    const known = others.join(', ') || 'none';
+    throw new DavyError(cliErrors.usage, `${service.name} has no version ${version} to release; it has ${known}.`);
+  }
   const ratePerSecond = Number(options.rps);
   if (!(ratePerSecond > 0 && ratePerSecond <= 10_000))
     throw new DavyError(cliErrors.usage, `"${options.rps}" is not a rate (1 to 10000).`);
+  const entryPort = entryOf(spec, options).listenPort;
+  return { spec, service, good, bad: options.bad ?? last, ratePerSecond, entryPort };
+}
+
+function contextOf(subject: Subject, options: VerifyOptions, io: CliIo): VerifyContext {
   return {
+    ...subject,
     api: freshApi(options, io),
-    ...{ spec, service, good, bad: options.bad ?? last, ratePerSecond },
-    entryPort: entryOf(spec, options).listenPort,
     clock: io.clock,
     killController: killerOf(options, io),
     say: (line) => io.say(`${line}\n`),

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { latencyFigures, mergeHistograms, type QuantileName, reportedQuantiles } from './figures.ts';
 import type { LoadPlan } from './plan.ts';
-import type { LoadResult } from './result.ts';
+import { hasSuccess, type LoadResult } from './result.ts';
 import { label, type Sla, type SlaRow, type SlaVerdict, slaTable } from './sla.ts';
 import { median, type ProposedThreshold, proposeThreshold } from './thresholds.ts';
 
@@ -16,6 +16,7 @@ export interface BaselineReport {
   runs: LoadResult[];
   /** Over all runs together. */
   sla: SlaRow[];
+  /** None when a run had no success: the time until a failure is no latency to be alerted on. */
   thresholds: ProposedThreshold[];
   /** INVALID when any run was; else the worst row; UNPROVEN without promises. */
   verdict: SlaVerdict | 'INVALID';
@@ -38,7 +39,9 @@ export function buildBaseline(input: {
     ...{ atMs, generator, plan, runs: results, sla: rows },
     hardware: { cpu: cpus()[0]?.model ?? 'unknown', cores: availableParallelism(), memoryBytes: totalmem() },
     planSha256: createHash('sha256').update(JSON.stringify(plan)).digest('hex'),
-    thresholds: (['p95', 'p99'] as const).map((name) => thresholdOf(name, sla, results)),
+    thresholds: results.every(hasSuccess)
+      ? (['p95', 'p99'] as const).map((name) => thresholdOf(name, sla, results))
+      : [],
     verdict: invalid ? 'INVALID' : worst(rows),
   };
 }

@@ -74,23 +74,23 @@ export function checkPlan(plan: LoadPlan): LoadPlan {
   plan.targets.forEach(checkTarget);
   if (plan.model.kind === 'open') checkStages(plan.model.stages);
   else {
-    between('connections', plan.model.connections, 1, limits.connections);
-    between('durationMs', plan.model.durationMs, 1, limits.durationMs);
+    between('the number of connections', plan.model.connections, 1, limits.connections);
+    between('the duration in ms', plan.model.durationMs, 1, limits.durationMs);
   }
-  between('seed', plan.seed, 0, 2 ** 32 - 1);
-  between('warmupMs', plan.warmupMs, 0, limits.durationMs);
-  between('timeoutMs', plan.timeoutMs, 1, limits.timeoutMs);
-  between('maxConnections', plan.maxConnections, 1, limits.connections);
-  between('maxOutstanding', plan.maxOutstanding, 1, limits.outstanding);
+  between('the seed', plan.seed, 0, 2 ** 32 - 1);
+  between('the warm-up in ms', plan.warmupMs, 0, limits.durationMs);
+  between('the timeout in ms', plan.timeoutMs, 1, limits.timeoutMs);
+  between('the number of connections', plan.maxConnections, 1, limits.connections);
+  between('the number of outstanding requests', plan.maxOutstanding, 1, limits.outstanding);
   return plan;
 }
 
 function checkStages(stages: LoadStage[]): void {
   between('the number of stages', stages.length, 1, limits.stages);
   for (const stage of stages) {
-    between('fromPerSecond', stage.fromPerSecond, 0, limits.perSecond);
-    between('toPerSecond', stage.toPerSecond, 0, limits.perSecond);
-    between('durationMs', stage.durationMs, 1, limits.durationMs);
+    between('the rate per second that a stage begins with', stage.fromPerSecond, 0, limits.perSecond);
+    between('the rate per second that a stage ends with', stage.toPerSecond, 0, limits.perSecond);
+    between('the duration of a stage in ms', stage.durationMs, 1, limits.durationMs);
   }
   if (stages.every((stage) => stage.fromPerSecond + stage.toPerSecond === 0)) bad('Every stage has the rate 0.');
 }

@@ -66,6 +66,11 @@ interface ValidityInput {
 /** Limits within which the generator trusts its own figures. */
 const limits = { lagP99Ms: 10, cpuShare: 0.8, droppedShare: 0.001 };
 
+/** A run without any success says nothing of a service, whatever was promised or not. */
+export function hasSuccess({ counts }: LoadResult): boolean {
+  return counts.ok > 0;
+}
+
 /** Every way in which the generator, not the service, shaped the result. A closed run has no schedule to miss. */
 export function invalidReasons(run: ValidityInput): string[] {
   if (run.offered === 0) return ['nothing was sent'];

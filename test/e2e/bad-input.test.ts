@@ -150,6 +150,22 @@ describe('bad input has a code, a place and a next step, and loses nothing', { t
     }
   });
 
+  it('refuses to verify what is not there before it starts anything', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'davy-e2e-'));
+    const file = join(folder, 'davy.yaml');
+    writeFileSync(file, specOf({ shop: { port: await testPort(), versions: { v2: {} } } }, QUICK_POLICY));
+    const verify = async (...args: string[]) => command(['verify', file, '--port', String(await testPort()), ...args]);
+    for (const [args, says] of [
+      [['--bad', 'v9'], 'shop has no version v9 to release; it has v2.'],
+      [['--rps', 'many'], '"many" is not a rate'],
+    ] as const) {
+      const refused = await verify(...args);
+      expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(says) });
+      expect(refused.stderr).not.toContain('starting');
+    }
+    rmSync(folder, { recursive: true, force: true });
+  });
+
   it('reports every problem of a spec at once, each with line and column', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'davy-e2e-'));
     const file = join(folder, 'davy.yaml');
