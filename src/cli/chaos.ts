@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { parse } from 'yaml';
 import { sleep } from '../lib/clock.ts';
@@ -8,6 +6,7 @@ import { formatDurationMs, formatShare } from '../lib/units.ts';
 import type { ChaosCheckDoc, ChaosListDoc, ChaosRunDoc } from '../server/routes/chaos.ts';
 import { type ApiClient, connect, connectionOptions } from './api-client.ts';
 import { cliErrors } from './errors.ts';
+import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
 import { printable } from './style.ts';
@@ -144,11 +143,11 @@ async function refBody(name: string | undefined, options: RunOptions, io: CliIo)
   }
   const seed = options.seed === undefined ? {} : { seed: options.seed };
   if (options.inline === undefined) return { experiment: name, ...seed };
-  const file = resolve(io.cwd, options.inline);
+  const text = await readGivenFile(options.inline, io);
   try {
-    return { inline: parse(await readFile(file, 'utf8'), { maxAliasCount: 10 }) as unknown, ...seed };
+    return { inline: parse(text, { maxAliasCount: 10 }) as unknown, ...seed };
   } catch (error) {
-    throw new DavyError(cliErrors.usage, `${file} cannot be read: ${messageOf(error)}.`, { cause: error });
+    throw new DavyError(cliErrors.usage, `${options.inline} is no YAML: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -1,14 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { asWriter, requireLedger } from '../ledger/as-writer.ts';
 import { ledgerErrors } from '../ledger/errors.ts';
 import { readFolder } from '../ledger/reader.ts';
 import { concealedEvent, type Disclosure, type Erased, Vault } from '../ledger/vault.ts';
-import { DavyError, messageOf } from '../lib/error.ts';
+import { DavyError } from '../lib/error.ts';
 import { actorName, connect } from './api-client.ts';
 import { cliErrors } from './errors.ts';
 import { ledgerDir, type Printed, placeOptions } from './evidence-place.ts';
+import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
 import { columns, printable } from './style.ts';
@@ -37,7 +36,7 @@ function registerConceal(evidence: Command, io: CliIo): void {
     .option('--release <release>', 'the release that they belong to');
   outputOption(placeOptions(command).option('--url <url>', 'address of the running Davy')).action(
     async (subject: string, file: string, options: Acting & { reason: string; release?: string }) => {
-      const fields = await readFields(resolve(io.cwd, file), file);
+      const fields = readFields(await readGivenFile(file, io), file);
       const { reason } = options;
       const release = options.release ?? null;
       const dir = ledgerDir(io, options);
@@ -61,10 +60,7 @@ function registerConceal(evidence: Command, io: CliIo): void {
   );
 }
 
-async function readFields(path: string, shown: string): Promise<Record<string, string>> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new DavyError(cliErrors.usage, `${shown} cannot be read: ${messageOf(error)}.`, { cause: error });
-  });
+function readFields(text: string, shown: string): Record<string, string> {
   const fields = parsed(text);
   if (fields !== null && Object.values(fields).every((value) => typeof value === 'string'))
     return fields as Record<string, string>;

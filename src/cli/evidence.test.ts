@@ -98,6 +98,12 @@ describe('davy evidence', () => {
     expect(await davy('verify', '--quick')).toMatchObject({ exitCode: 1 });
   });
 
+  it('what is given wrongly is a usage error, never a ledger that was altered', async () => {
+    expect(await davy('verify', '--from', 'nowhere')).toMatchObject({ exitCode: 2, said: 'cli/usage' });
+    expect(await davy('verify', '--key', 'zzz')).toMatchObject({ exitCode: 2, said: 'cli/usage' });
+    expect(await davy('verify', '--witness', vkey, 'zzz')).toMatchObject({ exitCode: 2, said: 'cli/usage' });
+  });
+
   it('verify of a folder without a ledger is a usage error', async () => {
     expect(await davy('verify', '--offline', 'nowhere')).toMatchObject({ exitCode: 2, said: 'ledger/not-a-ledger' });
   });

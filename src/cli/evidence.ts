@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type Completeness, CompletenessCheck } from '../ledger/completeness.ts';
@@ -14,6 +13,8 @@ import { registerFiles } from './evidence-files.ts';
 import { registerKeys } from './evidence-keys.ts';
 import { registerPersonal } from './evidence-personal.ts';
 import { ledgerDir, type Place, type Printed, placeOptions } from './evidence-place.ts';
+import { readGivenFile } from './given-file.ts';
+import { parseGivenKey } from './given-key.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
 import { columns, printable, styleFor } from './style.ts';
@@ -48,11 +49,12 @@ function registerVerify(evidence: Command, io: CliIo): void {
     async (
       options: Printed & { offline?: string; from?: string; key?: string; quick?: boolean; witness?: string[] },
     ) => {
+      for (const key of [options.key ?? [], options.witness ?? []].flat()) parseGivenKey(key);
       const dir = options.offline === undefined ? ledgerDir(io, options) : resolve(io.cwd, options.offline);
       if (options.quick && (await isChained(io, dir, options.output))) return;
       const result = await verifyLedger(dir, {
         useThisThread: true,
-        ...(options.from !== undefined && { from: await readFile(resolve(io.cwd, options.from), 'utf8') }),
+        ...(options.from !== undefined && { from: await readGivenFile(options.from, io) }),
         ...(options.key !== undefined && { vkey: options.key }),
         ...(options.witness !== undefined && { witnesses: options.witness }),
         onProgress: progressBar(io),

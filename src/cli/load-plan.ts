@@ -1,13 +1,12 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { DavyError, messageOf } from '../lib/error.ts';
+import { DavyError } from '../lib/error.ts';
 import { parseRatePerSecond, parseShare } from '../lib/units.ts';
 import { importK6Options } from '../load/k6-options.ts';
 import { type LoadFile, parseLoadFile } from '../load/load-file.ts';
 import { type LoadPlan, type LoadStage, planDefaults } from '../load/plan.ts';
 import { durationOption } from './duration-option.ts';
 import { cliErrors } from './errors.ts';
+import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 
 export interface PlanOptions {
@@ -58,9 +57,9 @@ export function givenOptions(command: Command): Set<string> {
 
 /** The plan and the promises of a load file, of k6's options, or of the command line. Throws `cli/usage` and `load/bad-plan`. */
 export async function readPlan(file: string | undefined, options: PlanOptions, io: CliIo): Promise<LoadFile> {
-  const k6 = options.k6 === undefined ? null : importK6Options(await readText(options.k6, io));
+  const k6 = options.k6 === undefined ? null : importK6Options(await readGivenFile(options.k6, io));
   const stages = k6?.stages ?? [];
-  const read = file === undefined ? null : parseLoadFile(await readText(file, io), file);
+  const read = file === undefined ? null : parseLoadFile(await readGivenFile(file, io), file);
   refuseTwice(options, read !== null, stages.length > 0);
   const base = read === null ? planFromOptions(options, stages) : withOptions(read.plan, options);
   const latency = { ...read?.sla.latency, ...k6?.sla.latency, ...defined({ p95: options.p95, p99: options.p99 }) };
@@ -123,12 +122,6 @@ export function withStages(plan: LoadPlan, stages: LoadStage[]): LoadPlan {
 
 function defined<T>(fields: Record<string, T | undefined>): Record<string, T> {
   return Object.fromEntries(Object.entries(fields).filter((entry): entry is [string, T] => entry[1] !== undefined));
-}
-
-async function readText(file: string, io: CliIo): Promise<string> {
-  return readFile(resolve(io.cwd, file), 'utf8').catch((error) => {
-    throw new DavyError(cliErrors.usage, `${file} cannot be read: ${messageOf(error)}.`, { cause: error });
-  });
 }
 
 export function rate(text: string): number {

@@ -1,9 +1,9 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { request } from 'undici';
 import { findEndpoint } from '../lib/endpoint.ts';
-import { DavyError, messageOf } from '../lib/error.ts';
+import { DavyError } from '../lib/error.ts';
 import { type BiDailyReport, buildBiDaily, type EvidenceLine, judgeDistribution } from '../reports/bi-daily.ts';
 import { type CollectedFile, canaryRate, sampleVersions, targetsFile } from '../reports/collect.ts';
 import { parseExposition, serviceFigures } from '../reports/exposition.ts';
@@ -18,6 +18,7 @@ import { type ApiClient, connect, connectionOptions } from './api-client.ts';
 import { archive } from './archive.ts';
 import { durationOption } from './duration-option.ts';
 import { cliErrors } from './errors.ts';
+import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
 import { serviceOf } from './service-choice.ts';
@@ -150,8 +151,6 @@ function distributionFile(lines: string[], sample: Parameters<typeof judgeDistri
 }
 
 async function dashboardFile(path: string, io: CliIo): Promise<CollectedFile> {
-  const content = await readFile(resolve(io.cwd, path), 'utf8').catch((error) => {
-    throw new DavyError(cliErrors.usage, `${path} cannot be read: ${messageOf(error)}.`, { cause: error });
-  });
+  const content = await readGivenFile(path, io);
   return { name: basename(path), type: 'application/json', desc: 'Grafana dashboard config', content };
 }

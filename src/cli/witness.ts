@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { parseVerifierKey } from '../ledger/keys.ts';
 import { startWitness } from '../ledger/witness-server.ts';
 import { portNumber } from './api-client.ts';
+import { readGivenFile } from './given-file.ts';
+import { parseGivenKey } from './given-key.ts';
 import type { CliIo } from './io.ts';
 
 const DEFAULT_WITNESS_PORT = 7090;
@@ -36,7 +36,7 @@ export function register(program: Command, io: CliIo): void {
       const witness = await startWitness({
         dir: resolve(io.cwd, options.data),
         name: options.name,
-        logKeys: (await logKeys(io, options)).map(parseVerifierKey),
+        logKeys: (await logKeys(io, options)).map(parseGivenKey),
         host: options.host,
         port: options.port,
         clock: io.clock,
@@ -59,6 +59,6 @@ function collect(value: string, before: string[]): string[] {
 
 async function logKeys(io: CliIo, options: WitnessCommand): Promise<string[]> {
   if (options.logFile === undefined) return options.log;
-  const lines = (await readFile(resolve(io.cwd, options.logFile), 'utf8')).split('\n').map((line) => line.trim());
+  const lines = (await readGivenFile(options.logFile, io)).split('\n').map((line) => line.trim());
   return [...options.log, ...lines.filter((line) => line !== '' && !line.startsWith('#'))];
 }
