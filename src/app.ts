@@ -151,8 +151,10 @@ export async function openApp(options: AppOptions): Promise<App> {
       },
     });
     closers.push(() => keeping.stop());
+    let replayed = false;
     const server = await startServer(
       {
+        replayed: () => replayed,
         spec,
         controller,
         chaos,
@@ -189,7 +191,10 @@ export async function openApp(options: AppOptions): Promise<App> {
     const tried = workloads.start();
     tried.catch(() => {});
     await Promise.race([tried, sleep(clock, ADOPT_WITHIN_MS)]);
+    // Before the first decision: what is DIRTY holds every promotion.
+    await chaos.load();
     await controller.start();
+    replayed = true;
     closers.push(() => controller.stop());
     const unfollow = folds.follow();
     closers.push(async () => unfollow());

@@ -161,6 +161,7 @@ export async function createChaosWorld(
     },
     async restart() {
       world.chaos = await openEngine();
+      await world.settle(world.chaos.load());
       await world.settle(world.chaos.start());
     },
     async settle(promise) {

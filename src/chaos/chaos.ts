@@ -35,7 +35,9 @@ export interface ChaosParts extends Omit<RunParts, 'store'> {
 export type ExperimentRef = string | ExperimentSpec;
 
 export interface Chaos {
-  /** Replays, reverts what an earlier controller left in force, and follows the schedules. */
+  /** Replays: from then on `raiseBlocked` knows of a run that is DIRTY. */
+  load(): Promise<void>;
+  /** After `load`: reverts what an earlier controller left in force, and follows the schedules. */
   start(): Promise<void>;
   /** Reverts everything that is in force and waits until that is recorded. */
   stop(): Promise<void>;
@@ -198,8 +200,8 @@ export function createChaos(parts: ChaosParts): Chaos {
   }
 
   return {
+    load: () => store.load(),
     async start() {
-      await store.load();
       await Promise.all(Object.values(store.state().runs).filter(isOpen).map(recoverRun));
       scheduling = followSchedules();
     },

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { request } from 'undici';
+import { sleep } from '../lib/clock.ts';
 import { findEndpoint } from '../lib/endpoint.ts';
 import { DavyError, type ErrorKind, type ExitCode, messageOf } from '../lib/error.ts';
 import { cliErrors } from './errors.ts';
@@ -9,6 +10,8 @@ import type { CliIo } from './io.ts';
 
 export const DEFAULT_PORT = 7070;
 const CALL_TIMEOUT_MS = 30_000;
+const STARTED_WITHIN_MS = 30_000;
+const STARTING_POLL_MS = 200;
 
 /** The running Davy, as a command talks to it. */
 export interface ApiClient {
@@ -44,11 +47,26 @@ export function connect(options: { port: number; url?: string }, io: CliIo): Api
   const token = io.env.DAVY_TOKEN ?? known?.token ?? '';
   const actor = actorName(io);
 
+  /** A Davy that has just been started says so until it has read its ledger; the key makes asking again safe. */
   async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+    const key = randomUUID();
+    const deadlineMs = io.clock.monoMs() + STARTED_WITHIN_MS;
+    for (;;) {
+      try {
+        return await attempt<T>(method, path, body, key);
+      } catch (error) {
+        const isStarting = error instanceof DavyError && error.code === 'api/starting';
+        if (!isStarting || io.signal.aborted || io.clock.monoMs() > deadlineMs) throw error;
+        await sleep(io.clock, STARTING_POLL_MS, io.signal).catch(() => {});
+      }
+    }
+  }
+
+  async function attempt<T>(method: 'GET' | 'POST', path: string, body: unknown, key: string): Promise<T> {
     const headers: Record<string, string> = { authorization: `Bearer ${token}`, 'x-davy-actor': actor };
     if (body !== undefined) {
       headers['content-type'] = 'application/json';
-      headers['idempotency-key'] = randomUUID();
+      headers['idempotency-key'] = key;
     }
     const options = { method, headers, headersTimeout: CALL_TIMEOUT_MS, bodyTimeout: CALL_TIMEOUT_MS };
     const answer = await request(

@@ -18,10 +18,11 @@ describe('who may call what', () => {
   const clock = createVirtualClock();
   const sessions = createSessions(clock, { file: null, salt: '' });
   let app: FastifyInstance;
+  let replayed = true;
 
   beforeAll(async () => {
     // No handler is reached: whoever is refused is refused before.
-    const context = { clock, log: { error: () => {} } } as unknown as ServerContext;
+    const context = { clock, log: { error: () => {} }, replayed: () => replayed } as unknown as ServerContext;
     app = await buildServer(context, { token: TOKEN, loopback: true, sessions }, 'test');
   });
   afterAll(() => app.close());
@@ -44,6 +45,21 @@ describe('who may call what', () => {
       const { statusCode } = await app.inject({ ...call, headers: PAGE });
       expect(statusCode, `${call.method} ${call.url}`).toBe(401);
     }
+  });
+
+  it('shows and changes nothing before the ledger was read, and says so', async () => {
+    replayed = false;
+    const headers = { ...PAGE, authorization: `Bearer ${TOKEN}` };
+    for (const call of calls()) {
+      if (/healthz|session|openapi/.test(call.url)) continue;
+      const answer = await app.inject({ ...call, headers });
+      expect(answer.statusCode, `${call.method} ${call.url}`).toBe(503);
+      if (call.url === '/readyz') expect(answer.json()).toMatchObject({ ready: false });
+      else expect(answer.json(), call.url).toMatchObject({ error: { code: 'api/starting' } });
+    }
+    for (const url of ['/healthz', '/api/v1/openapi.json'])
+      expect((await app.inject({ method: 'GET', url, headers })).statusCode).toBe(200);
+    replayed = true;
   });
 
   it.each(['/api', '/api/', '/api/v1/nothing', '/%61pi/v1/fleet', '/API/v1/fleet', '/metrics/x', '//api/v1/fleet'])(

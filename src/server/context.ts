@@ -19,6 +19,8 @@ import type { Workloads } from '../workloads/workloads.ts';
 /** What the routes may use; handed in by the wiring. */
 export interface ServerContext {
   spec: Spec;
+  /** The ledger was read: before, the fleet looks as if nothing had ever been released. */
+  replayed: () => boolean;
   controller: Controller;
   chaos: Chaos;
   workloads: Workloads;

@@ -13,6 +13,12 @@ export const apiErrors = defineErrors('api', {
     exit: 5,
     http: 403,
   },
+  starting: {
+    means: 'Davy has just been started and still reads its ledger; what runs goes on meanwhile.',
+    next: 'Ask again in a moment; the command line and the page do so by themselves.',
+    exit: 6,
+    http: 503,
+  },
   'not-found': {
     means: 'There is no such address in the API.',
     next: 'See /api/v1/openapi.json for what there is.',

@@ -72,6 +72,11 @@ export async function startServer(context: ServerContext, options: ListenOptions
   }
 }
 
+/** Whatever shows or changes what the ledger knows; a session and the documents of the API do not. */
+function needsFleet(route: string): boolean {
+  return route === '/metrics' || (/^\/api\/v1\//.test(route) && !/^\/api\/v1\/(session|openapi\.json)/.test(route));
+}
+
 /** The server without a listening socket. */
 export async function buildServer(context: ServerContext, rules: AuthRules, version: string): Promise<FastifyInstance> {
   const app = Fastify({
@@ -82,6 +87,10 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.addHook('onRequest', async (request) => authorise(request, rules));
+  app.addHook('onRequest', async (request) => {
+    if (context.replayed() || !needsFleet(request.routeOptions.url ?? '')) return;
+    throw new DavyError(apiErrors.starting, 'Davy is still reading its ledger.');
+  });
   app.addHook('onRoute', ({ schema }) => {
     if (schema) schema.response = { '4xx': errorSchema, '5xx': errorSchema, ...(schema.response as object) };
   });

@@ -29,7 +29,7 @@ export function operationRoutes(context: ServerContext): FastifyPluginAsyncZod {
         },
       },
       async (_request, reply) => {
-        const problem = context.controller.trafficProblem();
+        const problem = context.replayed() ? context.controller.trafficProblem() : 'the ledger is still being read';
         reply.code(problem === null ? 200 : 503);
         return { ready: problem === null, problem };
       },
