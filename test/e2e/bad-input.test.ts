@@ -12,7 +12,8 @@ import { davy as command, QUICK_POLICY, type Running, SERVICE_FILE, specOf, up }
 describe('bad input has a code, a place and a next step, and loses nothing', { timeout: 60_000 }, () => {
   const open: Running[] = [];
   afterEach(async () => {
-    for (const running of open.splice(0)) await running.end();
+    // The last first: one that was started again uses the folder of the one before.
+    for (const running of open.splice(0).reverse()) await running.end();
   });
   async function upWith(spec: string, parent?: string): Promise<Running> {
     const running = await up(spec, parent);
