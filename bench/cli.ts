@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { median } from './gateway/machine.ts';
 
 // `npm run bench:cli`: what a command costs before it does anything. The peer is Node.js with an empty program, in turns in the same run.
 const ROUNDS = 15;
@@ -24,10 +25,6 @@ function tookMs(argv: string[], wanted: number): number {
   const { status } = spawnSync(process.execPath, argv, { cwd: empty, env });
   if (status !== wanted) throw new Error(`${argv.join(' ')} ended with ${status} instead of ${wanted}`);
   return performance.now() - begin;
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 // The first start compiles and keeps what it compiled.

@@ -10,7 +10,6 @@ import { parseVerifierKey } from '../../src/ledger/keys.ts';
 import { startLocalTsa } from '../../src/ledger/testing/local-tsa.ts';
 import { type RunningWitness, startWitness } from '../../src/ledger/witness-server.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { findEndpoint } from '../../src/lib/endpoint.ts';
 import { testPort, testPorts } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { QUICK_POLICY, type Running, SERVICE_FILE, up } from './harness.ts';
@@ -66,9 +65,7 @@ async function releaseUntil(davy: Running, version: string, phase: string): Prom
 }
 
 async function api(davy: Running, method: string, path: string, options: RequestInit = {}): Promise<string> {
-  const { url, token } = findEndpoint(davy.port, process.env)!;
-  const headers = { authorization: `Bearer ${token}`, ...options.headers };
-  return (await fetch(`${url}${path}`, { ...options, method, headers })).text();
+  return (await davy.api(path, { ...options, method })).text();
 }
 
 test('those who keep the checkpoints are down and come back; a person learns of both, and no rollback waits', async () => {

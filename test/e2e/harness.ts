@@ -32,6 +32,8 @@ export interface Running {
   /** What it said so far on standard error. */
   said(): string;
   davy(...args: string[]): Promise<Outcome>;
+  /** A call of its API, with the token of the controller that answers now. */
+  api(path: string, init?: RequestInit): Promise<Response>;
   fleet(): Promise<FleetDoc>;
   release(id: string): Promise<ReleaseDoc>;
   /** Polls until the condition holds; fails with the last answer after `withinMs`. */
@@ -76,14 +78,13 @@ async function start(folder: string, port: number): Promise<Running> {
     setTimeout(() => reject(new Error(`davy up did not come up: ${said}`)), UP_WITHIN_MS).unref();
   });
   const run = (...args: string[]): Promise<Outcome> => davy([...args, '--port', String(port)]);
-  const fleet = async (): Promise<FleetDoc> => {
-    // Looked up each time: another controller has another token.
+  const api = (path: string, init: RequestInit = {}): Promise<Response> => {
     const endpoint = findEndpoint(port, process.env);
-    const headers = { authorization: `Bearer ${endpoint?.token}` };
-    const answer = await fetch(`${endpoint?.url}/api/v1/fleet`, {
-      headers,
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-    });
+    const headers = { authorization: `Bearer ${endpoint?.token}`, ...init.headers };
+    return fetch(`${endpoint?.url}${path}`, { ...init, headers });
+  };
+  const fleet = async (): Promise<FleetDoc> => {
+    const answer = await api('/api/v1/fleet', { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
     if (!answer.ok) throw new Error(`the fleet was answered with ${answer.status}`);
     return (await answer.json()) as FleetDoc;
   };
@@ -95,6 +96,7 @@ async function start(folder: string, port: number): Promise<Running> {
     process: child,
     said: () => said,
     davy: run,
+    api,
     fleet,
     async release(id) {
       const found = (await fleet()).releases.find((release) => release.id === id);

@@ -5,7 +5,6 @@ import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { steadyClients } from '../../src/gateway/testing/steady-clients.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { findEndpoint } from '../../src/lib/endpoint.ts';
 import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
@@ -204,18 +203,13 @@ function byId(fleet: FleetDoc, id: string): ReleaseDoc | undefined {
 }
 
 function post(davy: Running, path: string, body: unknown): Promise<Response> {
-  const endpoint = findEndpoint(davy.port, process.env);
-  return fetch(`${endpoint?.url}${path}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${endpoint?.token}`, 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+  const headers = { 'content-type': 'application/json' };
+  return davy.api(path, { method: 'POST', headers, body: JSON.stringify(body) });
 }
 
 /** Requests that the gateway has counted in all. */
 async function gatewayCount(davy: Running): Promise<number> {
-  const endpoint = findEndpoint(davy.port, process.env);
-  const answer = await fetch(`${endpoint?.url}/metrics`, { headers: { authorization: `Bearer ${endpoint?.token}` } });
+  const answer = await davy.api('/metrics');
   const lines = (await answer.text()).split('\n').filter((line) => line.startsWith('istio_requests_total{'));
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
