@@ -28,8 +28,9 @@ export function renderResult(result: LoadResult, sla: readonly SlaRow[], style: 
   const parts = [`run          ${verdict} (${result.model}, seed ${result.seed})`];
   if (sla.length > 0) parts.push('', renderSla(sla, style));
   parts.push('', renderFigures(result));
-  if (validity.verdict === 'INVALID') parts.push('', invalidNext);
-  else if (!hasSuccess(result)) parts.push('', nothingNext);
+  // Of a wrong address people hear however late the generator was: a quieter machine would not help them.
+  if (result.counts.requests > 0 && !hasSuccess(result)) parts.push('', nothingNext);
+  else if (validity.verdict === 'INVALID') parts.push('', invalidNext);
   return `${parts.join('\n')}\n`;
 }
 

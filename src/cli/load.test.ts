@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../lib/clock.ts';
 import { testPort } from '../lib/test-port.fixture.ts';
+import type { LadderStep } from '../load/ladder.ts';
 import type { LoadResult } from '../load/result.ts';
 import type { SlaRow } from '../load/sla.ts';
 import type { CliIo } from './io.ts';
@@ -140,8 +141,10 @@ test('load ladder tells the highest rate that was carried', async () => {
     '-o',
     'json',
   );
-  const { knee, steps } = JSON.parse(out) as { knee: { ratedPerSecond: number | null }; steps: unknown[] };
-  expect(code).toBe(0);
+  const { knee, steps } = JSON.parse(out) as { knee: { ratedPerSecond: number | null }; steps: LadderStep[] };
   expect(steps.length).toBeGreaterThan(0);
-  expect(knee).toHaveProperty('ratedPerSecond');
+  // A busy machine may spoil every run of six requests: then nothing was carried, and the exit code says so.
+  const allSpoiled = steps.every(({ result }) => result.validity.verdict === 'INVALID');
+  expect(knee.ratedPerSecond === null).toBe(allSpoiled);
+  expect(code).toBe(allSpoiled ? 3 : 0);
 });
