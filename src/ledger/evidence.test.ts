@@ -11,12 +11,14 @@ import { leafHash } from './codec.ts';
 import { startCollector } from './collector.ts';
 import { CompletenessCheck } from './completeness.ts';
 import { continueLedger } from './continue.ts';
+import type { Disk } from './disk.ts';
 import { compactTime, evidenceEvent, evidenceFileName, slugOf } from './evidence.ts';
 import { exportEvidence } from './export.ts';
 import { type FileLedger, openFileLedger } from './file-ledger.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { parseVerifierKey } from './keys.ts';
 import { openMemoryLedger } from './memory-ledger.ts';
+import { nodeDisk } from './node-disk.ts';
 import { readFolder } from './reader.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
 import { checkTlogProof } from './tlog-proof.ts';
@@ -137,6 +139,34 @@ describe('export', () => {
     const bundle = await readFile(join(outDir, 'ledger', 'tile', 'entries', '001.p', '50'));
     const tile = await readFile(join(outDir, 'ledger', 'tile', '0', '001.p', '50'));
     expect(leafHash(bundle.toString('utf8', 2, 2 + bundle.readUInt16BE(0)))).toBe(tile.toString('hex', 0, 32));
+  });
+
+  it('of a ledger that goes on meanwhile ends where its checkpoint does', { timeout: 30_000 }, async () => {
+    await storyOfTwoReleases();
+    for (let n = 0; n < 300; n++) await release('release.observed', 'b-3', { n });
+    await ledger.checkpoint();
+    let growing = true;
+    const grow = async (): Promise<void> => {
+      if (!growing) return;
+      growing = false;
+      await release('release.observed', 'b-3', { at: 'each read' });
+      await ledger.checkpoint();
+      growing = true;
+    };
+    const disk: Disk = {
+      ...nodeDisk,
+      read: async (...args) => {
+        const bytes = await nodeDisk.read(...args);
+        await grow();
+        return bytes;
+      },
+    };
+    const outDir = join(home, 'all');
+    const { head } = await exportEvidence({ dir, release: null, outDir, disk });
+    expect(ledger.head().size).toBeGreaterThan(head.size + 5);
+    const { stdout } = await run(join(outDir, 'verify.sh'));
+    expect(stdout).toContain(`${head.size} records: chain and Merkle tree hold`);
+    expect(await verifyLedger(join(outDir, 'ledger'))).toMatchObject({ ok: true, size: head.size });
   });
 
   it('of a release with too many records for a proof each carries the log that proves them', {

@@ -11,12 +11,16 @@ import { evidenceFileName, folderOf, isAbout, releaseOf, unknownRelease } from '
 import { applyFacts, factsOf, KEY_ROTATED, keyAt, type LedgerFacts, openLedgerCheckpoint } from './facts.ts';
 import { parseVerifierKey, publicKeyPem } from './keys.ts';
 import { layout } from './layout.ts';
+import { firstLines } from './lines.ts';
 import { nodeDisk } from './node-disk.ts';
 import { leavesFromLog, nodesOfLeaves } from './node-source.ts';
 import { readFolder, type StoredRecord } from './reader.ts';
 import { listSegments } from './replay.ts';
-import { bundlePath, entryBundle, nodesAt, readTile, TILE_WIDTH, tilePath } from './tiles.ts';
+import { readSeals } from './seals.ts';
+import { sealLine } from './segment-log.ts';
+import { bundlePath, entryBundle, TILE_WIDTH, tilePath, tilesOf } from './tiles.ts';
 import { tlogProof } from './tlog-proof.ts';
+import type { BinaryHash } from './tree.ts';
 import { verifyLedger } from './verify.ts';
 
 /** With more records than this an export carries no proof per record but the whole log, which proves them all at once. */
@@ -79,12 +83,11 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
   const files = await writeFiles(disk, dir, covered, writer);
   const hasProofs = covered.length <= (options.maxProofs ?? MAX_PROOFS);
   const proofs = hasProofs ? covered.length : 0;
-  if (hasProofs) await writeProofs(disk, dir, union(covered, keys), head, checkpoint, writer);
+  const leaves = await leavesFromLog(disk, dir, head.size);
+  if (hasProofs) await writeProofs(leaves, union(covered, keys), head, checkpoint, writer);
   const hasLog = options.release === null || !hasProofs;
-  if (hasLog) await writeLedgerCopy(disk, dir, writer);
-  if (options.release === null) {
-    await writeTiles(disk, dir, covered, head.size, writer);
-  }
+  if (hasLog) await writeLedgerCopy(disk, dir, { checkpoint, size: head.size }, writer);
+  if (options.release === null) await writeTiles(leaves, covered, writer);
   await writeAnchors(disk, dir, head.size, writer, options.release === null);
   await writer.write(
     'README.md',
@@ -212,25 +215,41 @@ async function writeFiles(disk: Disk, dir: string, records: StoredRecord[], writ
 }
 
 async function writeProofs(
-  disk: Disk,
-  dir: string,
+  leaves: readonly BinaryHash[],
   records: StoredRecord[],
   head: TreeHead,
   checkpoint: string,
   writer: ExportWriter,
 ): Promise<void> {
-  const node = nodesOfLeaves(await leavesFromLog(disk, dir, head.size));
+  const node = nodesOfLeaves(leaves);
   for (const { record } of records) {
     await writer.write(`proofs/${record.seq}.tlog-proof`, await tlogProof(node, record.seq, head, checkpoint));
   }
 }
 
-/** The whole log and what it refers to, so that the chain and the tree can be rebuilt. */
-async function writeLedgerCopy(disk: Disk, dir: string, writer: ExportWriter): Promise<void> {
-  for (const segment of await listSegments(disk, dir)) {
-    await writer.write(`ledger/log/${segment.name}`, await disk.read(layout.segment(dir, segment.name)));
+/**
+ * The log up to the signed size and what it refers to, so that the chain and the tree can be rebuilt. The ledger goes on
+ * meanwhile: what came after the checkpoint, in the log or among the seals, would not fit to it.
+ */
+async function writeLedgerCopy(
+  disk: Disk,
+  dir: string,
+  signed: { checkpoint: string; size: number },
+  writer: ExportWriter,
+): Promise<void> {
+  const sealed: string[] = [];
+  const { seals } = await readSeals(disk, dir);
+  for (const { name, firstSeq } of await listSegments(disk, dir)) {
+    if (firstSeq >= signed.size) break;
+    const bytes = await disk.read(layout.segment(dir, name));
+    const whole = firstLines(bytes, signed.size - firstSeq);
+    await writer.write(`ledger/log/${name}`, whole);
+    const seal = whole.length === bytes.length ? seals.get(name) : undefined;
+    if (seal) sealed.push(sealLine(seal, name));
   }
-  for (const name of ['SEALS', 'checkpoint', 'LEDGER.json', 'log-key.pem']) {
+  if (sealed.length > 0) await writer.write('ledger/SEALS', sealed.join(''));
+  await writer.write('ledger/checkpoint', signed.checkpoint);
+  for (const name of ['LEDGER.json', 'log-key.pem']) {
     if (await disk.stat(join(dir, name))) await writer.write(`ledger/${name}`, await disk.read(join(dir, name)));
   }
   for (const folder of await disk.list(layout.cas(dir))) {
@@ -242,22 +261,10 @@ async function writeLedgerCopy(disk: Disk, dir: string, writer: ExportWriter): P
 }
 
 /** Tiles and entry bundles of the signed size: with `checkpoint` beside them a static log that tlog clients can read. */
-async function writeTiles(
-  disk: Disk,
-  dir: string,
-  records: StoredRecord[],
-  size: number,
-  writer: ExportWriter,
-): Promise<void> {
-  for (let level = 0; nodesAt(size, level) > 0; level++) {
-    for (let index = 0; index * TILE_WIDTH < nodesAt(size, level); index++) {
-      const hashes = await readTile(disk, dir, level, index, size);
-      if (!hashes)
-        throw new DavyError(ledgerErrors['missing-tile'], `Tile ${level}/${index} of a tree of ${size} is missing.`);
-      await writer.write(`ledger/${tilePath(level, index, hashes.length)}`, Buffer.from(hashes.join(''), 'latin1'));
-    }
-  }
-  for (let index = 0; index * TILE_WIDTH < size; index++) {
+async function writeTiles(leaves: readonly BinaryHash[], records: StoredRecord[], writer: ExportWriter): Promise<void> {
+  for (const { level, index, hashes } of tilesOf(leaves)) {
+    await writer.write(`ledger/${tilePath(level, index, hashes.length)}`, Buffer.from(hashes.join(''), 'latin1'));
+    if (level > 0) continue;
     const lines = records.slice(index * TILE_WIDTH, (index + 1) * TILE_WIDTH).map(({ line }) => line);
     await writer.write(`ledger/${bundlePath(index, lines.length)}`, entryBundle(lines));
   }

@@ -48,3 +48,14 @@ function readAhead(disk: Disk, path: string, from: number, to: number): Promise<
 export function lineEnd(bytes: Buffer, start: number): number {
   return bytes.indexOf(LF, start);
 }
+
+/** The first `count` complete lines, or as many as there are. */
+export function firstLines(bytes: Buffer, count: number): Buffer {
+  let end = 0;
+  for (let line = 0; line < count; line++) {
+    const found = lineEnd(bytes, end);
+    if (found === -1) break;
+    end = found + 1;
+  }
+  return bytes.subarray(0, end);
+}

@@ -1,7 +1,7 @@
 import { type Disk, writeFileDurably } from './disk.ts';
 import { layout } from './layout.ts';
 import { listSegments } from './replay.ts';
-import { sealSegment } from './segment-log.ts';
+import { sealLine, sealSegment } from './segment-log.ts';
 
 const SEAL_LINE = /^([0-9a-f]{64}) {2}log\/(\d{16}\.jsonl)$/;
 
@@ -26,7 +26,7 @@ export async function readSeals(
 export async function repairSeals(disk: Disk, dir: string, openFirstSeq: number): Promise<void> {
   const { seals, problem } = await readSeals(disk, dir);
   if (problem) {
-    const text = [...seals].map(([name, sha256]) => `${sha256}  log/${name}\n`).join('');
+    const text = [...seals].map(([name, sha256]) => sealLine(sha256, name)).join('');
     await writeFileDurably(disk, layout.seals(dir), Buffer.from(text));
   }
   for (const segment of await listSegments(disk, dir)) {

@@ -242,12 +242,17 @@ export async function fileSha256(disk: Disk, path: string, length = Number.MAX_S
   return digest.digest('hex');
 }
 
+/** A line of SEALS, as `sha256sum` writes it. */
+export function sealLine(sha256: string, name: string): string {
+  return `${sha256}  log/${name}\n`;
+}
+
 /** Makes a full segment read-only and adds its line to SEALS (`sha256sum -c SEALS` checks it). */
 export async function sealSegment(disk: Disk, dir: string, firstSeq: number): Promise<void> {
   const name = segmentName(firstSeq);
   const path = layout.segment(dir, name);
   await disk.chmod(path, 0o444);
-  const line = `${await fileSha256(disk, path)}  log/${name}\n`;
+  const line = sealLine(await fileSha256(disk, path), name);
   const seals = await disk.open(layout.seals(dir));
   try {
     appendAll(seals, Buffer.from(line));

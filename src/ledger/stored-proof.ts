@@ -1,4 +1,3 @@
-import { DavyError } from '../lib/error.ts';
 import { parseTreeHead } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 import type { FileLedger } from './file-ledger.ts';
@@ -10,7 +9,6 @@ import { consistencyProof, inclusionProof } from './proof.ts';
 import { listSegments } from './replay.ts';
 import { toHex } from './tree.ts';
 
-const TRIES = 5;
 const MAX_MARKS = 1_000;
 
 /** What somebody who trusts nobody needs to check a record: stored bytes, a signed checkpoint, and paths between them. */
@@ -43,20 +41,6 @@ export function openStoredProofs(ledger: Pick<FileLedger, 'dir' | 'checkpoint'>,
     if (marks.size > MAX_MARKS) marks.delete(marks.keys().next().value as number);
   }
 
-  async function attempt(seq: number | null, fromSize: number | null): Promise<StoredProof> {
-    const checkpoint = await ledger.checkpoint();
-    const { size } = parseTreeHead(checkpoint);
-    const node = nodesOfTiles(disk, dir, size);
-    const includes = seq !== null && seq < size;
-    const follows = fromSize !== null && fromSize <= size;
-    return {
-      checkpoint,
-      size,
-      inclusion: includes ? (await inclusionProof(node, seq, size)).map(toHex) : null,
-      consistency: follows ? (await consistencyProof(node, fromSize, size)).map(toHex) : null,
-    };
-  }
-
   return {
     async lines(fromSeq, limit) {
       const found: string[] = [];
@@ -80,14 +64,17 @@ export function openStoredProofs(ledger: Pick<FileLedger, 'dir' | 'checkpoint'>,
       return found;
     },
     async prove({ seq, fromSize }) {
-      for (let tries = 1; ; tries++) {
-        try {
-          return await attempt(seq, fromSize);
-        } catch (error) {
-          // The partial tiles of a size are removed when the next checkpoint is published, which may be right now.
-          if (tries >= TRIES || !(error instanceof DavyError) || error.code !== 'ledger/missing-tile') throw error;
-        }
-      }
+      const checkpoint = await ledger.checkpoint();
+      const { size } = parseTreeHead(checkpoint);
+      const node = nodesOfTiles(disk, dir, size);
+      const includes = seq !== null && seq < size;
+      const follows = fromSize !== null && fromSize <= size;
+      return {
+        checkpoint,
+        size,
+        inclusion: includes ? (await inclusionProof(node, seq, size)).map(toHex) : null,
+        consistency: follows ? (await consistencyProof(node, fromSize, size)).map(toHex) : null,
+      };
     },
   };
 }

@@ -33,16 +33,20 @@ interface PendingTile {
 }
 
 /**
- * Keeps the tiles of a growing tree on disk: full ones as they fill, and one partial tile per level for the newest
- * published size. Tiles are derived from the records: they may be deleted and are never trusted without a root.
+ * Keeps the tiles of a growing tree on disk: full ones as they fill, and one partial tile per level for each published
+ * size. Those stay until their full tile is there (C2SP tlog-tiles, section "Partial Tiles"): whoever reads with a checkpoint
+ * of a moment ago would otherwise find its tree gone. Tiles are derived from the records and never trusted without a root.
  */
 export class TileWriter {
   readonly #disk: Disk;
   readonly #dir: string;
   readonly #partial: PartialTiles;
   readonly #firstIndex: number[];
+  /** Up to this tile of each level, a writer before this one may have left partial ones; null before the first publication. */
+  #inherited: readonly number[] | null = null;
   #full: PendingTile[] = [];
-  #written: string[] = [];
+  /** Widths on disk of the tile of each level that is not full yet. */
+  #widths: Set<number>[] = [];
 
   constructor(disk: Disk, dir: string, frontier: Frontier, partial: PartialTiles) {
     this.#disk = disk;
@@ -69,24 +73,39 @@ export class TileWriter {
 
   /** Writes what is complete and the partial tiles of the present size; call it before the checkpoint is published. */
   async publish(): Promise<void> {
-    const full = this.#full;
-    this.#full = [];
+    const full = [...this.#full];
     const partial = this.#partial.map((hashes, level) => ({
       level,
       index: this.#firstIndex[level]!,
       hashes: [...hashes],
     }));
-    for (const tile of full) await this.#write(tile);
-    const written: string[] = [];
-    for (const tile of partial) if (tile.hashes.length > 0) written.push(await this.#write(tile));
-    for (const path of this.#written) if (!written.includes(path)) await this.#disk.remove(`${this.#dir}/${path}`);
-    this.#written = written;
+    this.#inherited ??= partial.map(({ index }) => index);
+    for (const tile of full) {
+      await this.#write(tile);
+      await this.#removePartial(tile);
+      // Only now: what a full disk refuses is written by the next publication.
+      this.#full.shift();
+    }
+    for (const tile of partial) {
+      const width = tile.hashes.length;
+      if (width === 0) continue;
+      await this.#write(tile);
+      this.#widths[tile.level] = (this.#widths[tile.level] ?? new Set()).add(width);
+    }
   }
 
-  async #write({ level, index, hashes }: PendingTile): Promise<string> {
-    const path = tilePath(level, index, hashes.length);
-    const target = `${this.#dir}/${path}`;
-    if ((await this.#disk.stat(target))?.size === hashes.length * HASH_BYTES) return path;
+  async #removePartial({ level, index }: PendingTile): Promise<void> {
+    const folder = dirname(tilePath(level, index, 1));
+    const own = [...(this.#widths[level] ?? [])];
+    this.#widths[level] = new Set();
+    const isInherited = index <= (this.#inherited?.[level] ?? -1);
+    const names = isInherited ? await this.#disk.list(`${this.#dir}/${folder}`) : own;
+    for (const name of names) await this.#disk.remove(`${this.#dir}/${folder}/${name}`);
+  }
+
+  async #write({ level, index, hashes }: PendingTile): Promise<void> {
+    const target = `${this.#dir}/${tilePath(level, index, hashes.length)}`;
+    if ((await this.#disk.stat(target))?.size === hashes.length * HASH_BYTES) return;
     const file = await this.#openNew(`${target}.tmp`);
     try {
       appendAll(file, Buffer.from(hashes.join(''), 'latin1'));
@@ -94,7 +113,6 @@ export class TileWriter {
       await file.close();
     }
     await this.#disk.rename(`${target}.tmp`, target);
-    return path;
   }
 
   /** Most tiles go where others are, so what may be in the way is only looked at when it is. */
@@ -113,7 +131,7 @@ export class TileWriter {
 }
 
 /** Number of complete nodes at a tile level (level 8 × `tileLevel` of the tree). */
-export function nodesAt(size: number, tileLevel: number): number {
+function nodesAt(size: number, tileLevel: number): number {
   return Math.floor(size / TILE_WIDTH ** tileLevel);
 }
 
@@ -127,13 +145,23 @@ export async function readTile(
 ): Promise<BinaryHash[] | null> {
   const width = Math.min(TILE_WIDTH, nodesAt(size, level) - index * TILE_WIDTH);
   for (const candidate of width === TILE_WIDTH ? [TILE_WIDTH] : [width, TILE_WIDTH]) {
-    const path = `${dir}/${tilePath(level, index, candidate)}`;
-    const stat = await disk.stat(path);
-    if (stat?.kind !== 'file' || stat.size !== candidate * HASH_BYTES) continue;
-    const text = (await disk.read(path)).toString('latin1');
+    const text = await readWhole(disk, `${dir}/${tilePath(level, index, candidate)}`, candidate * HASH_BYTES);
+    if (text === null) continue;
     return Array.from({ length: width }, (_, i) => text.slice(i * HASH_BYTES, (i + 1) * HASH_BYTES));
   }
   return null;
+}
+
+/** A file of exactly so many bytes, or null. A partial tile may go at any moment, because its full one has come. */
+async function readWhole(disk: Disk, path: string, bytes: number): Promise<string | null> {
+  const stat = await disk.stat(path);
+  if (stat?.kind !== 'file' || stat.size !== bytes) return null;
+  try {
+    return (await disk.read(path)).toString('latin1');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null;
+    throw error;
+  }
 }
 
 /** Leaf hashes of the first `size` records as the tiles have them; null when a tile is missing. */
@@ -163,6 +191,22 @@ export function entryBundle(lines: readonly string[]): Buffer {
     parts.push(length, bytes);
   }
   return Buffer.concat(parts);
+}
+
+/** Every tile of the tree over `leaves`, level by level; the last one of a level may be partial. */
+export function* tilesOf(
+  leaves: readonly BinaryHash[],
+): Generator<{ level: number; index: number; hashes: BinaryHash[] }> {
+  let nodes = leaves;
+  for (let level = 0; nodes.length > 0; level++) {
+    const above: BinaryHash[] = [];
+    for (let index = 0; index * TILE_WIDTH < nodes.length; index++) {
+      const hashes = nodes.slice(index * TILE_WIDTH, (index + 1) * TILE_WIDTH);
+      yield { level, index, hashes };
+      if (hashes.length === TILE_WIDTH) above.push(subtreeRoot(hashes));
+    }
+    nodes = above;
+  }
 }
 
 /** Root of the perfect subtree over 2^k hashes. */
