@@ -71,11 +71,13 @@ class SteadyClient {
     });
     socket.on('data', (octets) => this.read(socket, octets.toString('latin1')));
     socket.on('close', () => {
+      // One that was left after its last answer: what is awaited meanwhile is awaited on another one.
+      if (this.socket !== socket) return;
       if (why === 'ECONNREFUSED') this.result.refused += Math.max(1, this.waiting);
       else for (let i = 0; i < this.waiting; i++) this.result.failed.push(why);
       if (why === 'ECONNREFUSED') this.result.sent -= this.waiting;
       this.waiting = 0;
-      if (this.socket === socket) this.socket = null;
+      this.socket = null;
       this.settled?.();
     });
     await once(socket, 'connect').catch(() => {});
@@ -97,7 +99,7 @@ class SteadyClient {
       // Not answered on this connection any more: a client that pipelines sends them again (RFC 9112 section 9.3.2).
       this.result.sent -= this.waiting;
       this.waiting = 0;
-      if (this.socket === socket) this.socket = null;
+      this.socket = null;
       socket.end();
       return;
     }
