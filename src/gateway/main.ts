@@ -134,6 +134,8 @@ class Life {
       const args = ['--run-dir', runDir, '--gateways', String(count), '--heir'];
       const successor = await Successor.start(import.meta.filename, args);
       await this.handOver(successor);
+      // Before the answer: whoever has it connects to the successor, and spends no token of this process's limiter.
+      await this.plane.closePorts();
       return { pid: successor.pid, afterwards: () => void this.leave(successor) };
     } catch (error) {
       if (this.phase === 'handing over') this.phase = 'serving';

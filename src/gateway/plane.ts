@@ -26,6 +26,8 @@ export interface Plane {
   adopt(estate: Estate, sockets: EstateSocket[]): Promise<void>;
   /** While it drains: what the last requests are routed by. */
   follow(table: RoutingTable): Promise<void>;
+  /** Resolves when no port accepts a connection any more; those that were accepted go on. */
+  closePorts(): Promise<void>;
   /** Finishes what is in progress, at the latest after `withinMs`, and closes every port. */
   drain(withinMs: number): Promise<void>;
 }

@@ -25,6 +25,7 @@ export class Listener {
   readonly connections = new Set<ClientConnection>();
   draining = false;
   private drained: Promise<void> | null = null;
+  private closed: Promise<void> | null = null;
   private trusted: net.BlockList | null = null;
   private readonly server: net.Server;
   private tls: TlsFront | null = null;
@@ -115,18 +116,28 @@ export class Listener {
   }
 
   /**
-   * No new connections; the present ones end after their answers, at the latest after `withinMs`. Connections that wait to be accepted are
-   * accepted first: the kernel resets them when the socket closes and no other process holds it.
+   * No new connections. Those that wait to be accepted are accepted first: the kernel resets them when the socket closes and no other
+   * process holds it.
    */
+  close(): Promise<void> {
+    this.closed ??= this.closeNow();
+    return this.closed;
+  }
+
+  private async closeNow(): Promise<void> {
+    this.draining = true;
+    for (let turn = 0; turn < 2; turn++) await nextTurn();
+    this.server.close();
+  }
+
+  /** Closes; the present connections end after their answers, at the latest after `withinMs`. */
   drain(withinMs: number): Promise<void> {
     this.drained ??= this.drainNow(Date.now() + withinMs);
     return this.drained;
   }
 
   private async drainNow(endMs: number): Promise<void> {
-    this.draining = true;
-    for (let turn = 0; turn < 2; turn++) await nextTurn();
-    this.server.close();
+    await this.close();
     for (const connection of [...this.connections]) connection.drain();
     this.front?.drain();
     while (this.open > 0 && Date.now() < endMs) await sleep(DRAIN_POLL_MS);

@@ -251,12 +251,17 @@ export class Hub implements Plane {
     });
   }
 
-  async drain(withinMs: number): Promise<void> {
+  async closePorts(): Promise<void> {
     this.stopping = true;
-    clearInterval(this.reporter);
     // Held here they would go on taking connections that nobody accepts.
     for (const held of this.sockets) for (const handle of held.values()) handle.close();
     for (const held of this.sockets) held.clear();
+    await Promise.all(this.workers.map((worker) => worker.call('closePorts', undefined).catch(() => {})));
+  }
+
+  async drain(withinMs: number): Promise<void> {
+    clearInterval(this.reporter);
+    await this.closePorts();
     const patienceMs = withinMs + DRAIN_SLACK_MS;
     await Promise.all(this.workers.map((worker) => worker.call('drain', withinMs, patienceMs).catch(() => {})));
     await this.collect();

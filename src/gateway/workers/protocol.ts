@@ -20,6 +20,7 @@ export interface WorkerCalls {
   /** Uses the sockets that came before it. */
   adopt(heritage: { table: RoutingTable; estate: EngineEstate | null }): Promise<void>;
   follow(table: RoutingTable): Promise<void>;
+  closePorts(): Promise<void>;
   drain(withinMs: number): Promise<void>;
 }
 

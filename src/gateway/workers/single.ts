@@ -40,6 +40,7 @@ export function singlePlane(stickyKey: Buffer, heritage: Heritage | null): Plane
       await engine.adopt(table, new Map(sockets.map(({ address, handle }) => [address, handle])), engines[0] ?? null);
     },
     follow: async (table) => engine.follow(table),
+    closePorts: () => engine.closePorts(),
     drain: (withinMs) => engine.drain(withinMs),
   };
 }

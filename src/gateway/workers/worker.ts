@@ -36,6 +36,7 @@ export function runWorker(limitPart: LimitPart, stickyKey: string): void {
       deposit();
     },
     follow: async (table) => engine.follow(table as Parameters<WorkerCalls['follow']>[0]),
+    closePorts: () => engine.closePorts(),
     drain: (withinMs) => engine.drain(withinMs as number),
   };
   process.on('message', (message: CallMessage | SocketMessage, handle: unknown) => {
