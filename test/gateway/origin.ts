@@ -4,7 +4,10 @@ import http from 'node:http';
 import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** A service for real clients: a page with its parts, an echo, a slow stream, a large file and a WebSocket. */
+/**
+ * A service for real clients: a page with its parts, an echo, a slow stream, a large file and a WebSocket. `/stream?asked` sends its next
+ * piece when `/next` is asked for: a reader that has seen the one before shows that nobody on the way waits for the end.
+ */
 export interface Origin {
   port: number;
   /** `METHOD target HTTP/version` of each request, in order. */
@@ -57,18 +60,24 @@ function answer(request: http.IncomingMessage, response: http.ServerResponse, pa
   else if (path === '/style.css') send('text/css', STYLE);
   else if (path === '/pixel.gif') send('image/gif', PIXEL);
   else if (path === '/file') send('application/octet-stream', file);
-  else if (path === '/stream') stream(response);
+  else if (path === '/stream') stream(response, request.url?.endsWith('?asked') ? onceAsked : soon);
+  else if (path === '/next') send('text/plain', String(asked.splice(0).map((next) => next()).length));
   else if (path === '/echo') echo(request, response);
   else response.writeHead(404).end();
 }
 
+/** Pieces that wait for `/next`. */
+const asked: (() => void)[] = [];
+const onceAsked = (next: () => void): void => void asked.push(next);
+const soon = (next: () => void): void => void setTimeout(next, 20);
+
 /** Five pieces, each in a turn of its own, with a trailer. */
-function stream(response: http.ServerResponse): void {
+function stream(response: http.ServerResponse, later: (next: () => void) => void): void {
   response.writeHead(200, { 'content-type': 'text/plain', trailer: 'x-sum' });
   let n = 0;
   const next = () => {
     response.write(`piece ${++n}\n`);
-    if (n < 5) setTimeout(next, 20);
+    if (n < 5) later(next);
     else {
       response.addTrailers({ 'x-sum': '5' });
       response.end();
