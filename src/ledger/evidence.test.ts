@@ -63,9 +63,7 @@ async function storyOfTwoReleases(): Promise<void> {
 }
 
 describe('export', () => {
-  it('of a release stands on its own: files, sums, descriptions, proofs, and the kit accepts it', {
-    timeout: 30_000,
-  }, async () => {
+  it('of a release stands on its own: files, sums, descriptions, proofs, and the kit accepts it', async () => {
     await storyOfTwoReleases();
     await ledger.close();
     const outDir = join(home, 'out');
@@ -104,28 +102,22 @@ describe('export', () => {
     ['the checkpoint', async (out) => replace(join(out, 'checkpoint'), '\n6\n', '\n7\n')],
     ['a proof', async (out) => replace(join(out, 'proofs', '1.tlog-proof'), 'index 1', 'index 2')],
   ];
-  it.each(tampering)(
-    'the kit rejects it when %s was changed, sums made to fit',
-    { timeout: 30_000 },
-    async (_, tamper) => {
-      await storyOfTwoReleases();
-      await ledger.close();
-      const outDir = join(home, 'out');
-      await exportEvidence({ dir, release: 'b-1', outDir });
-      await tamper(outDir);
-      await run(
-        'bash',
-        ['-c', 'find . -type f ! -name SHA256SUMS | cut -c3- | xargs -d "\\n" sha256sum > SHA256SUMS'],
-        { cwd: outDir },
-      );
-      await expect(run(join(outDir, 'verify.sh'))).rejects.toMatchObject({
-        code: 1,
-        stdout: expect.stringContaining('BAD'),
-      });
-    },
-  );
+  it.each(tampering)('the kit rejects it when %s was changed, sums made to fit', async (_, tamper) => {
+    await storyOfTwoReleases();
+    await ledger.close();
+    const outDir = join(home, 'out');
+    await exportEvidence({ dir, release: 'b-1', outDir });
+    await tamper(outDir);
+    await run('bash', ['-c', 'find . -type f ! -name SHA256SUMS | cut -c3- | xargs -d "\\n" sha256sum > SHA256SUMS'], {
+      cwd: outDir,
+    });
+    await expect(run(join(outDir, 'verify.sh'))).rejects.toMatchObject({
+      code: 1,
+      stdout: expect.stringContaining('BAD'),
+    });
+  });
 
-  it('of everything carries the whole log, which the kit rebuilds', { timeout: 30_000 }, async () => {
+  it('of everything carries the whole log, which the kit rebuilds', async () => {
     await storyOfTwoReleases();
     for (let n = 0; n < 300; n++) await release('release.observed', 'b-3', { n });
     await ledger.close();
@@ -141,7 +133,7 @@ describe('export', () => {
     expect(leafHash(bundle.toString('utf8', 2, 2 + bundle.readUInt16BE(0)))).toBe(tile.toString('hex', 0, 32));
   });
 
-  it('of a ledger that goes on meanwhile ends where its checkpoint does', { timeout: 30_000 }, async () => {
+  it('of a ledger that goes on meanwhile ends where its checkpoint does', async () => {
     await storyOfTwoReleases();
     for (let n = 0; n < 300; n++) await release('release.observed', 'b-3', { n });
     await ledger.checkpoint();
@@ -169,9 +161,7 @@ describe('export', () => {
     expect(await verifyLedger(join(outDir, 'ledger'))).toMatchObject({ ok: true, size: head.size });
   });
 
-  it('of a release with too many records for a proof each carries the log that proves them', {
-    timeout: 30_000,
-  }, async () => {
+  it('of a release with too many records for a proof each carries the log that proves them', async () => {
     await storyOfTwoReleases();
     await ledger.close();
     const outDir = join(home, 'out');

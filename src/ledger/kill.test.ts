@@ -34,9 +34,7 @@ async function killedWriter(count: number): Promise<Map<number, string>> {
   return acknowledged;
 }
 
-it('what a killed process had acknowledged is there, whole appends only, and the next writer goes on', {
-  timeout: 60_000,
-}, async () => {
+it('what a killed process had acknowledged is there, whole appends only, and the next writer goes on', async () => {
   const acknowledged = new Map<number, string>();
   for (const count of [100, 500, 900]) {
     for (const [seq, id] of await killedWriter(count)) acknowledged.set(seq, id);
@@ -61,7 +59,7 @@ it('what a killed process had acknowledged is there, whole appends only, and the
   expect((await verifyLedger(dir)).ok).toBe(true);
 });
 
-it('a second process is refused while the first writes', { timeout: 30_000 }, async () => {
+it('a second process is refused while the first writes', async () => {
   const ledger = await openFileLedger({
     dir,
     system: 'shop',

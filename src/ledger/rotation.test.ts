@@ -173,7 +173,7 @@ describe('those who check a ledger whose key was rotated', () => {
     return signCheckpoint({ origin: ledger.origin, ...head }, { ...signer, name: ledger.origin });
   };
 
-  it('the kit follows the chain of keys, in the folder and in both exports', { timeout: 30_000 }, async () => {
+  it('the kit follows the chain of keys, in the folder and in both exports', async () => {
     const options = ['--checkpoint', join(home, 'kept'), '--key', join(home, 'first.pem')];
     const folders = [dir, join(home, 'release'), join(home, 'all')];
     await exportEvidence({ dir, release: 'b-1', outDir: folders[1]! });
@@ -196,7 +196,7 @@ describe('those who check a ledger whose key was rotated', () => {
     ['the hand-over is not signed', (out) => edit(join(out, 'keys.jsonl'), /"signature":"..../, '"signature":"AAAA')],
     ['another key stands in log-key.pem', (out) => cp(join(out, 'keys', '0.pem'), join(out, 'log-key.pem'))],
     ['the hand-over is left out', (out) => edit(join(out, 'keys.jsonl'), /\n.*key-rotated.*\n/, '\n')],
-  ])('the kit refuses an export in which %s', { timeout: 30_000 }, async (_, tamper) => {
+  ])('the kit refuses an export in which %s', async (_, tamper) => {
     const out = join(home, 'out');
     await exportEvidence({ dir, release: 'b-1', outDir: out });
     await tamper(out);
@@ -204,9 +204,7 @@ describe('those who check a ledger whose key was rotated', () => {
     await expect(run(KIT, [out])).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('BAD') });
   });
 
-  it('a checkpoint of the other key, and of a key it never had, are errors of their own', {
-    timeout: 30_000,
-  }, async () => {
+  it('a checkpoint of the other key, and of a key it never had, are errors of their own', async () => {
     const newKey = await loadOrCreateSigner(nodeDisk, `${dir}.key`, ledger.origin, 1);
     const tooEarly = forge(newKey);
     const stranger = forge(testSigner(ledger.origin, 1));
@@ -220,7 +218,7 @@ describe('those who check a ledger whose key was rotated', () => {
     }
   });
 
-  it('a witness goes on with both keys, and says so when it has not got the new one', { timeout: 30_000 }, async () => {
+  it('a witness goes on with both keys, and says so when it has not got the new one', async () => {
     const options = { dir: join(home, 'w'), name: 'w.example', port: 0, clock };
     const ask = async (keys: string[], checkpoint: string) => {
       const witness = await startWitness({ ...options, logKeys: keys.map(parseVerifierKey) });

@@ -147,7 +147,7 @@ describe('anchors', () => {
     });
   };
 
-  it('have checkpoints cosigned and timestamped, and record it', { timeout: 30_000 }, async () => {
+  it('have checkpoints cosigned and timestamped, and record it', async () => {
     const tsa = await startLocalTsa();
     try {
       start(witness.url, tsa.url);
@@ -206,7 +206,7 @@ describe('anchors', () => {
     expect(alarms.slice(2)).toEqual([['witness w.example', false]]);
   });
 
-  it('say how each of those outside stands, also after a restart', { timeout: 30_000 }, async () => {
+  it('say how each of those outside stands, also after a restart', async () => {
     const tsa = await startLocalTsa();
     start(witness.url, tsa.url);
     expect(anchors!.states()).toEqual([
@@ -248,9 +248,7 @@ describe('anchors', () => {
     expect(anchors!.states()[0]!.size).toBeGreaterThan(size!);
   });
 
-  it('a witness that comes back does not spoil the timestamp that was taken without it', {
-    timeout: 30_000,
-  }, async () => {
+  it('a witness that comes back does not spoil the timestamp that was taken without it', async () => {
     const tsa = await startLocalTsa();
     try {
       const { url } = witness;

@@ -81,7 +81,7 @@ describe('parseSpec', () => {
 
 /** `SPEC_FUZZ_RUNS=100000` searches longer. */
 const runs = Number(process.env.SPEC_FUZZ_RUNS ?? 400);
-const timeout = 20_000 + runs * 20;
+const timeout = 120_000 + runs * 20;
 
 function throwsOnlyDavyErrors(text: string): void {
   try {

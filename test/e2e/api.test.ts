@@ -8,7 +8,7 @@ import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 /** Answers without a token: liveness, metrics on loopback, and the page with its login. */
 const OPEN = /^\/(healthz|readyz|metrics|assets\/.*|index\.html|favicon.*|)$|^\/api\/v1\/session$/;
 
-describe('the API', { timeout: 60_000 }, () => {
+describe('the API', () => {
   let davy: Running;
   let token = '';
   let port = 0;

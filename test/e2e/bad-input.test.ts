@@ -9,7 +9,7 @@ import { testPort, testPorts } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { davy as command, QUICK_POLICY, type Running, SERVICE_FILE, specOf, up } from './harness.ts';
 
-describe('bad input has a code, a place and a next step, and loses nothing', { timeout: 60_000 }, () => {
+describe('bad input has a code, a place and a next step, and loses nothing', () => {
   const open: Running[] = [];
   afterEach(async () => {
     // The last first: one that was started again uses the folder of the one before.

@@ -64,7 +64,7 @@ test('service-b-canary: 90/10, a sample of 200 with its interval, and the eviden
   expect(found.ledger.ok).toBe(true);
   const verified = await running.davy('evidence', 'verify', '--data', running.dataDir);
   expect(verified.code).toBe(0);
-}, 60_000);
+});
 
 test('resilience: scheduled latency on a, b and c, a kill with its recovery, and the report on both', async () => {
   // Four hours become fifteen seconds; everything else of the schedule is as it stands.

@@ -72,7 +72,7 @@ const UPLOAD = `(async () => {
   return (await (await fetch('/echo', { method: 'POST', body, duplex: 'half' })).json()).bytes;
 })()`;
 
-describe.skipIf(!mustHave(engine, 'Chromium'))('a browser through the gateway', { timeout: 60_000 }, () => {
+describe.skipIf(!mustHave(engine, 'Chromium'))('a browser through the gateway', () => {
   let browser: Browser;
   let origin: Origin;
   let gateway: TestGateway;
@@ -80,7 +80,7 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('a browser through the gateway', 
   beforeAll(async () => {
     origin = await startOrigin(PAGE);
     browser = await openBrowser(engine as string);
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await gateway?.close();

@@ -55,7 +55,7 @@ async function gatewayWith(route: Partial<ServiceRoute> = {}): Promise<TestGatew
   return gateway;
 }
 
-describe.skipIf(!mustHave(curlPath, 'curl'))('curl', { timeout: 60_000 }, () => {
+describe.skipIf(!mustHave(curlPath, 'curl'))('curl', () => {
   /** Fails on an HTTP error only where `-f` is given; never reads the user's own settings. */
   const curl = (...args: string[]) =>
     run(curlPath as string, ['-q', '-sS', '--noproxy', '', '--max-time', '15', ...args]);
@@ -253,7 +253,7 @@ describe.skipIf(!mustHave(curlPath, 'curl'))('curl', { timeout: 60_000 }, () => 
   });
 });
 
-describe.skipIf(!mustHave(wrkPath, 'wrk'))('wrk', { timeout: 60_000 }, () => {
+describe.skipIf(!mustHave(wrkPath, 'wrk'))('wrk', () => {
   it.each([
     ['plain', {}, 'http'],
     ['over TLS', { tls: TLS }, 'https'],

@@ -11,7 +11,7 @@ const PATIENT_POLICY = QUICK_POLICY.replace('weight: 20%, hold: 3s', 'weight: 20
   'weight: 50%, hold: 10m',
 );
 
-describe('what a person does', { timeout: 60_000 }, () => {
+describe('what a person does', () => {
   let davy: Running;
   let load: Load;
 

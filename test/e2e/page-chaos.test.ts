@@ -55,7 +55,7 @@ chaos:
 `;
 }
 
-describe.skipIf(!mustHave(engine, 'Chromium'))('rehearsals on the page', { timeout: 90_000 }, () => {
+describe.skipIf(!mustHave(engine, 'Chromium'))('rehearsals on the page', () => {
   let davy: Running;
   let load: Load;
   let browser: Browser;
@@ -70,12 +70,12 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('rehearsals on the page', { timeo
     await page.goto(linkOf(davy));
     await page.click('nav a[href="/chaos"]');
     await card('slow').waitFor();
-  }, 90_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await load?.stop().catch(() => {});
     await davy?.end();
-  }, 60_000);
+  });
 
   const card = (title: string) => page.locator(`.card[aria-label="${title}"]`);
   const submit = () => page.locator('dialog button[type=submit]');

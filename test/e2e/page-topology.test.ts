@@ -8,7 +8,7 @@ import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 
 const engine = findChromium();
 
-describe.skipIf(!mustHave(engine, 'Chromium'))('the topology on the page', { timeout: 60_000 }, () => {
+describe.skipIf(!mustHave(engine, 'Chromium'))('the topology on the page', () => {
   let davy: Running;
   let load: Load;
   let browser: Browser;
@@ -33,12 +33,12 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the topology on the page', { tim
     page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
     await page.goto(linkOf(davy));
     await page.click('nav a[href="/topology"]');
-  }, 90_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await load?.stop().catch(() => {});
     await davy?.end();
-  }, 60_000);
+  });
 
   const caller = (from: string, to: string) =>
     page.locator('table', { hasText: 'Callers' }).locator('tbody tr', { hasText: from }).filter({ hasText: to });

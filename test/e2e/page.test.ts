@@ -15,7 +15,7 @@ const HOSTILE = '<img src=x onerror="document.title=1">{{7*7}}"\'';
 const POLICY = QUICK_POLICY.replace('weight: 20%, hold: 3s', 'weight: 10%, hold: 5s');
 const VIEWS = ['', 'releases/shop-1', 'timeline', 'topology', 'chaos', 'evidence', 'system'];
 
-describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', { timeout: 90_000 }, () => {
+describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', () => {
   let davy: Running;
   let load: Load;
   let browser: Browser;
@@ -41,12 +41,12 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', { 
     page.on('console', (message) => {
       if (/Content Security Policy|TrustedHTML/i.test(message.text())) complaints.push(message.text());
     });
-  }, 90_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await load?.stop().catch(() => {});
     await davy?.end();
-  }, 60_000);
+  });
 
   const see = (text: string | RegExp, timeout = 15_000) => page.getByText(text).first().waitFor({ timeout });
   async function act(verb: string, reason: string): Promise<string> {

@@ -15,7 +15,7 @@ const LOAD_PER_SECOND = 200;
 /** Long enough that every process can be killed while the release is in flight. */
 const SLOW_POLICY = QUICK_POLICY.replaceAll('hold: 3s', 'hold: 8s');
 
-describe('processes die, releases go on', { timeout: 90_000 }, () => {
+describe('processes die, releases go on', () => {
   let davy: Running;
   let load: Load;
   let port: number;

@@ -88,7 +88,7 @@ test('X01: when everything that could end a fault is killed, it ends where it ac
   });
   next.process.kill('SIGTERM');
   await once(next.process, 'exit');
-}, 60_000);
+});
 
 test('X05: davy chaos stop --all ends a fault within 5 s', async () => {
   const { davy, url } = await start();
@@ -105,7 +105,7 @@ test('X05: davy chaos stop --all ends a fault within 5 s', async () => {
   expect((await gateway.faults.reports()).every((report) => report.expiresInMs === 0)).toBe(true);
   await gateway.close();
   await load.stop();
-}, 60_000);
+});
 
 test('a call cannot make Davy ask addresses that the spec does not know', async () => {
   const { davy } = await start();
@@ -121,7 +121,7 @@ test('a call cannot make Davy ask addresses that the spec does not know', async 
   expect(outcome.code).toBe(2);
   expect(outcome.stderr).toContain('169.254.169.254');
   expect(await runsOf(davy)).toEqual([]);
-}, 60_000);
+});
 
 test('L01: a service that only fails is not drowned in retries', async () => {
   // Every request is answered 502: nothing listens where the service asks on.
@@ -139,7 +139,7 @@ test('L01: a service that only fails is not drowned in retries', async () => {
   // The budget: a fifth of what is active, and never fewer than three at once. Requests of some ms at 400/s keep about
   // three retries of up to 75 ms back-off going: 3 / 0.04 s = 75/s at the very most beside the fifth.
   expect(attempts / result.counts.requests).toBeLessThan(1.45);
-}, 60_000);
+});
 
 async function handled(url: string): Promise<number> {
   const samples = parseExposition(await (await fetch(url)).text());
@@ -159,7 +159,7 @@ test('L02: at twice the rate the bucket admits its rate and its burst, and nothi
   const passedMs = systemClock.monoMs() - startedMs;
   expect(counts.statuses['200']).toBeLessThanOrEqual((200 * passedMs) / 1000 + 50 + 1);
   expect(counts.statuses['200']).toBeGreaterThan(200 * 5 * 0.8);
-}, 60_000);
+});
 
 test('E02: an evidence writer and three actions at once give one order without a gap', async () => {
   const { davy, url } = await start();
@@ -201,4 +201,4 @@ test('E02: an evidence writer and three actions at once give one order without a
   expect(files).toEqual(['note.txt', 'note.txt', 'load-baseline.json']);
   expect(seqs).toEqual(seqs.map((_, i) => i));
   expect((await davy.davy('evidence', 'verify', '--data', davy.dataDir)).code).toBe(0);
-}, 60_000);
+});

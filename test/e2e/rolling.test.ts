@@ -24,12 +24,12 @@ beforeEach(async () => {
   const places = { dataDir: join(folder, '.davy'), host: '127.0.0.1', port: 0 };
   const env = { DAVY_TOKEN: 't'.repeat(32), XDG_RUNTIME_DIR: folder };
   app = await openApp({ spec, ...places, env, say: () => {}, onFatal: () => {} });
-}, 60_000);
+});
 
 afterEach(async () => {
   await app.stop();
   rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 function ready(isNext: (status: InstanceStatus) => boolean): Promise<void> {
   return new Promise((resolve) => {
@@ -59,4 +59,4 @@ it('every instance is replaced, one after the other, at 200 requests per second:
   expect(counts.requests).toBeGreaterThan(LOAD_PER_SECOND);
   const pids = (list: InstanceStatus[]) => list.map(({ pid }) => pid);
   expect(pids(app.workloads.list()).filter((pid) => pids(before).includes(pid))).toEqual([]);
-}, 60_000);
+});

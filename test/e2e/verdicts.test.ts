@@ -6,7 +6,7 @@ import { QUICK_POLICY, type Running, specOf, up } from './harness.ts';
 import { expectReplaysToMatch } from './replays.ts';
 
 /** Five services are released at the same time; each canary behaves in another way. */
-describe('what the judge does to real traffic', { timeout: 60_000 }, () => {
+describe('what the judge does to real traffic', () => {
   let davy: Running;
   let load: Load;
   const cases = {

@@ -16,7 +16,7 @@ describe.skipIf(!mustHave(program, 'nginx'))('the gateway beside nginx, on valid
   afterAll(() => differential.close());
 
   it('gives the service and the client the same, but for the differences that are known', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     for (let seed = SEED; seed < SEED + 10000; seed++) await differential.turn(new Dice(seed));
   });

@@ -15,6 +15,7 @@ import {
   type TestUpstream,
 } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
+import { until } from '../testing/until.ts';
 
 const open = closedAfterEach();
 
@@ -39,9 +40,6 @@ function connect(): http2.ClientHttp2Session {
   return session;
 }
 
-const until = async (holds: () => boolean) => {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
-};
 const busy = () => {
   const [report] = gateway.engine.reports();
   return report!.endpoints.reduce((sum, { inFlight }) => sum + inFlight, 0) + report!.extras.active_requests!;

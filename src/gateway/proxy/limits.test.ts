@@ -14,6 +14,7 @@ import {
   type TestUpstream,
 } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
+import { until } from '../testing/until.ts';
 
 vi.mock('../limits.ts', async (original) => {
   const { limits } = (await original()) as typeof import('../limits.ts');
@@ -47,9 +48,6 @@ async function start(script: Script = answering(), route: RouteParts['route'] = 
 }
 
 const outcome = () => gateway.engine.counters().services[0]!.instances[0]!.outcome;
-const until = async (holds: () => boolean) => {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
-};
 
 describe('time limits', () => {
   it('a head that does not come whole: 408, also when octets trickle in', async () => {

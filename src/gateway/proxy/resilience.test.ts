@@ -10,6 +10,7 @@ import {
   type TestUpstream,
 } from '../testing/harness.ts';
 import { openedForTest } from '../testing/opened.ts';
+import { until } from '../testing/until.ts';
 import { retryAfterMs } from './retry.ts';
 
 const { upstream, gatewayTo } = openedForTest();
@@ -157,12 +158,28 @@ describe('retries', () => {
   });
 
   it('does not storm: with everything at 503 the retries stay within the budget', async () => {
-    const bad = await upstream((connection) => setTimeout(() => failing(503)(connection), 30));
-    const gateway = await gatewayTo({ stable: [bad], route: { retries } });
-    const answers = await Promise.all(Array.from({ length: 100 }, () => gateway.exchange(get())));
-    expect(answers.every((answer) => statusOf(answer) === 503)).toBe(true);
-    // At most 20 % of the active requests at once; each of 100 could otherwise have made two more tries.
-    expect(tries(bad)).toBeLessThan(100 + 80);
+    const held: (() => void)[] = [];
+    const bad = await upstream((connection) => held.push(() => failing(503)(connection)));
+    const answerHeld = (): void => {
+      for (const answer of held.splice(0)) answer();
+    };
+    const gateway = await gatewayTo({ stable: [bad], route: { retries: { ...retries, perTryMs: 15_000 } } });
+    let answered = 0;
+    const ask = async (): Promise<number> => {
+      const status = statusOf(await gateway.exchange(get()));
+      answered++;
+      return status;
+    };
+    const asked = Promise.all(Array.from({ length: 100 }, ask));
+    await until(() => held.length === 100);
+    answerHeld();
+    // Of 100 active requests 20 are tried again; the others are told at once.
+    await until(() => held.length === 20 && answered === 80);
+    bad.script = failing(503);
+    answerHeld();
+    expect(new Set(await asked)).toEqual(new Set([503]));
+    // Each of the 20 might have made one more try; the budget of 20 active requests is four.
+    expect(tries(bad)).toBeLessThanOrEqual(100 + 20 + 20);
   });
 
   it('repeats once on a fresh connection when an idle one was closed under it, and blames nobody', async () => {

@@ -116,7 +116,7 @@ describe.each([1, 2])('a gateway of %d under 250 requests per second', (gateways
     expect(await rig.call('GET', '/state')).toEqual(before);
     for (const old of pids.slice(0, -1)) while (isAlive(old)) await turn();
     expect(await rig.counted()).toBe(result.ok);
-  }, 30_000);
+  });
 
   it('ends by SIGTERM: every request on an open connection is answered', async () => {
     rig = await Rig.start(gateways);
@@ -127,7 +127,7 @@ describe.each([1, 2])('a gateway of %d under 250 requests per second', (gateways
     const { failed, ok, sent } = await clients.stop();
     expect(failed).toEqual([]);
     expect(ok).toBe(sent);
-  }, 30_000);
+  });
 });
 
 describe('what a successor takes over', () => {
@@ -145,7 +145,7 @@ describe('what a successor takes over', () => {
     await rig.call('POST', '/restart');
     expect(await rig.call('GET', '/state')).toMatchObject({ services: [{ effectiveWeightBp: 0, leaseExpired: true }] });
     expect(await rig.call('POST', '/leases', { ids: ['svc-1'] })).toEqual({ lost: ['svc-1'] });
-  }, 30_000);
+  });
 
   it('faults and tokens: neither ends nor begins anew', async () => {
     rig = await Rig.start(1, { route: { rateLimit: { perSecond: 0.001, burst: 5 } } });
@@ -160,7 +160,7 @@ describe('what a successor takes over', () => {
     const { faults } = await rig.call<{ faults: { expiresInMs: number }[] }>('GET', '/faults');
     expect(faults).toHaveLength(1);
     expect(faults[0]?.expiresInMs).toBeLessThan(60_000);
-  }, 30_000);
+  });
 
   it('nothing when it cannot: the old one goes on, and says why', async () => {
     rig = await Rig.start(1);
@@ -175,5 +175,5 @@ describe('what a successor takes over', () => {
     rmSync(broken, { recursive: true });
     await rig.call('POST', '/restart');
     expect((await fetch(`http://127.0.0.1:${rig.port}/`)).status).toBe(200);
-  }, 30_000);
+  });
 });

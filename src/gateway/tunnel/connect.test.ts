@@ -7,6 +7,7 @@ import type { ConnectRoute } from '../../traffic/model.ts';
 import { limits } from '../limits.ts';
 import { connectRaw, get, type RouteParts, startGateway, startUpstream, type TestGateway } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
+import { until } from '../testing/until.ts';
 
 const open = closedAfterEach();
 
@@ -58,9 +59,6 @@ const tunnels = () => {
   const extras = gateway.engine.reports()[0]!.extras;
   const ours = Object.entries(extras).filter(([name]) => name.startsWith('tunnel'));
   return { tunnels_open: 0, ...Object.fromEntries(ours) } as Record<string, number>;
-};
-const until = async (holds: () => boolean) => {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 };
 
 describe('CONNECT to an allowed target (RFC 9110 9.3.6)', () => {
