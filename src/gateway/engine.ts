@@ -261,13 +261,13 @@ export class Engine {
     for (const state of this.states.values()) state.retire();
   }
 
-  /** Finishes what is in progress, at the latest after `withinMs`, and closes every port. */
   /** From here on nothing is accepted; what was accepted goes on. */
   async closePorts(): Promise<void> {
     this.draining = true;
     await Promise.all([...this.listeners.values()].map((listener) => listener.close()));
   }
 
+  /** Finishes what is in progress, at the latest after `withinMs`, and closes every port. */
   async drain(withinMs: number): Promise<void> {
     this.draining = true;
     const drained = [...this.listeners.values()].map((listener) => listener.drain(withinMs));
