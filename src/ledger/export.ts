@@ -83,7 +83,7 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
   const files = await writeFiles(disk, dir, covered, writer);
   const hasProofs = covered.length <= (options.maxProofs ?? MAX_PROOFS);
   const proofs = hasProofs ? covered.length : 0;
-  const leaves = await leavesFromLog(disk, dir, head.size);
+  const leaves = hasProofs || options.release === null ? await leavesFromLog(disk, dir, head.size) : [];
   if (hasProofs) await writeProofs(leaves, union(covered, keys), head, checkpoint, writer);
   const hasLog = options.release === null || !hasProofs;
   if (hasLog) await writeLedgerCopy(disk, dir, { checkpoint, size: head.size }, writer);
