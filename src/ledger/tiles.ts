@@ -26,7 +26,7 @@ export function tilePath(level: number, index: number, width: number): string {
 /** The tile at each level that is not full yet. */
 export type PartialTiles = BinaryHash[][];
 
-interface PendingTile {
+interface Tile {
   level: number;
   index: number;
   hashes: BinaryHash[];
@@ -42,11 +42,7 @@ export class TileWriter {
   readonly #dir: string;
   readonly #partial: PartialTiles;
   readonly #firstIndex: number[];
-  /** Up to this tile of each level, a writer before this one may have left partial ones; null before the first publication. */
-  #inherited: readonly number[] | null = null;
-  #full: PendingTile[] = [];
-  /** Widths on disk of the tile of each level that is not full yet. */
-  #widths: Set<number>[] = [];
+  #full: Tile[] = [];
 
   constructor(disk: Disk, dir: string, frontier: Frontier, partial: PartialTiles) {
     this.#disk = disk;
@@ -79,7 +75,6 @@ export class TileWriter {
       index: this.#firstIndex[level]!,
       hashes: [...hashes],
     }));
-    this.#inherited ??= partial.map(({ index }) => index);
     for (const tile of full) {
       await this.#write(tile);
       await this.#removePartial(tile);
@@ -87,23 +82,16 @@ export class TileWriter {
       this.#full.shift();
     }
     for (const tile of partial) {
-      const width = tile.hashes.length;
-      if (width === 0) continue;
-      await this.#write(tile);
-      this.#widths[tile.level] = (this.#widths[tile.level] ?? new Set()).add(width);
+      if (tile.hashes.length > 0) await this.#write(tile);
     }
   }
 
-  async #removePartial({ level, index }: PendingTile): Promise<void> {
-    const folder = dirname(tilePath(level, index, 1));
-    const own = [...(this.#widths[level] ?? [])];
-    this.#widths[level] = new Set();
-    const isInherited = index <= (this.#inherited?.[level] ?? -1);
-    const names = isInherited ? await this.#disk.list(`${this.#dir}/${folder}`) : own;
-    for (const name of names) await this.#disk.remove(`${this.#dir}/${folder}/${name}`);
+  async #removePartial({ level, index }: Tile): Promise<void> {
+    const folder = `${this.#dir}/${dirname(tilePath(level, index, 1))}`;
+    for (const name of await this.#disk.list(folder)) await this.#disk.remove(`${folder}/${name}`);
   }
 
-  async #write({ level, index, hashes }: PendingTile): Promise<void> {
+  async #write({ level, index, hashes }: Tile): Promise<void> {
     const target = `${this.#dir}/${tilePath(level, index, hashes.length)}`;
     if ((await this.#disk.stat(target))?.size === hashes.length * HASH_BYTES) return;
     const file = await this.#openNew(`${target}.tmp`);
@@ -194,9 +182,7 @@ export function entryBundle(lines: readonly string[]): Buffer {
 }
 
 /** Every tile of the tree over `leaves`, level by level; the last one of a level may be partial. */
-export function* tilesOf(
-  leaves: readonly BinaryHash[],
-): Generator<{ level: number; index: number; hashes: BinaryHash[] }> {
+export function* tilesOf(leaves: readonly BinaryHash[]): Generator<Tile> {
   let nodes = leaves;
   for (let level = 0; nodes.length > 0; level++) {
     const above: BinaryHash[] = [];
