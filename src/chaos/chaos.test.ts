@@ -368,4 +368,4 @@ test('X01: fifty seeded runs with the engine killed at a random moment leave not
   }
   expect(residueCount).toBe(0);
   expect(killedInForce).toBeGreaterThan(10);
-}, 120_000);
+});

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { workloadsContract } from '../../test/contract/workloads.ts';
-import { sleep, systemClock } from '../lib/clock.ts';
+import { systemClock } from '../lib/clock.ts';
 import { identify, isSame } from '../lib/process.ts';
+import { until } from '../lib/until.fixture.ts';
 import type { Spec } from '../spec/model.ts';
 import { openInstanceRecords } from './instance-records.ts';
 import { shopSpec } from './shop-spec.fixture.ts';
@@ -42,10 +43,6 @@ function open(spec: Spec): MachineWorkloads {
   });
   opened.push(workloads);
   return workloads;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(systemClock, 10);
 }
 
 const brokenFile = (id: string): string => join(folder, `${id.replaceAll('/', '.')}.broken`);

@@ -98,7 +98,7 @@ test('resilience: scheduled latency on a, b and c, a kill with its recovery, and
   const found = await report();
   expect(found.chaos.map((run) => run.experiment)).toEqual(expect.arrayContaining([...scheduled, 'kill-b']));
   expect(found.ledger.ok).toBe(true);
-}, 120_000);
+});
 
 /** A run of the schedule may have service-b at the moment; two runs on one service are refused. */
 async function killWhenFree(): Promise<ChaosRunDoc> {

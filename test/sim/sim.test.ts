@@ -5,7 +5,7 @@ import { simulate } from './run.ts';
 const SEEDS = Number(process.env.SIM_SEEDS ?? 300);
 const GROUP = 50;
 
-describe('the controller in a simulated world', { timeout: 120_000 }, () => {
+describe('the controller in a simulated world', () => {
   const groups = Array.from({ length: Math.ceil(SEEDS / GROUP) }, (_, index) => 1 + index * GROUP);
   it.each(groups)(`keeps its invariants from seed %i for ${GROUP} seeds`, async (first) => {
     const ends = new Set<string>();

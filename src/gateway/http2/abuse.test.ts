@@ -3,6 +3,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import type net from 'node:net';
 import { describe, expect, it } from 'vitest';
+import { until } from '../../lib/until.fixture.ts';
 import {
   answering,
   countRequests,
@@ -15,7 +16,6 @@ import {
   type TestUpstream,
 } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
-import { until } from '../testing/until.ts';
 
 const open = closedAfterEach();
 

@@ -1,6 +1,7 @@
 /** The limits in force, on real sockets, with shorter times: this file has its own process, and mocks nothing but the numbers. */
 import { once } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
+import { until } from '../../lib/until.fixture.ts';
 import {
   answering,
   connectRaw,
@@ -14,7 +15,6 @@ import {
   type TestUpstream,
 } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
-import { until } from '../testing/until.ts';
 
 vi.mock('../limits.ts', async (original) => {
   const { limits } = (await original()) as typeof import('../limits.ts');

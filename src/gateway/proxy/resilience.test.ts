@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { until } from '../../lib/until.fixture.ts';
 import { Head, parseResponseHead } from '../http1/head.ts';
 import {
   answering,
@@ -10,7 +11,6 @@ import {
   type TestUpstream,
 } from '../testing/harness.ts';
 import { openedForTest } from '../testing/opened.ts';
-import { until } from '../testing/until.ts';
 import { retryAfterMs } from './retry.ts';
 
 const { upstream, gatewayTo } = openedForTest();

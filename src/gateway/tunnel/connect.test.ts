@@ -3,11 +3,11 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { testPort } from '../../lib/test-port.fixture.ts';
+import { until } from '../../lib/until.fixture.ts';
 import type { ConnectRoute } from '../../traffic/model.ts';
 import { limits } from '../limits.ts';
 import { connectRaw, get, type RouteParts, startGateway, startUpstream, type TestGateway } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
-import { until } from '../testing/until.ts';
 
 const open = closedAfterEach();
 
