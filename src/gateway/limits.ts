@@ -22,6 +22,8 @@ export const limits = {
   bodyIdleMs: 30_000,
   /** Longest pause once an answer has begun: streams of events are idle at times (Envoy: `stream_idle_timeout`). */
   answerIdleMs: 300_000,
+  /** A stream that has been open for this long counts as answered; one that ends before counts by its end. */
+  streamMs: 1_000,
   /**
    * Lingering close (RFC 9112 section 9.6): unread input is discarded until none came for this long, and for `lingerMaxMs` at most, before the
    * socket is destroyed. A client that is still sending would otherwise lose the answer.

@@ -42,8 +42,25 @@ export interface InstanceCounters {
   outcome: OutcomeCounts;
   /** First tries only: what the judge reads, so that retries neither hide nor inflate failures. */
   firstTry: OutcomeCounts;
+  /** First tries sent to the instance, answered or not. Absent: the source counts requests when they end, and `firstTry.requests` stands for it. */
+  started?: number;
+  /** What is in progress at the moment of the reading: no count, a gauge. Absent: unknown, and read as nothing. */
+  waiting?: WaitingCounts;
 }
 
+export interface WaitingCounts {
+  /** Tries, streams and tunnels that occupy the instance. */
+  requests: number;
+  /** Of these, the ones of whose answer nothing has come, not even the head. */
+  unanswered: number;
+  /** First tries that are in no count of `firstTry` yet and have waited for longer than each edge. */
+  over: number[];
+}
+
+/**
+ * Outcomes, counted when they are known: a request's when it ends, a stream's (of events, or of gRPC messages) when it has been open for a
+ * second or has ended before. A stream's latency is the time to its head. In `firstTry` one that breaks later counts once more, as failed.
+ */
 export interface OutcomeCounts {
   requests: number;
   status2xx: number;

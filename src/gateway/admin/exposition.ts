@@ -14,8 +14,10 @@ export function renderExposition(reports: readonly ServiceReport[], processes: r
     family.lines.push(line);
   };
   for (const report of reports) {
-    for (const instance of report.instances)
+    for (const instance of report.instances) {
       if (instance.outcome.requests > 0) renderInstance(report.service, instance, add);
+      if ((instance.started ?? 0) > 0) renderProgress(report.service, instance, add);
+    }
     for (const caller of report.callers) renderCaller(report.service, caller, add);
     renderOwn(report, add);
     renderEndpoints(report, add);
@@ -57,8 +59,32 @@ function renderInstance(
   renderDurations('istio_request_duration_milliseconds', labels, outcome, add);
 }
 
+/** What Istio has no name for, since it counts requests when they end: what was sent, and what is still waited for. */
+function renderProgress(
+  service: string,
+  { version, instance, cohort, started, inFlight }: InstanceReport,
+  add: Add,
+): void {
+  const labels = `{service="${quote(service)}",version="${quote(version)}",instance="${quote(instance)}",davy_cohort="${cohort}"}`;
+  const line = (name: string, type: string, help: string, value: number) =>
+    add(`davy_gateway_${name}`, type, help, `davy_gateway_${name}${labels} ${value}`);
+  line(
+    'requests_started_total',
+    'counter',
+    'Requests sent to the instance, answered or not; retries excluded.',
+    started ?? 0,
+  );
+  line(
+    'requests_unanswered',
+    'gauge',
+    'Requests in progress of whose answer not even the head has come.',
+    inFlight?.unanswered ?? 0,
+  );
+}
+
 function renderDurations(name: string, labels: string, outcome: TallyData, add: Add): void {
-  const line = (text: string) => add(name, 'histogram', 'Time from the whole request to the whole answer.', text);
+  const line = (text: string) =>
+    add(name, 'histogram', 'Time from the whole request to the whole answer, of a stream to its head.', text);
   let below = 0;
   outcome.edges.forEach((edge, i) => {
     below += outcome.bins[i] ?? 0;

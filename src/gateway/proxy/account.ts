@@ -1,8 +1,12 @@
+import { limits } from '../limits.ts';
+import { stamp } from '../net/now.ts';
 import { randomShare } from '../random.ts';
 import { noteOutcome } from '../route/ejection.ts';
 import type { Arm, Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
 import type { CallerStats } from '../stats/caller-stats.ts';
+import { F } from '../stats/flags.ts';
+import type { Flight } from '../stats/in-flight.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
 import { ABORTED, isFailure, type Outcome } from '../stats/outcome.ts';
 import { writeAccessLine } from './access-log.ts';
@@ -14,7 +18,9 @@ const NONE: Endpoint[] = [];
  * What one request takes and leaves behind: which arm and instances it used, what it counts as, and the shares of budgets that it holds. Every
  * path through an exchange ends in `settle`, which gives back what is still held.
  */
-export class Account {
+export class Account implements Flight {
+  nextFlight: Flight | null = null;
+  previousFlight: Flight | null = null;
   route!: Route;
   caller!: CallerStats;
   arm!: Arm;
@@ -35,6 +41,17 @@ export class Account {
   /** The present try waits for a new connection. */
   private pending = false;
   private counted = false;
+  /** The present try went to its instance: no fault answered in its stead, or holds it yet. */
+  dispatched = false;
+  /** The head of its answer has come. */
+  isAnswered = false;
+  /** The request is whole and was sent: the version's time runs. */
+  private runs = false;
+  /** When the head of an answer came that is a stream, and its status; 0: it is none. */
+  private streamSinceMs = 0;
+  private streamStatus = 0;
+  /** The first try was counted before its end, as a stream or a tunnel. */
+  private booked = false;
 
   open(route: Route, caller: CallerStats, nowMs: number): void {
     this.route = route;
@@ -45,6 +62,8 @@ export class Account {
     this.tries = this.lastOutcome = this.delayedMs = 0;
     this.startedMs = nowMs;
     this.retrying = this.pending = this.counted = false;
+    this.dispatched = this.isAnswered = this.runs = this.booked = false;
+    this.streamSinceMs = 0;
   }
 
   /** The request is admitted: it counts as active from here. */
@@ -59,7 +78,43 @@ export class Account {
     this.tries++;
     this.endpoint = endpoint;
     endpoint.inFlight++;
-    if (this.tries === 1) this.noteExposure();
+    this.dispatched = this.isAnswered = this.runs = false;
+    const stats = this.statsOf(endpoint);
+    stats.flights.add(this);
+    if (this.tries > 1) return;
+    stats.started++;
+    this.noteExposure();
+  }
+
+  /** The present try goes to its instance now. `whole`: the whole request does. */
+  dispatch(whole: boolean): void {
+    this.dispatched = true;
+    this.runs = whole;
+  }
+
+  /** The request is complete: the version's time runs from here, because a slow upload is the client's. */
+  requestComplete(nowMs: number): void {
+    if (this.streamSinceMs === 0) this.startedMs = nowMs;
+    this.runs = this.dispatched;
+  }
+
+  /** The answer's head has come. `isStream`: what the version took is known with it, and the rest may go on for hours. */
+  noteHead(status: number, isStream: boolean): void {
+    this.isAnswered = true;
+    if (!isStream) return;
+    this.streamSinceMs = stamp();
+    this.streamStatus = status;
+    this.endRetrying();
+  }
+
+  /** The connection was switched to another protocol: that is the request's outcome. It goes on to occupy its instance until `leave`. */
+  beginTunnel(nowMs: number, out: Outgoing): void {
+    const endpoint = this.endpoint as Endpoint;
+    this.isAnswered = true;
+    this.noteTry(endpoint, 101, nowMs);
+    this.booked = true;
+    this.endRetrying();
+    this.finish(101, 101, F.none, nowMs, out);
   }
 
   setPending(pending: boolean): void {
@@ -75,14 +130,18 @@ export class Account {
     this.route.state.budget.activeRetries++;
   }
 
-  /** Books what a try did: the first try's counts, the outlier state, the load. `reached`: the try went to its instance. */
-  endTry(outcome: Outcome, nowMs: number, reached: boolean): void {
+  /** Books what a try did: the first try's counts, the outlier state, the load. */
+  endTry(outcome: Outcome, nowMs: number): void {
     const endpoint = this.endpoint;
     if (endpoint === null) return;
-    this.leaveEndpoint(endpoint);
+    this.leave();
+    this.noteTry(endpoint, outcome, nowMs);
+  }
+
+  private noteTry(endpoint: Endpoint, outcome: Outcome, nowMs: number): void {
     // What the judge reads: an injected delay is not the version's.
-    if (this.tries === 1 && reached) {
-      this.statsOf(endpoint).firstTry.add(outcome, nowMs - this.startedMs - this.delayedMs);
+    if (this.tries === 1 && this.dispatched && !(this.booked && endedWell(outcome))) {
+      this.statsOf(endpoint).firstTry.add(outcome, this.takenMs(nowMs) - this.delayedMs);
     }
     this.lastEndpoint = endpoint;
     this.lastOutcome = outcome;
@@ -90,10 +149,39 @@ export class Account {
     this.noteOutlier(endpoint, outcome, nowMs);
   }
 
-  private leaveEndpoint(endpoint: Endpoint): void {
+  /** Since the version's time began; of a stream, up to its head. */
+  private takenMs(nowMs: number): number {
+    return (this.streamSinceMs === 0 ? nowMs : this.streamSinceMs) - this.startedMs;
+  }
+
+  get isUncounted(): boolean {
+    return this.tries === 1 && !this.booked;
+  }
+
+  ageMs(nowMs: number): number {
+    return this.runs || this.streamSinceMs > 0 ? this.takenMs(nowMs) - this.delayedMs : -1;
+  }
+
+  countStream(nowMs: number): void {
+    const { endpoint } = this;
+    if (endpoint === null || !this.isUncounted || this.streamSinceMs === 0) return;
+    if (nowMs - this.streamSinceMs < limits.streamMs) return;
+    this.statsOf(endpoint).firstTry.add(this.streamStatus, this.takenMs(nowMs) - this.delayedMs);
+    this.booked = true;
+  }
+
+  /** The instance is no longer occupied: the try is over, or the tunnel. */
+  leave(): void {
+    const { endpoint } = this;
+    if (endpoint === null) return;
     this.endpoint = null;
     endpoint.inFlight--;
+    this.statsOf(endpoint).flights.remove(this);
     this.setPending(false);
+    this.endRetrying();
+  }
+
+  private endRetrying(): void {
     if (this.retrying) this.route.state.budget.activeRetries--;
     this.retrying = false;
   }
@@ -125,7 +213,7 @@ export class Account {
   finish(outcome: Outcome, status: number, flag: number, nowMs: number, out: Outgoing | null): void {
     const endpoint = this.lastEndpoint;
     if (endpoint === null) return;
-    const durationMs = nowMs - this.startedMs;
+    const durationMs = this.takenMs(nowMs);
     const bin = this.statsOf(endpoint).finish(outcome, status, flag, durationMs);
     this.caller.finish(outcome, status, durationMs, nowMs, bin);
     this.log(endpoint, status, flag, nowMs, out);
@@ -177,12 +265,17 @@ export class Account {
   }
 
   settle(): void {
-    if (this.endpoint !== null) this.leaveEndpoint(this.endpoint);
-    if (this.retrying) this.route.state.budget.activeRetries--;
+    this.leave();
+    this.endRetrying();
     if (this.counted) this.route.state.budget.activeRequests--;
-    this.retrying = this.counted = false;
+    this.counted = false;
     this.setPending(false);
     this.lastEndpoint = null;
     this.tried = NONE;
   }
+}
+
+/** A stream that was counted already counts once more when it breaks; a client that has heard enough is no fault. */
+function endedWell(outcome: Outcome): boolean {
+  return outcome === ABORTED || (outcome > 0 && outcome < 400);
 }

@@ -7,6 +7,7 @@ import type { FaultRule } from '../../traffic/faults.ts';
 import { BodyReader, type BodySink, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { type ForwardContext, REQUEST_HEAD_EXTRA, writeRequestHead } from '../http1/forward.ts';
 import { asksForWebSocket, type Head } from '../http1/head.ts';
+import { isEventStream } from '../http1/media-type.ts';
 import { isSafeMethod, M } from '../http1/names.ts';
 import { relayChunks, relayed } from '../http1/relay.ts';
 import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
@@ -68,8 +69,7 @@ export class Exchange implements UpstreamUser, BodySink {
   private overHttp2 = false;
   private setCookie: Buffer | null = null;
 
-  /** Of the present try: it went to its instance; its octets were sent; the fault that hit it; the free repetition was used. */
-  private dispatched = false;
+  /** Of the present try: its octets were sent; the fault that hit it; the free repetition was used. */
   private sending = false;
   private fault: FaultRule | null = null;
   private freshTried = false;
@@ -130,7 +130,7 @@ export class Exchange implements UpstreamUser, BodySink {
     this.idempotent = isSafeMethod(head.method) || head.idempotencyKey;
     this.upstream = this.fault = this.setCookie = null;
     this.interim = this.status = 0;
-    this.dispatched = this.sending = this.freshTried = this.started = this.tunnelling = this.sentWhole = false;
+    this.sending = this.freshTried = this.started = this.tunnelling = this.sentWhole = false;
     this.replayable = this.upstreamReusable = true;
   }
 
@@ -201,7 +201,7 @@ export class Exchange implements UpstreamUser, BodySink {
     this.client.channel.endBulk(this.upstream?.channel ?? null);
     // The version's time runs from here: a slow upload is the client's.
     const nowMs = stamp();
-    this.account.startedMs = nowMs;
+    this.account.requestComplete(nowMs);
     this.routeEndsMs = nowMs + this.route.config.timeoutMs;
     if (this.upstream !== null && !this.started) this.setTryDeadline(nowMs);
   }
@@ -222,7 +222,7 @@ export class Exchange implements UpstreamUser, BodySink {
   private startTry(nowMs: number): void {
     const { account } = this;
     this.fault = null;
-    this.dispatched = this.sending = this.freshTried = false;
+    this.sending = this.freshTried = false;
     const endpoint = account.arm.pick(nowMs, account.tried);
     if (endpoint === null) {
       this.route.state.own.noUpstream++;
@@ -237,7 +237,7 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
-    this.dispatched = true;
+    this.account.dispatch(this.requestBody.done);
     const { wheel } = this.client.listener.context;
     const reused = mayReuse && !this.overHttp2 ? Upstream.reuse(endpoint, wheel, this) : null;
     this.upstream = reused ?? new Upstream(endpoint, wheel, this, this.overHttp2);
@@ -311,6 +311,7 @@ export class Exchange implements UpstreamUser, BodySink {
   onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void {
     if (upstream !== this.upstream) return;
     this.upstream = null;
+    if (this.tunnelling) this.account.leave();
     if (this.tunnelling) this.client.endTunnel();
     else if (this.started) this.endedByClose(cleanly);
     else if (upstream.served > 0 && !answered && this.canRepeatFresh()) this.repeatFresh(upstream.endpoint);
@@ -334,9 +335,9 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail = detailOf(cause)): void {
     const nowMs = stamp();
-    const swallowed = this.fault !== null && !this.dispatched;
+    const swallowed = this.fault !== null && !this.account.dispatched;
     this.dropUpstream();
-    this.account.endTry(swallowed ? ABORTED : outcome, nowMs, !swallowed);
+    this.account.endTry(swallowed ? ABORTED : outcome, nowMs);
     if (this.mayRetry(nowMs, flag === F.connectFailure)) {
       this.retryLater(nowMs, 0);
     } else if (swallowed) {
@@ -415,7 +416,7 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   private abort(status: number, nowMs: number): void {
-    this.account.endTry(ABORTED, nowMs, false);
+    this.account.endTry(ABORTED, nowMs);
     if (isRetriableStatus(status) && this.mayRetry(nowMs, false)) this.retryLater(nowMs, 0);
     else this.answerInjected(status, F.faultInjected);
   }
@@ -450,6 +451,7 @@ export class Exchange implements UpstreamUser, BodySink {
     answerContext.close = this.mustClose();
     answerContext.extra = this.extraFields();
     const next = this.answer.begin(upstream, head, buf, end, answerContext);
+    this.account.noteHead(head.status, !this.answer.body.done && (this.grpc || isEventStream(head, buf)));
     // A gRPC answer without a body has its status in the head.
     if (this.grpc && head.status === 200 && this.answer.body.done)
       this.outcomeStatus = outcomeOfStatus(statusInHead(head, buf));
@@ -535,9 +537,7 @@ export class Exchange implements UpstreamUser, BodySink {
       return end;
     }
     this.answer.bodyless(head, buf, true);
-    const nowMs = stamp();
-    this.account.endTry(101, nowMs, true);
-    this.account.finish(101, 101, F.none, nowMs, this.out);
+    this.account.beginTunnel(stamp(), this.out);
     this.tunnelling = this.started = true;
     this.client.beginTunnel(upstream);
     return this.client.tunnelToClient(buf, head.end, end);
@@ -550,7 +550,7 @@ export class Exchange implements UpstreamUser, BodySink {
     if (!this.mayRetry(nowMs, false) || nowMs + waitMs >= this.routeEndsMs) return false;
     this.upstream = null;
     upstream.abandon();
-    this.account.endTry(head.status, nowMs, true);
+    this.account.endTry(head.status, nowMs);
     this.retryLater(nowMs, waitMs);
     return true;
   }
@@ -580,7 +580,7 @@ export class Exchange implements UpstreamUser, BodySink {
   /** Books the final outcome, once; a tunnel's was booked when it began. */
   private finish(outcome: Outcome, flag: number, nowMs = stamp(), status = outcome > 0 ? this.status : 0): void {
     if (!this.tunnelling) {
-      this.account.endTry(outcome, nowMs, this.dispatched);
+      this.account.endTry(outcome, nowMs);
       this.account.finish(outcome, status, flag, nowMs, this.out);
     }
     this.settle();

@@ -156,7 +156,7 @@ export class ServiceState {
     for (const endpoint of this.endpoints.values()) inUse.add(endpoint.weightStats).add(endpoint.headerStats);
     for (const [key, stats] of this.stats) {
       if (this.stats.size <= KEPT_STATS) return;
-      if (!inUse.has(stats)) this.stats.delete(key);
+      if (!inUse.has(stats) && stats.flights.size === 0) this.stats.delete(key);
     }
   }
 
@@ -183,7 +183,7 @@ export class ServiceState {
       connections_refused_total: this.connectionsRefused,
       ...tunnelExtras(this.tunnels),
     };
-    const instances = [...this.stats.values()].map((stats) => stats.report());
+    const instances = [...this.stats.values()].map((stats) => stats.report(nowMs));
     const callers = this.callers.reports(nowMs, Date.now());
     const answers = { own: { ...own }, ownCodes: [...ownCodes] };
     return { service, edgesMs: [...edgesMs], ...answers, extras, instances, callers, endpoints };

@@ -1,5 +1,6 @@
 import type { Cohort } from '../../metrics/source.ts';
 import { FLAGS } from './flags.ts';
+import { FlightList, type InFlightData } from './in-flight.ts';
 import { type Outcome, OutcomeTally } from './outcome.ts';
 import type { InstanceReport } from './report.ts';
 
@@ -10,6 +11,10 @@ export class InstanceStats {
   readonly cohort: Cohort;
   readonly outcome: OutcomeTally;
   readonly firstTry: OutcomeTally;
+  /** First tries that were sent here, counted when they begin: what an arm gets is read from these, not from answers. */
+  started = 0;
+  /** What occupies the instance now. */
+  readonly flights = new FlightList();
   /** Requests by `status * FLAGS.length + flag`, the status that the client got (0 when none). */
   readonly codes = new Map<number, number>();
   requestBytes = 0;
@@ -36,8 +41,9 @@ export class InstanceStats {
     this.firstTry.rebin(edgesMs);
   }
 
-  report(): InstanceReport {
-    const { instance, version, cohort } = this;
+  report(nowMs: number): InstanceReport {
+    const { instance, version, cohort, started } = this;
+    const inFlight = this.inFlight(nowMs);
     return {
       instance,
       version,
@@ -45,6 +51,24 @@ export class InstanceStats {
       outcome: this.outcome.data(),
       firstTry: this.firstTry.data(),
       codes: [...this.codes],
+      started,
+      inFlight,
     };
+  }
+
+  /** Streams that count as answered by now are counted on the way: no timer of theirs is needed, since nobody asks in between. */
+  private inFlight(nowMs: number): InFlightData {
+    const data: InFlightData = {
+      requests: this.flights.size,
+      unanswered: 0,
+      bins: new Array<number>(this.firstTry.bins.length).fill(0),
+    };
+    this.flights.forEach((flight) => {
+      if (!flight.isAnswered) data.unanswered++;
+      flight.countStream(nowMs);
+      const ageMs = flight.isUncounted ? flight.ageMs(nowMs) : -1;
+      if (ageMs >= 0) data.bins[this.firstTry.binOf(ageMs)]!++;
+    });
+    return data;
   }
 }

@@ -62,7 +62,7 @@ export class OutcomeTally {
   }
 
   /** Index of the first edge that is not below the duration. */
-  private binOf(durationMs: number): number {
+  binOf(durationMs: number): number {
     const edges = this.edges;
     let low = 0;
     let high = edges.length;

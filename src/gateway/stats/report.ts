@@ -1,6 +1,7 @@
 /** What one process counted, as plain data: it crosses process borders, is added up, and is rendered. */
 import type { Cohort, CounterSnapshot, InstanceCounters, OutcomeCounts, OwnAnswers } from '../../metrics/source.ts';
 import type { CallerKind } from './caller-stats.ts';
+import type { InFlightData } from './in-flight.ts';
 
 export interface TallyData {
   edges: number[];
@@ -23,6 +24,10 @@ export interface InstanceReport {
   firstTry: TallyData;
   /** `[status * FLAGS.length + flag, count]`. */
   codes: [number, number][];
+  /** First tries sent to it. Absent in the report of an older gateway, which counts them when they end. */
+  started?: number;
+  /** What occupies it now; absent from an older gateway, and from a process that has ended. */
+  inFlight?: InFlightData;
 }
 
 export interface CallerReport {
@@ -59,14 +64,28 @@ export function countersOf(
     service,
     edgesMs,
     own,
-    instances: instances.map(({ instance, version, cohort, outcome, firstTry }): InstanceCounters => {
-      return { instance, version, cohort, outcome: countsOf(outcome, edgesMs), firstTry: countsOf(firstTry, edgesMs) };
-    }),
+    instances: instances.map((report) => instanceCounters(report, edgesMs)),
     callers: callers.map(({ caller, kind, outcome, lastAtMs }) => {
       return { caller, kind, outcome: countsOf(outcome, edgesMs), lastAtMs };
     }),
   }));
   return { bootId, atMs: nowMs, monoMs, services };
+}
+
+function instanceCounters(report: InstanceReport, edgesMs: readonly number[]): InstanceCounters {
+  const { instance, version, cohort, outcome, firstTry, inFlight } = report;
+  const counters = { outcome: countsOf(outcome, edgesMs), firstTry: countsOf(firstTry, edgesMs) };
+  const waiting = inFlight && {
+    requests: inFlight.requests,
+    unanswered: inFlight.unanswered,
+    over: edgesMs.map((edge) => slowerThan({ edges: firstTry.edges, bins: inFlight.bins }, edge)),
+  };
+  return { instance, version, cohort, ...counters, started: startedOf(report), ...(waiting ? { waiting } : {}) };
+}
+
+/** What an older gateway did not count at the start stands in its counts of ends. */
+function startedOf({ started, firstTry }: InstanceReport): number {
+  return started ?? firstTry.requests;
 }
 
 function countsOf(tally: TallyData, edgesMs: readonly number[]): OutcomeCounts {
@@ -86,7 +105,7 @@ function countsOf(tally: TallyData, edgesMs: readonly number[]): OutcomeCounts {
 }
 
 /** Requests slower than an edge, which is one of the tally's. */
-function slowerThan({ edges, bins }: TallyData, edge: number): number {
+function slowerThan({ edges, bins }: Pick<TallyData, 'edges' | 'bins'>, edge: number): number {
   let slower = 0;
   for (let i = edges.indexOf(edge) + 1; i < bins.length; i++) slower += bins[i] ?? 0;
   return slower;
@@ -96,7 +115,8 @@ function slowerThan({ edges, bins }: TallyData, edge: number): number {
 export function withoutGauges(reports: readonly ServiceReport[]): ServiceReport[] {
   return reports.map((report) => {
     const counts = Object.entries(report.extras).filter(([name]) => name.endsWith('_total'));
-    return { ...report, endpoints: [], extras: Object.fromEntries(counts) };
+    const instances = report.instances.map(({ inFlight: _, ...counted }) => counted);
+    return { ...report, instances, endpoints: [], extras: Object.fromEntries(counts) };
   });
 }
 
@@ -123,6 +143,8 @@ function addReport(into: ServiceReport, from: ServiceReport): void {
       into.instances.push(structuredClone(instance));
       continue;
     }
+    same.started = startedOf(same) + startedOf(instance);
+    addInFlight(same, instance);
     addTally(same.outcome, instance.outcome);
     addTally(same.firstTry, instance.firstTry);
     same.codes = addPairs(same.codes, instance.codes);
@@ -154,13 +176,31 @@ function addTally(into: TallyData, from: TallyData): void {
   from.classes.forEach((count, i) => {
     into.classes[i] = (into.classes[i] ?? 0) + count;
   });
-  from.bins.forEach((count, i) => {
+  addBins(into.edges, into.bins, from.edges, from.bins);
+}
+
+function addBins(
+  edges: readonly number[],
+  bins: number[],
+  fromEdges: readonly number[],
+  from: readonly number[],
+): void {
+  from.forEach((count, i) => {
     // Edges differ only while a new table reaches one process after the other.
-    const upper = from.edges[i] ?? Number.POSITIVE_INFINITY;
-    const at = into.edges.findIndex((edge) => edge >= upper);
-    const bin = at < 0 ? into.bins.length - 1 : at;
-    into.bins[bin] = (into.bins[bin] ?? 0) + count;
+    const upper = fromEdges[i] ?? Number.POSITIVE_INFINITY;
+    const at = edges.findIndex((edge) => edge >= upper);
+    const bin = at < 0 ? bins.length - 1 : at;
+    bins[bin] = (bins[bin] ?? 0) + count;
   });
+}
+
+/** To be called while the tallies' edges are still those of the bins. */
+function addInFlight(into: InstanceReport, from: InstanceReport): void {
+  if (from.inFlight === undefined) return;
+  into.inFlight ??= { requests: 0, unanswered: 0, bins: into.firstTry.bins.map(() => 0) };
+  into.inFlight.requests += from.inFlight.requests;
+  into.inFlight.unanswered += from.inFlight.unanswered;
+  addBins(into.firstTry.edges, into.inFlight.bins, from.firstTry.edges, from.inFlight.bins);
 }
 
 function addTo(into: Record<string, number>, from: Record<string, number>): void {
