@@ -1,9 +1,11 @@
+import { backOffMs } from '../lib/back-off.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
-import { DavyError, messageOf } from '../lib/error.ts';
+import { messageOf } from '../lib/error.ts';
 import type { Log } from '../lib/log.ts';
 import type { Spec } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState } from '../traffic/dataplane.ts';
 import type { ServiceRoute } from '../traffic/model.ts';
+import { type Drift, describeDrift, driftOf, isRefusal } from './drift.ts';
 import type { TrafficLine } from './events.ts';
 import {
   LEASE_TTL_MS,
@@ -19,6 +21,16 @@ import type { ReleaseStore } from './store.ts';
 /** How often the lane reads back what the data plane does, and asserts again what it should do. */
 const OBSERVE_EVERY_MS = 1000;
 const RENEW_EVERY_MS = LEASE_TTL_MS / 3;
+/** Between assertions of a table that the data plane does not keep; a new decision never waits for it. */
+const ASSERT_AGAIN = { firstMs: OBSERVE_EVERY_MS, longestMs: 15_000 };
+/** The same while the canary gets more than was decided. */
+const LOWER_AGAIN = { ...ASSERT_AGAIN, longestMs: 5_000 };
+/** A table that was in force this long has settled: what goes wrong next is news. */
+const SETTLED_AFTER_MS = 60_000;
+/** Different drifts that are recorded between two settled times: a router that makes up its figures must not fill the ledger. */
+const MAX_DRIFTS_RECORDED = 16;
+
+const CHANGED = 'releases or instances changed';
 
 export interface TrafficLaneParts {
   spec: Spec;
@@ -58,6 +70,13 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   let state: DataPlaneState | null = null;
   let problem: string | null = 'not connected yet';
   let failure: unknown = null;
+  /** Assertions that did not last, since traffic was last settled, and when the next one is due. */
+  let failures = 0;
+  let assertAtMs = Number.NEGATIVE_INFINITY;
+  let inForceSinceMs = Number.NEGATIVE_INFINITY;
+  const driftsRecorded = new Set<string>();
+  /** The data plane has, or had, another table: the next assertion needs a generation above this one. */
+  let overtakenAt = -1;
   let renewedAtMs = Number.NEGATIVE_INFINITY;
   let running: Promise<void> | null = null;
   let again = false;
@@ -66,11 +85,12 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   /** Writes the intention down; false when a raise could not be made durable and must wait. */
   async function intend(): Promise<boolean> {
     const wanted = routesFor(parts.spec, store.fleet(), parts.ready());
-    if (routes && !routesDiffer(routes, wanted)) return true;
-    const next = Math.max(generation, store.fleet().traffic.generation) + 1;
+    const news = routes === null || routesDiffer(routes, wanted);
+    if (!news && !(overtakenAt >= generation && isDue())) return true;
+    const next = Math.max(generation, overtakenAt, store.fleet().traffic.generation) + 1;
     const lines = trafficLines(wanted);
     const lowering = !raisesAny(store.fleet().traffic.intended, lines);
-    const why = routes ? 'releases or instances changed' : 'the controller started';
+    const why = !routes ? 'the controller started' : news ? CHANGED : 'the data plane had another table';
     try {
       const event = { type: 'traffic.intended' as const, data: { generation: next, services: lines, why } };
       await store.commit(() => [event], { lowering });
@@ -80,44 +100,75 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
     }
     routes = wanted;
     generation = next;
+    if (news) assertAtMs = Number.NEGATIVE_INFINITY;
     return true;
   }
 
-  async function assertTable(): Promise<void> {
-    if (!routes) return;
-    await dataPlane.apply(tableOf(parts.term(), generation, routes));
-    renewedAtMs = clock.monoMs();
-    state = await dataPlane.observe();
-    if (state.generation !== generation)
-      throw new Error(`generation ${state.generation} is in force, not ${generation}`);
-    confirmed = generation;
-    problem = null;
-    failure = null;
-    await parts.onApplied();
-    if (recorded !== generation) {
-      recorded = generation;
-      const event = { type: 'traffic.applied' as const, data: { generation, services: trafficLines(routes) } };
-      await store.commit(() => [event], { lowering: true });
-    }
+  function isDue(): boolean {
+    return clock.monoMs() >= assertAtMs;
   }
 
-  /** An expired lease or a foreign table needs a new generation; a restarted data plane takes the same one again. */
+  async function assertTable(): Promise<void> {
+    await dataPlane.apply(tableOf(parts.term(), generation, routes ?? []));
+    renewedAtMs = clock.monoMs();
+    failure = null;
+    await readBack();
+  }
+
+  /** The table is in force when the data plane says so, not when it took it. */
   async function readBack(): Promise<void> {
     state = await dataPlane.observe();
     const drift = driftOf(state, generation, routes ?? []);
-    if (drift) {
-      log.warn({ ...drift, generation }, 'the data plane does not do what was decided; asserting again');
-      const event = { type: 'traffic.drift.detected' as const, data: { generation, ...drift } };
-      await store.commit(() => [event], { lowering: true });
-      confirmed = -1;
-      if (state.generation >= generation) routes = null;
-      generation = Math.max(generation, state.generation);
-      again = true;
-      return;
-    }
+    if (drift) return drifted(drift, state);
     problem = null;
     failure = null;
+    if (confirmed !== generation) await nowInForce();
+    else if (clock.monoMs() - inForceSinceMs >= SETTLED_AFTER_MS) {
+      failures = 0;
+      driftsRecorded.clear();
+    }
     await parts.onObserved(state);
+  }
+
+  async function nowInForce(): Promise<void> {
+    confirmed = generation;
+    inForceSinceMs = clock.monoMs();
+    await parts.onApplied();
+    if (recorded === generation) return;
+    recorded = generation;
+    const event = { type: 'traffic.applied' as const, data: { generation, services: trafficLines(routes ?? []) } };
+    await store.commit(() => [event], { lowering: true });
+  }
+
+  async function drifted(drift: Drift, found: DataPlaneState): Promise<void> {
+    // A refusal says more than the difference that it leaves.
+    if (failure === null) problem = describeDrift(drift);
+    await recordOnce(drift);
+    // Only what was asserted, or was in force, is one failure more; a waiting table is looked at every second.
+    if (confirmed !== generation && !isDue()) return;
+    // A foreign table is only replaced by a newer one, and what follows the first drift is told apart by its generation.
+    // A data plane that was started anew takes the same generation again.
+    if (failures === 0 || found.generation > generation) overtakenAt = found.generation;
+    confirmed = -1;
+    notKept(drift.exposes);
+  }
+
+  async function recordOnce(drift: Drift): Promise<void> {
+    const { exposes: _, ...data } = drift;
+    const name = driftName(drift);
+    if (driftsRecorded.has(name) || driftsRecorded.size >= MAX_DRIFTS_RECORDED) return;
+    driftsRecorded.add(name);
+    log.warn({ ...data, generation }, 'the data plane does not do what was decided; asserting again');
+    const event = { type: 'traffic.drift.detected' as const, data: { generation, ...data } };
+    await store.commit(() => [event], { lowering: true });
+  }
+
+  /** The first time the table is asserted again at once, then ever more rarely. */
+  function notKept(exposes: boolean): void {
+    failures += 1;
+    const waitMs = failures === 1 ? 0 : backOffMs(failures - 1, exposes ? LOWER_AGAIN : ASSERT_AGAIN);
+    assertAtMs = clock.monoMs() + waitMs;
+    again ||= waitMs === 0;
   }
 
   async function renew(): Promise<void> {
@@ -130,32 +181,33 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   async function pass(): Promise<void> {
     try {
       if (!(await intend())) return;
-      if (confirmed !== generation) await assertTable();
-      else {
-        await renew();
-        await readBack();
-      }
+      if (confirmed === generation) await renew();
+      else if (isDue()) return await assertTable();
+      await readBack();
     } catch (error) {
-      problem = messageOf(error);
-      failure = error;
-      confirmed = -1;
-      state = null;
-      if (isStale(error)) await overtake();
-      log.warn({ error: problem, generation }, 'the data plane is not in step');
+      await failed(error);
     }
   }
 
-  /** Somebody applied a newer table (an older controller before it died): ours must become the newest. */
-  async function overtake(): Promise<void> {
-    generation = Math.max(generation, (await dataPlane.observe()).generation);
-    routes = null;
+  async function failed(error: unknown): Promise<void> {
+    const says = messageOf(error);
+    if (says !== problem) log.warn({ error: says, generation }, 'the data plane is not in step');
+    problem = says;
+    failure = error;
+    confirmed = -1;
+    state = null;
+    if (!isRefusal(error)) return;
+    notKept(false);
+    // Somebody applied a newer table (an older controller before it died): ours must become the newest.
+    if (error.code !== 'traffic/stale-generation') return;
+    overtakenAt = Math.max(generation, (await dataPlane.observe()).generation);
   }
 
   async function passes(): Promise<void> {
     do {
       again = false;
       await pass().catch((error) => log.error({ error: messageOf(error) }, 'a traffic pass failed'));
-    } while (again && !stopped.signal.aborted && problem === null);
+    } while (again && !stopped.signal.aborted);
     running = null;
   }
 
@@ -188,6 +240,11 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   };
 }
 
+/** Foreign tables count up their generation with every write: they are one drift, whichever number they have. */
+function driftName({ service, expected, found }: Drift): string {
+  return service === '*' ? service : `${service}: ${expected}, ${found}`;
+}
+
 /** A table raises when a service's canary gets more, or its stable version changes to something other than its canary. */
 export function raisesAny(before: TrafficLine[], after: TrafficLine[]): boolean {
   return after.some((line) => {
@@ -196,28 +253,4 @@ export function raisesAny(before: TrafficLine[], after: TrafficLine[]): boolean 
     if (line.stable !== old.stable && line.stable !== old.canary) return false;
     return line.weightBp > old.weightBp || (line.weightBp > 0 && line.canary !== old.canary);
   });
-}
-
-function driftOf(
-  state: DataPlaneState,
-  generation: number,
-  routes: ServiceRoute[],
-): { service: string; expected: string; found: string } | null {
-  if (state.generation !== generation) {
-    return { service: '*', expected: `generation ${generation}`, found: `generation ${state.generation}` };
-  }
-  for (const route of routes) {
-    const found = state.services.find((service) => service.service === route.service);
-    const wanted = route.canary?.weightBp ?? 0;
-    if (!found) return { service: route.service, expected: 'a route', found: 'none' };
-    if (found.leaseExpired || found.effectiveWeightBp !== wanted) {
-      const why = found.leaseExpired ? ' (lease expired)' : '';
-      return { service: route.service, expected: `${wanted} bp`, found: `${found.effectiveWeightBp} bp${why}` };
-    }
-  }
-  return null;
-}
-
-function isStale(error: unknown): boolean {
-  return error instanceof DavyError && error.code === 'traffic/stale-generation';
 }

@@ -17,6 +17,8 @@ export type DataPlaneFault =
 export interface MemoryDataPlane extends DataPlane {
   /** Asked before each call; null lets it pass. */
   fault: (call: 'apply' | 'renew' | 'observe') => DataPlaneFault | null;
+  /** What becomes of a canary's share (basis points) that a table asks for: a router may round. The same one unless set. */
+  weigh: (weightBp: number) => number;
   /** The process dies and starts anew: no table, another boot id, exposures forgotten. */
   restart(): void;
   bootId(): string;
@@ -87,7 +89,7 @@ export function createMemoryDataPlane(clock: Clock): MemoryDataPlane {
       service: route.service,
       stable: route.stable,
       canary: route.canary?.version ?? null,
-      effectiveWeightBp: live ? (route.canary?.weightBp ?? 0) : 0,
+      effectiveWeightBp: live ? plane.weigh(route.canary?.weightBp ?? 0) : 0,
       leaseExpired: route.canary !== null && !live,
       exposure: structuredClone(exposures.get(route.service) ?? null),
     };
@@ -115,6 +117,7 @@ export function createMemoryDataPlane(clock: Clock): MemoryDataPlane {
 
   const plane: MemoryDataPlane = {
     fault: () => null,
+    weigh: (weightBp) => weightBp,
     capabilities: { canMirror: false, canHeaderMatch: true, canLease: true, minWeightStepBp: 1 },
     apply: (next) => call('apply', () => applyNow(next)),
     renew: (ids) => call('renew', () => renewNow(ids)),

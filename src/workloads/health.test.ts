@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { HealthSpec } from '../spec/model.ts';
-import { backOffMs } from './back-off.ts';
+import { startAgainMs } from './back-off.ts';
 import {
   afterProbe,
   freshHealth,
@@ -84,8 +84,8 @@ test('ready always means that the last answer that counted was good', () => {
 });
 
 test('back-off doubles from 200 ms to 30 s and jitters over its upper half', () => {
-  expect(backOffMs(1, 1)).toBe(200);
-  expect(backOffMs(1, 0)).toBe(100);
-  expect(backOffMs(4, 1)).toBe(1_600);
-  expect(backOffMs(1_000, 1)).toBe(30_000);
+  expect(startAgainMs(1, 1)).toBe(200);
+  expect(startAgainMs(1, 0)).toBe(100);
+  expect(startAgainMs(4, 1)).toBe(1_600);
+  expect(startAgainMs(1_000, 1)).toBe(30_000);
 });

@@ -11,7 +11,7 @@ import {
   startProcess,
   terminate,
 } from '../lib/process.ts';
-import { backOffMs, recoveredAfterMs } from './back-off.ts';
+import { recoveredAfterMs, startAgainMs } from './back-off.ts';
 import { workloadsErrors } from './errors.ts';
 import { afterProbe, freshHealth, type HealthState, isHung, nextProbeMs } from './health.ts';
 import { probeOnce } from './health-probe.ts';
@@ -267,7 +267,7 @@ export class ProcessInstance implements ManagedInstance {
     this.#show('backing-off', this.#problem);
     this.#tried.resolve();
     this.#replacing = Promise.withResolvers();
-    const waited = sleep(clock, backOffMs(this.#failuresInARow, random()), this.#stopping.signal).catch(() => {});
+    const waited = sleep(clock, startAgainMs(this.#failuresInARow, random()), this.#stopping.signal).catch(() => {});
     await Promise.race([waited, this.#replacing.promise]);
   }
 
