@@ -1,3 +1,7 @@
+/** What the instances of a service speak: HTTP/1.1, or cleartext HTTP/2 with prior knowledge; `grpc` is h2c that serves gRPC calls. */
+export const upstreamProtocols = ['http1', 'h2c', 'grpc'] as const;
+export type UpstreamProtocol = (typeof upstreamProtocols)[number];
+
 /** What a service may ask of the gateway beyond the everyday settings; each field is absent when the file does not name it. */
 export interface GatewaySpec {
   rules?: HeaderRuleSpec[];
@@ -10,7 +14,7 @@ export interface GatewaySpec {
   rateLimitMode?: 'enforce' | 'shadow';
   trustedProxies?: string[];
   accessLogShare?: number;
-  protocol?: 'http1' | 'h2c';
+  protocol?: UpstreamProtocol;
   connect?: ConnectSpec;
   tls?: TlsSpec;
 }

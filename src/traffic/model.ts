@@ -1,3 +1,4 @@
+import type { UpstreamProtocol } from '../spec/gateway-model.ts';
 import type { EjectionSpec, RateLimitSpec, RetrySpec, WeightBp } from '../spec/model.ts';
 
 /**
@@ -47,8 +48,13 @@ export interface ServiceRoute {
   /** `CONNECT` to the listed targets. Absent: it is refused. */
   connect?: ConnectRoute | null;
   tls?: TlsRoute | null;
-  /** What the instances speak. gRPC calls always go over cleartext HTTP/2 with prior knowledge. Default `http1`. */
-  protocol?: 'http1' | 'h2c';
+  /** What the instances speak; it decides how every request reaches them, whatever the client speaks. Default `http1`. */
+  protocol?: UpstreamProtocol;
+}
+
+/** Whether instances are reached over cleartext HTTP/2 with prior knowledge (RFC 9113 section 3.3), else over HTTP/1.1. */
+export function speaksHttp2(protocol: UpstreamProtocol | undefined): boolean {
+  return protocol === 'h2c' || protocol === 'grpc';
 }
 
 /** All conditions of a rule must hold; rules are alternatives in their order. */

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { parseAuthority } from '../lib/authority.ts';
+import { upstreamProtocols } from '../spec/gateway-model.ts';
 import type { ConnectRoute, HeaderRule, ServiceRoute, StickyRoute, TlsRoute } from './model.ts';
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,64}$/;
@@ -92,7 +93,9 @@ function connectProblem(connect: ConnectRoute | null): string | null {
   return connectMs > 0 && idleMs > 0 ? null : 'connect needs connectMs > 0 and idleMs > 0.';
 }
 
-function listenerProblem({ trustedProxies, tls }: ServiceRoute): string | null {
+function listenerProblem({ trustedProxies, tls, protocol }: ServiceRoute): string | null {
+  if (protocol !== undefined && !upstreamProtocols.includes(protocol))
+    return `protocol must be one of ${upstreamProtocols.join(', ')}.`;
   const cidrs = trustedProxies ?? [];
   if (!Array.isArray(cidrs) || cidrs.length > LIMITS.cidrs)
     return `trustedProxies must be a list of at most ${LIMITS.cidrs}.`;

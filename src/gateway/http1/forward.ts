@@ -20,6 +20,7 @@ const VIA_10 = ascii('Via: 1.0 davy\r\n');
 const FORWARDED_HOST = ascii('X-Forwarded-Host: ');
 const TRACEPARENT = ascii('traceparent: 00-');
 const DATE = ascii('Date: ');
+const SHADOW = ascii('-shadow');
 
 /** Fields of one hop, by message. */
 const REQUEST_HOP = [
@@ -104,6 +105,19 @@ export function writeRequestHead(head: Head, buf: Uint8Array, to: Uint8Array, co
   if (head.chunked) at = copyBytes(CHUNKED, 0, CHUNKED.length, to, at);
   if (context.webSocket) at = copyBytes(UPGRADE, 0, UPGRADE.length, to, at);
   return copyBytes(CRLF, 0, 2, to, at);
+}
+
+/**
+ * A copy of a head that `writeRequestHead` wrote, whose Host says that it is one as Envoy's does: `-shadow` after the name, before the
+ * port. An address in brackets has no room for it (RFC 3986 section 3.2.2) and stays what it is.
+ */
+export function shadowOf(head: Buffer): Buffer {
+  const start = head.indexOf(HOST) + HOST.length;
+  if (head[start] === 91) return Buffer.from(head);
+  const end = head.indexOf(CRLF, start);
+  const colon = head.subarray(start, end).indexOf(58);
+  const at = colon < 0 ? end : start + colon;
+  return Buffer.concat([head.subarray(0, at), SHADOW, head.subarray(at)]);
 }
 
 function writeMaxForwards(left: number, to: Uint8Array, at: number): number {

@@ -11,6 +11,29 @@ const GRPC = ascii('application/grpc');
  */
 const HTTP_OF = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
 
+/**
+ * What an HTTP status of the gateway's own is to a gRPC client
+ * (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md): what a client would make of it by itself; 415 and 501, which
+ * the list leaves out, are UNIMPLEMENTED.
+ */
+const GRPC_OF: ReadonlyMap<number, number> = new Map([
+  [400, 13],
+  [401, 16],
+  [403, 7],
+  [404, 12],
+  [415, 12],
+  [429, 14],
+  [501, 12],
+  [502, 14],
+  [503, 14],
+  [504, 14],
+]);
+const UNKNOWN = 2;
+
+export function grpcStatusOf(httpStatus: number): number {
+  return GRPC_OF.get(httpStatus) ?? UNKNOWN;
+}
+
 /** Whether the request is a gRPC call. */
 export function isGrpc(head: Head, buf: Buffer): boolean {
   for (let i = 0; i < head.count; i++) {

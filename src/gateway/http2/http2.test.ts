@@ -153,7 +153,7 @@ describe('gRPC, with a real client and a real server', () => {
       ),
     );
     open.push(() => server.forceShutdown());
-    const gateway = await gatewayTo({ stable: [{ port } as TestUpstream] });
+    const gateway = await gatewayTo({ stable: [{ port } as TestUpstream], route: { protocol: 'grpc' } });
     const client = new (grpc.makeClientConstructor(service, 'T'))(
       `127.0.0.1:${gateway.port}`,
       grpc.credentials.createInsecure(),
@@ -195,7 +195,7 @@ describe('gRPC, with a real client and a real server', () => {
 
   it('is UNAVAILABLE without an instance', async () => {
     const { client, gateway } = await start();
-    await gateway.apply({ stable: [] });
+    await gateway.apply({ stable: [], route: { protocol: 'grpc' } });
     const error = await new Promise<grpc.ServiceError | null>((resolve) => client.fail(Buffer.from(''), resolve));
     expect(error?.code).toBe(grpc.status.UNAVAILABLE);
   });

@@ -7,17 +7,31 @@ import { F } from '../stats/flags.ts';
 import type { OwnAnswer } from './answer.ts';
 import { limitAnswer } from './rate-limit.ts';
 
+/** HTTP/1.1 cannot carry a gRPC call (its protocol asks for HTTP/2), and a client's word does not change what an instance speaks. */
+const NO_GRPC = 'the instances of this service speak HTTP/1.1; gRPC calls need `protocol: grpc` or `h2c`';
+
 /** An answer instead of a try. */
 export interface Refusal {
   answer: OwnAnswer;
   flag: number;
 }
 
-/**
- * Why a request is refused before anything is spent on it; null when it is not. `close`: the answer ends the connection, because the
- * client wants it or a body would follow that nobody reads.
- */
-export function refusalOf(head: Head, buf: Buffer, route: Route, nowMs: number, close: boolean): Refusal | null {
+/** What a refusal depends on besides the head. */
+export interface AdmissionContext {
+  /** The request is a gRPC call. */
+  grpc: boolean;
+  /** The answer ends the connection, because the client wants it or a body would follow that nobody reads. */
+  close: boolean;
+}
+
+/** Why a request is refused before anything is spent on it; null when it is not. */
+export function refusalOf(
+  head: Head,
+  buf: Buffer,
+  route: Route,
+  nowMs: number,
+  { grpc, close }: AdmissionContext,
+): Refusal | null {
   const { state, config } = route;
   const headOnly = head.method === M.head;
   if (head.method === M.connect) {
@@ -27,6 +41,10 @@ export function refusalOf(head: Head, buf: Buffer, route: Route, nowMs: number, 
   if (forwardsLeft(head, buf) === 0) {
     const { status, detail } = faults.lastHop;
     return { flag: F.clientProtocol, answer: { status, cause: 'bad-request', detail, headOnly, close } };
+  }
+  if (grpc && !route.overHttp2) {
+    const answer = { status: 415, cause: 'bad-request' as const, detail: NO_GRPC, headOnly, close };
+    return { flag: F.clientProtocol, answer };
   }
   const limited = limitRefusal(route, nowMs, headOnly, close);
   if (limited !== null) return limited;

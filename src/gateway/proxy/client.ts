@@ -58,8 +58,8 @@ export class ClientConnection implements ChannelOwner, Timed {
   private peerEnded = false;
   private tunnel: Tunnel | null = null;
   private connect: Connect | null = null;
-  /** One HTTP/2 stream cannot become a tunnel here. */
-  private readonly mayConnect: boolean;
+  /** One HTTP/2 stream: it cannot become a tunnel. */
+  readonly isStream: boolean;
   /** Octets of the last answer that had not left when lingering was looked at, and since when none did. */
   private unsent = 0;
   private stuckSinceMs = 0;
@@ -83,7 +83,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.forwarded = ascii(`X-Forwarded-For: ${this.address}\r\nX-Forwarded-Proto: ${scheme}\r\n`);
     this.scheme = scheme;
     this.caller = new ConnectionCaller(certified);
-    this.mayConnect = kind === 'tcp';
+    this.isStream = kind === 'stream';
     this.first = kind === 'tcp' && scheme === 'http';
     if (kind === 'stream') this.channel = Channel.wrap(accepted, this);
     else this.channel = this.first ? Channel.accept(accepted, this) : Channel.secure(accepted, this);
@@ -297,7 +297,7 @@ export class ClientConnection implements ChannelOwner, Timed {
 
   answerOwn(answer: OwnAnswer): void {
     if (this.channel.closed) return;
-    this.channel.writeStable(renderAnswer(answer));
+    this.channel.writeStable(renderAnswer(answer, this.isStream));
     this.exchangeDone(answer.close);
   }
 
@@ -336,7 +336,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   /** CONNECT, where the route allows any: false leaves it to be refused like other requests. */
   private beginConnect(buf: Buffer): boolean {
     const { route, context, draining } = this.listener;
-    if (route.connect === null || !this.mayConnect) return false;
+    if (route.connect === null || this.isStream) return false;
     const target = buf.toString('latin1', head.targetStart, head.targetEnd);
     this.phase = WAIT;
     this.clearDeadline();

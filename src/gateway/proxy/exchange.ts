@@ -20,7 +20,7 @@ import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
 import { ABORTED, type Outcome, RESET, TIMEOUT } from '../stats/outcome.ts';
 import { Account } from './account.ts';
-import { countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts';
+import { type AdmissionContext, countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts';
 import { type Cause, detailOf } from './answer.ts';
 import { type AnswerContext, AnswerRelay } from './answer-relay.ts';
 import type { ClientConnection } from './client.ts';
@@ -43,6 +43,7 @@ const forwardContext: ForwardContext = {
   fallbackHost: NO_BYTES,
   webSocket: false,
 };
+const admission: AdmissionContext = { grpc: false, close: false };
 const answerContext: AnswerContext = { headOnly: false, minor: 1, close: false, extra: null };
 const faultTarget: FaultTarget = { service: '', version: '', instance: '', zone: null };
 
@@ -66,7 +67,6 @@ export class Exchange implements UpstreamUser, BodySink {
   private idempotent = false;
   private webSocket = false;
   private grpc = false;
-  private overHttp2 = false;
   private setCookie: Buffer | null = null;
 
   /** Of the present try: its octets were sent; the fault that hit it; the free repetition was used. */
@@ -103,14 +103,15 @@ export class Exchange implements UpstreamUser, BodySink {
     this.account.open(route, this.client.caller.of(head, buf, route.state.callers), nowMs);
     this.reset(head, route, nowMs);
     const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
-    const refusal = refusalOf(head, buf, route, nowMs, close);
+    this.grpc = admission.grpc = isGrpc(head, buf);
+    admission.close = close;
+    const refusal = refusalOf(head, buf, route, nowMs, admission);
     if (refusal !== null) return this.refuse(head, refusal);
     const { arm, cohort, setCookie } = route.choose(head, buf, nowMs);
     this.setCookie = setCookie;
     this.account.admit(arm, cohort === 'header');
-    this.grpc = isGrpc(head, buf);
-    this.overHttp2 = this.grpc || route.config.protocol === 'h2c';
-    this.webSocket = route.config.webSocket !== false && asksForWebSocket(head, buf);
+    // An instance that speaks HTTP/2 only cannot switch protocols (RFC 9113 section 8.6).
+    this.webSocket = route.config.webSocket !== false && !route.overHttp2 && asksForWebSocket(head, buf);
     this.writeHead(head, buf);
     if (route.mirror !== null && !this.webSocket && mayCopy(head))
       route.mirror.offer(this.out.octets(), this.headOnly, nowMs);
@@ -138,7 +139,7 @@ export class Exchange implements UpstreamUser, BodySink {
     countRefusal(this.route, refusal);
     this.account.noteOwn(refusal.answer.status, refusal.flag, stamp(), null);
     this.settle();
-    this.client.answerOwn(refusal.answer);
+    this.client.answerOwn({ ...refusal.answer, grpc: this.grpc });
     return head.end;
   }
 
@@ -239,17 +240,15 @@ export class Exchange implements UpstreamUser, BodySink {
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
     this.account.dispatch(this.requestBody.done);
     const { wheel } = this.client.listener.context;
-    const reused = mayReuse && !this.overHttp2 ? Upstream.reuse(endpoint, wheel, this) : null;
-    this.upstream = reused ?? new Upstream(endpoint, wheel, this, this.overHttp2);
+    this.upstream = Upstream.to(endpoint, wheel, this, this.route.overHttp2, mayReuse);
     this.setTryDeadline(nowMs);
-    if (reused !== null) this.send(reused);
+    if (this.upstream.connected) this.send(this.upstream);
     else this.account.setPending(true);
   }
 
   private setTryDeadline(nowMs: number): void {
-    const perTryMs = this.route.config.retries?.perTryMs ?? Number.POSITIVE_INFINITY;
-    const endMs = this.requestBody.done ? Math.min(nowMs + perTryMs, this.routeEndsMs) : nowMs + limits.bodyIdleMs;
-    this.client.setDeadline(endMs);
+    const endMs = Math.min(nowMs + this.route.perTryMs, this.routeEndsMs);
+    this.client.setDeadline(this.requestBody.done ? endMs : nowMs + limits.bodyIdleMs);
   }
 
   onUpstreamConnected(upstream: Upstream): void {
@@ -352,7 +351,7 @@ export class Exchange implements UpstreamUser, BodySink {
     const status = outcome === TIMEOUT ? 504 : 502;
     const close = this.mustClose();
     this.finish(outcome, flag, nowMs, status);
-    this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close });
+    this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close, grpc: this.grpc });
   }
 
   /** `unsent`: not one octet reached an instance, so any request may go to another one. */
@@ -434,7 +433,7 @@ export class Exchange implements UpstreamUser, BodySink {
     const close = this.mustClose();
     this.route.state.breaker.releaseProbe();
     this.settle();
-    this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close, extra });
+    this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close, extra, grpc: this.grpc });
   }
 
   // ---- the answer --------------------------------------------------------------------------------------------------

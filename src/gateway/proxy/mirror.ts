@@ -1,5 +1,6 @@
 import type { MirrorRoute } from '../../traffic/model.ts';
 import { BodyReader, BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY } from '../http1/body.ts';
+import { shadowOf } from '../http1/forward.ts';
 import type { Head } from '../http1/head.ts';
 import { isSafeMethod } from '../http1/names.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
@@ -7,41 +8,47 @@ import { randomShare } from '../random.ts';
 import type { Arm, Endpoint } from '../route/endpoint.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
-const HOST_LINE = /\r\nHost: ([^\r:]+)/;
 const NOTHING = { bodyData: () => {} };
-const MIRROR_TIMEOUT_MS = 5_000;
+
+/** What a copy has in common with the requests of its route, and where copies are counted. */
+export interface MirrorContext {
+  readonly wheel: Wheel;
+  readonly overHttp2: boolean;
+  /** Time for the head of the answer. */
+  readonly perTryMs: number;
+  /** Time for all of it: what still comes then is let go. */
+  readonly timeoutMs: number;
+  /** `skipped`: copies not made because too many were in progress, or no instance was fit. */
+  readonly counts: { sent: number; skipped: number; failed: number };
+}
 
 /** Sends copies of safe requests to another version, with connections and a cap of its own; primary traffic never waits for it. */
 export class Mirror {
   private readonly config: MirrorRoute;
   private readonly arm: Arm;
-  private readonly wheel: Wheel;
+  private readonly context: MirrorContext;
   private active = 0;
-  /** `skipped`: copies not made because too many were in progress, or no instance was fit. */
-  private readonly counts: { sent: number; skipped: number; failed: number };
 
-  constructor(config: MirrorRoute, arm: Arm, wheel: Wheel, counts: Mirror['counts']) {
-    this.counts = counts;
+  constructor(config: MirrorRoute, arm: Arm, context: MirrorContext) {
     this.config = config;
     this.arm = arm;
-    this.wheel = wheel;
+    this.context = context;
   }
 
-  /** `head`: the forwarded head of a request without a body. */
+  /** `head`: as it is forwarded, of a request without a body. */
   offer(head: Buffer, headOnly: boolean, nowMs: number): void {
     if (randomShare() >= this.config.share) return;
+    const { counts } = this.context;
     const endpoint = this.active < this.config.maxConcurrent ? this.arm.pick(nowMs, []) : null;
     if (endpoint === null) {
-      this.counts.skipped++;
+      counts.skipped++;
       return;
     }
     this.active++;
-    this.counts.sent++;
-    // The shadow is told apart by its Host (Envoy: `-shadow`).
-    const text = head.toString('latin1').replace(HOST_LINE, '\r\nHost: $1-shadow');
-    new MirrorJob(endpoint, Buffer.from(text, 'latin1'), headOnly, this.wheel, nowMs, (failed) => {
+    counts.sent++;
+    new MirrorJob(endpoint, { octets: shadowOf(head), headOnly }, this.context, nowMs, (failed) => {
       this.active--;
-      if (failed) this.counts.failed++;
+      if (failed) counts.failed++;
     });
   }
 
@@ -60,45 +67,56 @@ class MirrorJob implements UpstreamUser, Timed {
   wheelNext: Timed | null = null;
   wheelPrevious: Timed | null = null;
   wheelSlot = -1;
-  private readonly octets: Buffer;
-  private readonly headOnly: boolean;
-  private readonly wheel: Wheel;
+  private readonly copy: { octets: Buffer; headOnly: boolean };
+  private readonly context: MirrorContext;
+  private readonly startedMs: number;
   private readonly body = new BodyReader();
   private readonly endpoint: Endpoint;
-  private readonly upstream: Upstream;
+  private upstream: Upstream;
   private readonly onEnd: (failed: boolean) => void;
+  private answered = false;
+  private freshTried = false;
   private reusable = true;
   private ended = false;
 
   constructor(
     endpoint: Endpoint,
-    octets: Buffer,
-    headOnly: boolean,
-    wheel: Wheel,
+    copy: { octets: Buffer; headOnly: boolean },
+    context: MirrorContext,
     nowMs: number,
     onEnd: (failed: boolean) => void,
   ) {
-    this.octets = octets;
-    this.headOnly = headOnly;
-    this.wheel = wheel;
+    this.copy = copy;
+    this.context = context;
+    this.startedMs = nowMs;
     this.endpoint = endpoint;
     this.onEnd = onEnd;
     endpoint.inFlight++;
-    wheel.set(this, nowMs + MIRROR_TIMEOUT_MS);
-    const reused = Upstream.reuse(endpoint, wheel, this);
-    this.upstream = reused ?? new Upstream(endpoint, wheel, this);
-    if (reused !== null) this.onUpstreamConnected(reused);
+    const { wheel, overHttp2, perTryMs, timeoutMs } = context;
+    wheel.set(this, nowMs + Math.min(perTryMs, timeoutMs));
+    this.upstream = Upstream.to(endpoint, wheel, this, overHttp2);
+    if (this.upstream.connected) this.onUpstreamConnected(this.upstream);
+  }
+
+  /** A pooled connection that the server closed as it was used is nobody's fault: once more, on a new one. */
+  private repeatFresh(): void {
+    const { wheel, overHttp2 } = this.context;
+    this.freshTried = true;
+    this.upstream = Upstream.to(this.endpoint, wheel, this, overHttp2, false);
   }
 
   onUpstreamConnected(upstream: Upstream): void {
-    upstream.channel.writeStable(this.octets);
+    upstream.channel.writeStable(this.copy.octets);
   }
 
   onResponseHead(upstream: Upstream, head: Head, buf: Buffer, end: number): number {
+    if (head.status === 101) this.end(true);
     if (head.status < 200) return head.end;
-    const bodyless = this.headOnly || head.status === 204 || head.status === 304;
+    const bodyless = this.copy.headOnly || head.status === 204 || head.status === 304;
     const kind = bodyless ? NO_BODY : head.chunked ? BY_CHUNKS : head.contentLength >= 0 ? BY_LENGTH : BY_CLOSE;
     this.body.begin(kind, head.contentLength);
+    this.answered = true;
+    this.context.wheel.set(this, this.startedMs + this.context.timeoutMs);
     this.reusable = !head.close && head.minor === 1 && kind !== BY_CLOSE;
     return this.onResponseBody(upstream, buf, head.end, end);
   }
@@ -118,20 +136,23 @@ class MirrorJob implements UpstreamUser, Timed {
     this.end(true);
   }
 
-  onUpstreamGone(): void {
-    this.end(true);
+  onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void {
+    if (this.ended || upstream !== this.upstream) return;
+    if (upstream.served > 0 && !answered && !this.freshTried) this.repeatFresh();
+    else this.end(!(cleanly && this.answered && this.body.kind === BY_CLOSE));
   }
 
   onUpstreamDrain(): void {}
 
+  /** An answer that takes longer than a request may is let go: what is dropped anyway must not hold a place. */
   onDeadline(): void {
-    this.end(true);
+    this.end(!this.answered);
   }
 
   private end(failed: boolean, release = () => this.upstream.abandon()): void {
     if (this.ended) return;
     this.ended = true;
-    this.wheel.clear(this);
+    this.context.wheel.clear(this);
     this.endpoint.inFlight--;
     release();
     this.onEnd(failed);

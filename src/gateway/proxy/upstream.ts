@@ -47,7 +47,7 @@ export class Upstream implements ChannelOwner, Timed {
   private idleMs: number = limits.upstreamIdleMs;
 
   /** `overHttp2`: one stream of the instance's shared session, used once. */
-  constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2 = false) {
+  private constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2: boolean) {
     this.endpoint = endpoint;
     this.wheel = wheel;
     this.user = user;
@@ -60,8 +60,16 @@ export class Upstream implements ChannelOwner, Timed {
     wheel.set(this, stamp() + limits.connectTimeoutMs);
   }
 
-  /** An idle connection of the pool, or null. */
-  static reuse(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser): Upstream | null {
+  /**
+   * The way to an instance, by the protocol that its service declares: an idle connection of the pool (`connected`), or a new one.
+   * `mayReuse`: false asks for a new one.
+   */
+  static to(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2: boolean, mayReuse = true): Upstream {
+    const reused = mayReuse && !overHttp2 ? Upstream.reuse(endpoint, wheel, user) : null;
+    return reused ?? new Upstream(endpoint, wheel, user, overHttp2);
+  }
+
+  private static reuse(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser): Upstream | null {
     let upstream = endpoint.idle.pop();
     while (upstream?.gone === true) upstream = endpoint.idle.pop();
     if (upstream === undefined) return null;

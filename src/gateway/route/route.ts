@@ -1,5 +1,5 @@
 import type { Cohort } from '../../metrics/source.ts';
-import type { ServiceRoute } from '../../traffic/model.ts';
+import { type ServiceRoute, speaksHttp2 } from '../../traffic/model.ts';
 import type { GatewayContext } from '../context.ts';
 import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
@@ -32,6 +32,10 @@ export class Route {
   readonly canary: Arm | null;
   readonly endpoints = new Map<string, Endpoint>();
   readonly mirror: Mirror | null;
+  /** The instances get requests over cleartext HTTP/2 (the service's `protocol`), else over HTTP/1.1. */
+  readonly overHttp2: boolean;
+  /** Time for one try, up to the head of its answer; infinite where only the whole request is bounded. */
+  readonly perTryMs: number;
   /** Null: CONNECT is refused. */
   readonly connect: ConnectPolicy | null;
   /** Monotonic time at which the canary's lease ends. */
@@ -45,6 +49,8 @@ export class Route {
   constructor(config: ServiceRoute, state: ServiceState, nowMs: number, context: GatewayContext) {
     this.config = config;
     this.state = state;
+    this.overHttp2 = speaksHttp2(config.protocol);
+    this.perTryMs = config.retries?.perTryMs ?? Number.POSITIVE_INFINITY;
     const arms = new Map<string, Arm>();
     const options = { zone: config.zone ?? null, slowStartMs: config.slowStartMs ?? 0 };
     for (const { version, instances } of config.versions) {
@@ -75,12 +81,13 @@ export class Route {
     const endpoints = target.instances.map(
       (address) => new Endpoint(address, target.version, this.state.unseenStats(address.id)),
     );
-    return new Mirror(
-      mirror,
-      new Arm(target.version, endpoints, { zone: null, slowStartMs: 0 }),
-      wheel,
-      this.state.mirrored,
-    );
+    const arm = new Arm(target.version, endpoints, { zone: null, slowStartMs: 0 });
+    const { overHttp2, perTryMs } = this;
+    return new Mirror(mirror, arm, {
+      ...{ wheel, overHttp2, perTryMs },
+      timeoutMs: this.config.timeoutMs,
+      counts: this.state.mirrored,
+    });
   }
 
   /** An expired lease stays expired until a table is applied: a late renewal must not surprise anybody. */

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseAuthority } from '../../lib/authority.ts';
 import { duration, field, integer, named, refuse, share, text } from '../fields.ts';
+import { upstreamProtocols } from '../gateway-model.ts';
 import { versionName } from './names.ts';
 
 const headerName = (description: string, example: string) =>
@@ -239,9 +240,10 @@ export const gatewayFields = {
     min: '0%',
     max: '100%',
   }).optional(),
-  protocol: field(z.enum(['http1', 'h2c']), {
-    description: 'What the instances speak. gRPC calls always go over cleartext HTTP/2.',
-    example: 'h2c',
+  protocol: field(z.enum(upstreamProtocols), {
+    description:
+      'What the instances speak, whatever clients speak: HTTP/1.1, cleartext HTTP/2 (`h2c`), or gRPC, which is h2c too. gRPC calls need `grpc` or `h2c`.',
+    example: 'grpc',
     default: 'http1',
   }).optional(),
   connect: field(connect, {

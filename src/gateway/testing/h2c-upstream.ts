@@ -1,0 +1,42 @@
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import type net from 'node:net';
+
+export interface H2cUpstream {
+  port: number;
+  /** The request heads that arrived, in their order. */
+  heads: http2.IncomingHttpHeaders[];
+  close(): void;
+}
+
+/** An instance that speaks cleartext HTTP/2 and nothing else. `answer` gets each stream; `ok` unless given. */
+export async function startH2cUpstream(
+  answer: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void = (stream) => {
+    stream.respond({ ':status': 200 });
+    stream.end('ok');
+  },
+): Promise<H2cUpstream> {
+  const heads: http2.IncomingHttpHeaders[] = [];
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const server = http2.createServer();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('error', () => {});
+    session.on('close', () => sessions.delete(session));
+  });
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => {});
+    heads.push(headers);
+    answer(stream, headers);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    heads,
+    close: () => {
+      server.close();
+      for (const session of sessions) session.destroy();
+    },
+  };
+}
