@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { unguardedLookups } from './lookups.ts';
 
 /** The repository's own rules (ARCHITECTURE.md, CONTRIBUTING.md): each prints what breaks it and exits with 1. */
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -32,6 +33,7 @@ const problems = [
   ...cycles(production),
   ...tracked.flatMap(leaks),
   ...dependencies(),
+  ...unguardedLookups(root, ['tsconfig.json', 'web/tsconfig.json']),
 ];
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;

@@ -19,6 +19,7 @@ import { sleep, systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
 import { DavyError } from './lib/error.ts';
 import type { Log } from './lib/log.ts';
+import { own } from './lib/own.ts';
 import { seededRandom } from './lib/seeded-random.ts';
 import { connectGatewayMetrics } from './metrics/gateway-source.ts';
 import { silenceable } from './metrics/silence.ts';
@@ -242,7 +243,7 @@ function releasesInFlight(controller: Controller): string[] {
 /** What the split was last decided to be: share of a service's requests per version. */
 function trafficShare(controller: Controller, spec: Spec, service: string): Record<string, number> {
   const fleet = controller.fleet();
-  const stable = fleet.services[service]?.stable ?? spec.services[service]?.stable;
+  const stable = own(fleet.services, service)?.stable ?? own(spec.services, service)?.stable;
   const release = activeRelease(fleet, service);
   const canaryShare = release ? release.weightBp / 10_000 : 0;
   return {

@@ -1,3 +1,4 @@
+import { own } from '../lib/own.ts';
 import type { InstanceTick, Tick } from '../metrics/tick.ts';
 import { groupCount, type Pod, podOf, tally } from './pods.ts';
 
@@ -55,8 +56,8 @@ export function armsOf(
   slowEdge: number,
 ): Arms {
   const edges = tick.edges.length;
-  const canaryRows = Object.hasOwn(tick.versions, canary) ? tick.versions[canary]! : NONE;
-  const stableRows = Object.hasOwn(tick.versions, stable) ? tick.versions[stable]! : NONE;
+  const canaryRows = own(tick.versions, canary) ?? NONE;
+  const stableRows = own(tick.versions, stable) ?? NONE;
   const owners = canaryRows.map((row) => podOf(pods, row.instance));
   const arms: Arms = {
     canary: emptyArm(edges),

@@ -48,8 +48,7 @@ function sameEdges(a: readonly number[], b: readonly number[]): boolean {
 function problemOfVersions(tick: Tick): string | null {
   if (typeof tick.versions !== 'object' || tick.versions === null) return 'it has no versions';
   let instances = 0;
-  for (const version of Object.keys(tick.versions)) {
-    const rows = tick.versions[version];
+  for (const [version, rows] of Object.entries(tick.versions)) {
     if (!Array.isArray(rows)) return `version ${version} is not a list of instances`;
     instances += rows.length;
     if (instances > MAX_INSTANCES) return `it has more than ${MAX_INSTANCES} instances`;

@@ -3,7 +3,8 @@ import type { Actor } from '../ledger/record.ts';
 import { sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import type { Log } from '../lib/log.ts';
-import { nearestName } from '../lib/nearest.ts';
+import { noSuch } from '../lib/nearest.ts';
+import { own } from '../lib/own.ts';
 import type { ChaosSpec, ExperimentSpec } from '../spec/chaos-model.ts';
 import type { Spec } from '../spec/model.ts';
 import { decideClear, decidePlanned, findRun, raiseBlocked, releaseBlocked, startProblem } from './decide.ts';
@@ -77,13 +78,10 @@ export function createChaos(parts: ChaosParts): Chaos {
   let scheduling: Promise<void> = Promise.resolve();
 
   function resolveRef(ref: ExperimentRef): ExperimentSpec {
-    if (typeof ref !== 'string') return ref;
-    const experiment = chaosSpec.experiments[ref];
+    if (typeof ref !== 'string') return withKnownTargets(ref, parts.spec);
+    const experiment = own(chaosSpec.experiments, ref);
     if (experiment) return experiment;
-    const known = Object.keys(chaosSpec.experiments);
-    const nearest = nearestName(ref, known);
-    const hint = nearest ? ` Did you mean ${nearest}?` : '';
-    const sentence = `There is no experiment "${ref}".${hint} Declared: ${known.join(', ') || 'none'}.`;
+    const sentence = noSuch('experiment', ref, Object.keys(chaosSpec.experiments));
     throw new DavyError(chaosErrors['unknown-experiment'], sentence);
   }
 
@@ -173,7 +171,7 @@ export function createChaos(parts: ChaosParts): Chaos {
 
   async function considerSlot(experiment: ExperimentSpec): Promise<void> {
     if (!experiment.schedule) return;
-    const known = store.state().slots[experiment.name]?.slotMs ?? consideredMs.get(experiment.name);
+    const known = own(store.state().slots, experiment.name)?.slotMs ?? consideredMs.get(experiment.name);
     // A schedule that is new begins with its next slot, not with one that passed before it was declared.
     if (known === undefined) return void consideredMs.set(experiment.name, clock.nowMs());
     const due = dueRun(experiment.schedule, known, clock.nowMs());
@@ -239,6 +237,21 @@ export function createChaos(parts: ChaosParts): Chaos {
     releaseBlocked: (service) => releaseBlocked(store.state(), service),
     subscribe: (listener) => store.subscribe(listener),
   };
+}
+
+/** `davy check` looks at those of the spec; an experiment that comes with a call is looked at here. */
+function withKnownTargets(experiment: ExperimentSpec, { services }: Spec): ExperimentSpec {
+  const { scope, probes } = experiment;
+  for (const name of [scope.service, ...probes.flatMap((probe) => (probe.kind === 'gateway' ? [probe.service] : []))]) {
+    if (!own(services, name)) throw unknownTarget('service', name, services);
+  }
+  const { versions = {} } = own(services, scope.service) ?? {};
+  if (scope.version === null || own(versions, scope.version)) return experiment;
+  throw unknownTarget('version', scope.version, versions, `of ${scope.service}`);
+}
+
+function unknownTarget(what: string, name: string, known: Record<string, unknown>, place?: string): DavyError {
+  return new DavyError(chaosErrors['unknown-target'], noSuch(what, name, Object.keys(known), place));
 }
 
 function candidates({ workloads }: ChaosParts): Candidate[] {

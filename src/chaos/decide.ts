@@ -1,4 +1,6 @@
 import { DavyError } from '../lib/error.ts';
+import { noSuch } from '../lib/nearest.ts';
+import { own } from '../lib/own.ts';
 import type { ChaosSpec } from '../spec/chaos-model.ts';
 import { chaosErrors } from './errors.ts';
 import type { ChaosEvent } from './events.ts';
@@ -51,8 +53,8 @@ export function decideClear(state: ChaosState, id: string, reason: string): Chao
 }
 
 export function findRun(state: ChaosState, id: string): ChaosRun {
-  const run = state.runs[id];
-  if (!run) throw new DavyError(chaosErrors['unknown-run'], `There is no chaos run "${id}".`);
+  const run = own(state.runs, id);
+  if (!run) throw new DavyError(chaosErrors['unknown-run'], noSuch('chaos run', id, Object.keys(state.runs)));
   return run;
 }
 

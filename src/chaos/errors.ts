@@ -13,6 +13,12 @@ export const chaosErrors = defineErrors('chaos', {
     exit: 2,
     http: 404,
   },
+  'unknown-target': {
+    means: 'The experiment names a service or a version that the spec does not declare.',
+    next: 'Use the names that `davy status` lists.',
+    exit: 2,
+    http: 422,
+  },
   'blast-radius': {
     means: 'The experiment would hit more than `chaos.limits` allow.',
     next: 'Narrow its scope, or raise the limit that the sentence names.',

@@ -1,3 +1,4 @@
+import { own } from '../lib/own.ts';
 import type { BlastLimits, ExperimentSpec, FaultSpec } from '../spec/chaos-model.ts';
 
 /** An instance as planning sees it. */
@@ -51,7 +52,7 @@ export function planRun(input: {
     (one) =>
       one.service === scope.service &&
       one.ready &&
-      ((input.trafficShare[one.version] ?? 0) > 0 || one.version === scope.version),
+      ((own(input.trafficShare, one.version) ?? 0) > 0 || one.version === scope.version),
   );
   const inScope = ready.filter(
     (one) =>
@@ -101,7 +102,7 @@ function requestsShareOf(
   const perVersion = new Map<string, number>();
   for (const one of ready) perVersion.set(one.version, (perVersion.get(one.version) ?? 0) + 1);
   const reached = targets.reduce(
-    (sum, one) => sum + (trafficShare[one.version] ?? 0) / (perVersion.get(one.version) ?? 1),
+    (sum, one) => sum + (own(trafficShare, one.version) ?? 0) / (perVersion.get(one.version) ?? 1),
     0,
   );
   return Math.min(1, reached * share);

@@ -1,3 +1,4 @@
+import { own } from '../lib/own.ts';
 import type { ChaosEvent, RevertReason, SlotOutcome } from './events.ts';
 import type { RunPlan } from './plan.ts';
 import type { Conclusion } from './verdict.ts';
@@ -66,7 +67,7 @@ export function evolve(state: ChaosState, event: ChaosEvent, context: { atMs: nu
     };
     return { ...state, count: state.count + 1, runs: { ...state.runs, [id]: run } };
   }
-  const before = state.runs[id];
+  const before = own(state.runs, id);
   if (!before) return state;
   return { ...state, runs: { ...state.runs, [id]: evolveRun(before, event, context.by) } };
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { own } from '../lib/own.ts';
 import { VERSION } from '../version.ts';
 import { cliErrors } from './errors.ts';
 import { renderError } from './fail.ts';
@@ -55,7 +56,7 @@ async function buildProgram(called: string | undefined, io: CliIo): Promise<Comm
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.say(text) })
     .showSuggestionAfterError()
     .addHelpText('after', HELP);
-  const one = called !== undefined && Object.hasOwn(VERBS, called) ? VERBS[called] : undefined;
+  const one = called === undefined ? undefined : own(VERBS, called);
   const loads = one ? [one] : [...new Set(Object.values(VERBS))];
   for (const { register } of await Promise.all(loads.map((load) => load()))) register(program, io);
   return program;

@@ -3,6 +3,7 @@ import { type Recorded, type RecordedReplay, replayRecorded } from '../analysis/
 import { judge } from '../analysis/tep-judge.ts';
 import { readFolder } from '../ledger/reader.ts';
 import { DavyError } from '../lib/error.ts';
+import { noSuch } from '../lib/nearest.ts';
 import type { PolicySpec } from '../spec/model.ts';
 import { cliErrors } from './errors.ts';
 
@@ -25,8 +26,11 @@ export async function replayLedger(dir: string, service: string, wanted: string 
   const release = wanted ?? names[names.length - 1];
   const found = release === undefined ? undefined : releases.get(release);
   if (release === undefined || found === undefined) {
-    const known = names.length === 0 ? 'it holds none' : `it holds ${names.join(', ')}`;
-    throw new DavyError(cliErrors.usage, `The ledger has no ${wanted ?? 'release'} of ${service}; ${known}.`);
+    const sentence =
+      wanted === undefined
+        ? `The ledger has no release of ${service}.`
+        : noSuch('release', wanted, names, `of ${service} in the ledger`);
+    throw new DavyError(cliErrors.usage, sentence);
   }
   return { release, ...replayRecorded(judge, found.setup, found.records) };
 }

@@ -7,6 +7,7 @@ import { parseJsonLines } from '../analysis/replay/jsonl.ts';
 import { parsePrometheus } from '../analysis/replay/prometheus.ts';
 import { looksOf, type ReplayResult, replayTicks, typicalStepMs } from '../analysis/replay/replay.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { own } from '../lib/own.ts';
 import { parseShare } from '../lib/units.ts';
 import type { Tick } from '../metrics/tick.ts';
 import { loadSpec } from '../spec/load.ts';
@@ -49,7 +50,11 @@ export function register(program: Command, io: CliIo): void {
       const found = await replayLedger(join(resolve(io.cwd, data), 'ledger'), service.name, options.release);
       printRecorded(io, options.output, found);
     } else
-      print(io, options.output, await replayFile(io, service, spec.policies[service.policy]!, options.ticks, options));
+      print(
+        io,
+        options.output,
+        await replayFile(io, service, own(spec.policies, service.policy)!, options.ticks, options),
+      );
   });
 }
 

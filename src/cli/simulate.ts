@@ -6,6 +6,7 @@ import { parseScenario } from '../analysis/simulate/scenario.ts';
 import { type Summary, summarise } from '../analysis/simulate/summary.ts';
 import type { TrafficSetup } from '../analysis/simulate/traffic.ts';
 import { DavyError } from '../lib/error.ts';
+import { own } from '../lib/own.ts';
 import { formatDurationMs, formatShare, parseShare } from '../lib/units.ts';
 import { loadSpec } from '../spec/load.ts';
 import type { PolicySpec, ServiceSpec } from '../spec/model.ts';
@@ -46,7 +47,7 @@ export function register(program: Command, io: CliIo): void {
   outputOption(command).action(async (file: string, options: Options) => {
     const { spec } = await loadSpec(resolve(io.cwd, file));
     const service = serviceOf(spec, options.service);
-    const policy = spec.policies[service.policy]!;
+    const policy = own(spec.policies, service.policy)!;
     const traffic = trafficOf(service, policy, options);
     const runs = numberOf('--runs', options.runs, 1, MAX_RUNS, true);
     const startedMs = io.clock.monoMs();

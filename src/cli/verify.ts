@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import { sleep } from '../lib/clock.ts';
 import { findEndpoint } from '../lib/endpoint.ts';
 import { DavyError } from '../lib/error.ts';
+import { noSuch } from '../lib/nearest.ts';
 import { loadSpec } from '../spec/load.ts';
 import type { ServiceSpec, Spec } from '../spec/model.ts';
 import type { VerifyApi, VerifyContext } from '../verify/scenario.ts';
@@ -139,8 +140,7 @@ function subjectOf(spec: Spec, options: VerifyOptions): Subject {
   const last = others.findLast((version) => version !== good) ?? null;
   for (const version of [options.good, options.bad]) {
     if (version === undefined || others.includes(version)) continue;
-    const known = others.join(', ') || 'none';
-    throw new DavyError(cliErrors.usage, `${service.name} has no version ${version} to release; it has ${known}.`);
+    throw new DavyError(cliErrors.usage, noSuch('version', version, others, `of ${service.name} to release`));
   }
   const ratePerSecond = Number(options.rps);
   if (!(ratePerSecond > 0 && ratePerSecond <= 10_000))

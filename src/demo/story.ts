@@ -1,6 +1,7 @@
 import type { App } from '../app.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
+import { own } from '../lib/own.ts';
 import type { Load } from '../load/start-load.ts';
 import { type ReleaseView, releaseView } from '../release/view.ts';
 import type { ServiceSpec } from '../spec/model.ts';
@@ -76,7 +77,7 @@ async function follow(
 }
 
 function viewOf({ controller }: App, id: string): ReleaseView {
-  const release = controller.fleet().releases[id];
+  const release = own(controller.fleet().releases, id);
   if (!release) throw new Error(`the ledger lost ${id}`);
   return releaseView(release, controller.observed());
 }

@@ -4,6 +4,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { own, setOwn } from '../lib/own.ts';
 import type { CounterSnapshot } from '../metrics/source.ts';
 import type { DataPlaneState } from '../traffic/dataplane.ts';
 import { FaultBook } from '../traffic/fault-book.ts';
@@ -162,9 +163,9 @@ export class Engine {
     const nowMs = performance.now();
     for (const route of this.routes()) {
       const { state, config } = route;
-      if (config.canary !== null) route.limitLease(estate.leases[config.canary.lease.id] ?? 0, nowMs);
-      state.exposure = estate.exposures[config.service] ?? state.exposure;
-      const tokens = estate.tokens[config.service];
+      if (config.canary !== null) route.limitLease(own(estate.leases, config.canary.lease.id) ?? 0, nowMs);
+      state.exposure = own(estate.exposures, config.service) ?? state.exposure;
+      const tokens = own(estate.tokens, config.service);
       if (tokens !== undefined) state.bucket?.fillTo(tokens, nowMs);
     }
     this.context.faults.inject(estate.faults, nowMs);
@@ -176,9 +177,9 @@ export class Engine {
     const estate: EngineEstate = { leases: {}, exposures: {}, tokens: {}, faults: this.context.faults.inForce(nowMs) };
     for (const route of this.routes()) {
       const { config, state } = route;
-      if (route.isLeaseLive(nowMs)) estate.leases[config.canary?.lease.id ?? ''] = route.leaseLeftMs(nowMs);
-      if (state.exposure !== null) estate.exposures[config.service] = { ...state.exposure };
-      if (state.bucket !== null) estate.tokens[config.service] = state.bucket.tokensAt(nowMs);
+      if (route.isLeaseLive(nowMs)) setOwn(estate.leases, config.canary?.lease.id ?? '', route.leaseLeftMs(nowMs));
+      if (state.exposure !== null) setOwn(estate.exposures, config.service, { ...state.exposure });
+      if (state.bucket !== null) setOwn(estate.tokens, config.service, state.bucket.tokensAt(nowMs));
     }
     return estate;
   }

@@ -170,8 +170,9 @@ class RunningAnchors implements Anchors {
     const timestamp = await this.#stamp(size, anchored);
     this.#anchoredSize = size;
     if (lines.length === 0 && !timestamp) return size;
-    const times: JsonObject = {};
-    for (const [i, one] of cosigned.entries()) if (one) times[witnesses[i]!.verifier.name] = one.timeSec;
+    const times = Object.fromEntries(
+      cosigned.flatMap((one, i) => (one ? [[witnesses[i]!.verifier.name, one.timeSec]] : [])),
+    ) as JsonObject;
     await this.#record(ANCHORED, { size, root, cosigned_at: times, timestamp_sha256: timestamp });
     return size;
   }

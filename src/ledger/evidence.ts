@@ -1,4 +1,5 @@
 import { DavyError } from '../lib/error.ts';
+import { noSuch } from '../lib/nearest.ts';
 import { ledgerErrors } from './errors.ts';
 import type { Actor, Attachment, LedgerRecord, NewEvent } from './record.ts';
 
@@ -63,6 +64,5 @@ export function isAbout(record: LedgerRecord, release: string, selectedIds: Read
 }
 
 export function unknownRelease(release: string, known: readonly string[]): DavyError {
-  const list = known.length === 0 ? 'It holds no release.' : `It holds ${known.slice(-10).join(', ')}.`;
-  return new DavyError(ledgerErrors['no-evidence'], `The ledger has no record of ${JSON.stringify(release)}. ${list}`);
+  return new DavyError(ledgerErrors['no-evidence'], noSuch('release', release, known, 'in the ledger'));
 }

@@ -1,4 +1,5 @@
 import { DavyError } from '../lib/error.ts';
+import { setOwn } from '../lib/own.ts';
 import { ledgerErrors } from './errors.ts';
 import type { Json, JsonObject } from './record.ts';
 import { REMOVED, type Scrubber } from './scrub.ts';
@@ -72,11 +73,11 @@ function copyFields(value: object, trail: Trail, scrubber: Scrubber): JsonObject
     if (!name.isWellFormed()) return refuse(trail, 'has a field name that is not text');
     const field = (value as Record<string, unknown>)[name];
     if (((typeof field === 'object' && field !== null) || typeof field === 'string') && isSecretField(name, scrubber)) {
-      out[name] = REMOVED;
+      setOwn(out, name, REMOVED);
       continue;
     }
     trail.push(name);
-    out[name] = copyValue(field, trail, scrubber);
+    setOwn(out, name, copyValue(field, trail, scrubber));
     trail.pop();
   }
   return out;

@@ -197,12 +197,12 @@ export class Sequencer {
 
   #checkExpected(expected: Record<string, number> | undefined): void {
     if (!expected) return;
-    for (const stream of Object.keys(expected)) {
+    for (const [stream, wanted] of Object.entries(expected)) {
       const actual = this.#state.streams.get(stream) ?? -1;
-      if (actual === expected[stream]) continue;
+      if (actual === wanted) continue;
       throw new DavyError(
         ledgerErrors.conflict,
-        `Stream ${stream} is at version ${actual}, the caller expected ${expected[stream]}.`,
+        `Stream ${stream} is at version ${actual}, the caller expected ${wanted}.`,
       );
     }
   }

@@ -31,9 +31,11 @@ export function defineErrors<const Names extends string>(
   room: string,
   kinds: Record<Names, KindDefinition>,
 ): Record<Names, ErrorKind> {
-  const out = {} as Record<Names, ErrorKind>;
-  for (const name of Object.keys(kinds) as Names[]) out[name] = { code: `${room}/${name}`, ...kinds[name] };
-  return out;
+  const entries = Object.entries<KindDefinition>(kinds);
+  return Object.fromEntries(entries.map(([name, kind]) => [name, { code: `${room}/${name}`, ...kind }])) as Record<
+    Names,
+    ErrorKind
+  >;
 }
 
 interface ErrorExtras {

@@ -22,6 +22,10 @@ export function editDistance(a: string, b: string): number {
 
 /** Longer words are not compared: the cost is quadratic and nobody mistypes them. */
 const maxLength = 64;
+/** Of more names only the last ones are compared: lists that long grow at their end. */
+const maxCompared = 1_000;
+/** A sentence names at most so many. */
+const maxListed = 20;
 
 /** The known name that was most likely meant, or null when none is close (a third of its length, at least one edit). */
 export function nearestName(name: string, known: readonly string[]): string | null {
@@ -29,13 +33,35 @@ export function nearestName(name: string, known: readonly string[]): string | nu
   const wanted = name.toLowerCase();
   let best: string | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
-  for (const candidate of known) {
+  for (const candidate of known.slice(-maxCompared)) {
     if (candidate.length > maxLength) continue;
+    const allowed = Math.max(1, Math.floor(Math.max(name.length, candidate.length) / 3));
+    // Each letter that one has more costs an edit at least.
+    if (Math.abs(name.length - candidate.length) > Math.min(allowed, bestDistance - 1)) continue;
     const distance = editDistance(wanted, candidate.toLowerCase());
-    if (distance < bestDistance && distance <= Math.max(1, Math.floor(Math.max(name.length, candidate.length) / 3))) {
+    if (distance < bestDistance && distance <= allowed) {
       best = candidate;
       bestDistance = distance;
     }
   }
   return best;
+}
+
+/** `; did you mean budget?` where one of the known names was most likely meant, else nothing. */
+export function didYouMean(name: string, known: readonly string[]): string {
+  const nearest = nearestName(name, known);
+  return nearest === null ? '' : `; did you mean ${nearest}?`;
+}
+
+/** `shop, cart`; of many the last ones, and how many there are. */
+export function listed(known: readonly string[]): string {
+  if (known.length === 0) return 'none';
+  if (known.length <= maxListed) return known.join(', ');
+  return `… ${known.slice(-maxListed).join(', ')} (${known.length} in all)`;
+}
+
+/** `There is no version "v9" of shop; did you mean v2? Known: v1, v2.` The place is what follows the name. */
+export function noSuch(what: string, name: string, known: readonly string[], place = ''): string {
+  const guess = didYouMean(name, known) || '.';
+  return `There is no ${what} "${name.slice(0, 100)}"${place && ` ${place}`}${guess} Known: ${listed(known)}.`;
 }

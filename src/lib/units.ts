@@ -1,3 +1,5 @@
+import { own } from './own.ts';
+
 /**
  * The units people write and read: durations `30s 5m 24h 30d 250ms 1h30m`, shares `10%`, percentage points `0.1pp`, rates `1000/s`.
  * Parsers answer null for anything else; nothing is guessed. Formatters write the same notation, so what is shown can be pasted back.
@@ -23,7 +25,7 @@ const percentPattern = /^\d{1,3}(\.\d{1,9})?$/;
  */
 export function parseDurationMs(text: string): number | null {
   const single = /^(\d{1,9}(?:\.\d{1,9})?)(s|m|h|d)$/.exec(text);
-  if (single) return wholeOrNull(Number(single[1]) * msPerUnit[single[2] as DurationUnit]);
+  if (single) return wholeOrNull(Number(single[1]) * own(msPerUnit, single[2]!)!);
   const parts = [...text.matchAll(/(\d{1,9})(ms|s|m|h|d)/g)];
   if (parts.length === 0 || parts.map((part) => part[0]).join('') !== text) return null;
   let total = 0;
@@ -32,7 +34,7 @@ export function parseDurationMs(text: string): number | null {
     const rank = durationUnits.indexOf(part[2] as DurationUnit);
     if (rank <= previous) return null;
     previous = rank;
-    total += Number(part[1]) * msPerUnit[part[2] as DurationUnit];
+    total += Number(part[1]) * own(msPerUnit, part[2]!)!;
   }
   return total;
 }
@@ -66,7 +68,7 @@ const perSecond = { s: 1, m: 1 / 60, h: 1 / 3600 } as const;
 /** `1000/s`, `90/m`, `20/h` → events per second. */
 export function parseRatePerSecond(text: string): number | null {
   const match = /^(\d{1,9}(?:\.\d{1,9})?)\/([smh])$/.exec(text);
-  return match ? Number(match[1]) * perSecond[match[2] as keyof typeof perSecond] : null;
+  return match ? Number(match[1]) * own(perSecond, match[2]!)! : null;
 }
 
 /** `5400000` → `1h30m`. Whole milliseconds, 0 and up; fractions are rounded. `parseDurationMs` reads it back. */

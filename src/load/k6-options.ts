@@ -1,4 +1,5 @@
 import { DavyError } from '../lib/error.ts';
+import { own } from '../lib/own.ts';
 import { parseDurationMs } from '../lib/units.ts';
 import { loadErrors } from './errors.ts';
 import { readYaml } from './load-file.ts';
@@ -98,7 +99,7 @@ const quantileOf = { '50': 'p50', '75': 'p75', '90': 'p90', '95': 'p95', '99': '
 
 function takeThreshold(metric: string, expression: string, sla: Sla): boolean {
   const latency = /^\s*(?:p\((\d+(?:\.\d+)?)\)|(med))\s*<=?\s*(\d+(?:\.\d+)?)\s*$/.exec(expression);
-  const name = quantileOf[(latency?.[2] ? '50' : (latency?.[1] ?? '')) as keyof typeof quantileOf];
+  const name = own(quantileOf, latency?.[2] ? '50' : (latency?.[1] ?? ''));
   if (metric === 'http_req_duration' && latency && name) {
     sla.latency[name] = Number(latency[3]);
     return true;

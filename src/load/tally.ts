@@ -1,3 +1,4 @@
+import { own, setOwn } from '../lib/own.ts';
 import { createLatencyHistogram, encodeHistogram, type LatencyHistogram, latencyFigures, recordMs } from './figures.ts';
 import type { AnswerCheck } from './plan.ts';
 import type { Answer } from './response-reader.ts';
@@ -82,13 +83,14 @@ export function mergeCounts(parts: readonly LoadCounts[]): LoadCounts {
   for (const part of parts) {
     counts.requests += part.requests;
     counts.ok += part.ok;
-    for (const [name, count] of Object.entries(part.errors)) {
-      counts.errors[name as LoadErrorClass] = (counts.errors[name as LoadErrorClass] ?? 0) + count;
-    }
-    for (const [status, count] of Object.entries(part.statuses))
-      counts.statuses[status] = (counts.statuses[status] ?? 0) + count;
+    addTo(counts.errors, part.errors);
+    addTo(counts.statuses, part.statuses);
   }
   return counts;
+}
+
+function addTo(into: Record<string, number>, from: Record<string, number>): void {
+  for (const [name, count] of Object.entries(from)) setOwn(into, name, (own(into, name) ?? 0) + count);
 }
 
 /** All groups as one. */

@@ -80,6 +80,14 @@ describe('a tick between two readings', () => {
     expect(result.problem).toContain(says);
   });
 
+  it('leaves out instances of a version that was not asked for, whatever its name', () => {
+    const after = snapshot(2000, { requests: 20, status5xx: 1, over: [4, 1] });
+    for (const name of ['v3', 'constructor', '__proto__']) {
+      after.services[0]!.instances[0]!.version = name;
+      expect(tickBetween(before, after, question).tick?.versions).toEqual({ v1: [], v2: [] });
+    }
+  });
+
   it('gives none when the edges changed', () => {
     const after = snapshot(2000, later);
     after.services[0]!.edgesMs = [100, 600];

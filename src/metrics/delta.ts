@@ -1,3 +1,4 @@
+import { own } from '../lib/own.ts';
 import type { ErrorClass } from '../spec/model.ts';
 import type { CounterSnapshot, InstanceCounters, OutcomeCounts, ServiceCounters } from './source.ts';
 import type { InstanceTick, Tick } from './tick.ts';
@@ -27,10 +28,9 @@ export function tickBetween(before: CounterSnapshot, after: CounterSnapshot, que
   if (!now) return none(`the data plane counts nothing for ${question.service}`);
   const then = serviceOf(before, question.service);
   if (then && then.edgesMs.join() !== now.edgesMs.join()) return none('the latency edges changed');
-  const versions: Record<string, InstanceTick[]> = {};
-  for (const version of question.versions) versions[version] = [];
+  const versions = Object.fromEntries(question.versions.map((version): [string, InstanceTick[]] => [version, []]));
   for (const counters of now.instances) {
-    const list = counters.cohort === 'weight' ? versions[counters.version] : undefined;
+    const list = counters.cohort === 'weight' ? own(versions, counters.version) : undefined;
     if (!list) continue;
     const tick = instanceTick(then && sameInstance(then, counters), counters, question);
     if (!tick) return none(`a counter of ${counters.instance} went backwards or is no number`);

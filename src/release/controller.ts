@@ -5,6 +5,7 @@ import type { Actor } from '../ledger/record.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import type { Log } from '../lib/log.ts';
+import { own } from '../lib/own.ts';
 import type { MetricsSource } from '../metrics/source.ts';
 import type { Spec } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState, Exposure } from '../traffic/dataplane.ts';
@@ -18,6 +19,7 @@ import {
   decideStart,
   decideZeroConfirmed,
   findRelease,
+  unknownService,
 } from './decide.ts';
 import { releaseErrors } from './errors.ts';
 import type { ReleaseEvent } from './events.ts';
@@ -163,7 +165,7 @@ export function createController(parts: ControllerParts): Controller {
       const route = state.services.find((service) => service.service === release.service);
       const exposure = route?.exposure?.release === release.id ? route.exposure : null;
       if (!standsStill(release.id, exposure)) continue;
-      await store.commit((fleet) => decideZeroConfirmed(fleet.releases[release.id] ?? release, exposure), {
+      await store.commit((fleet) => decideZeroConfirmed(own(fleet.releases, release.id) ?? release, exposure), {
         lowering: true,
       });
       quiet.delete(release.id);
@@ -215,9 +217,9 @@ export function createController(parts: ControllerParts): Controller {
     const fleet = store.fleet();
     const events: ReleaseEvent[] = [];
     for (const service of Object.values(spec.services)) {
-      const known = fleet.services[service.name];
+      const known = own(fleet.services, service.name);
       if (!known) events.push({ type: 'service.declared', data: { service: service.name, stable: service.stable } });
-      else if (!service.versions[known.stable]) throw stableMissing(service.name, known.stable);
+      else if (!own(service.versions, known.stable)) throw stableMissing(service.name, known.stable);
     }
     await store.commit(() => events);
   }
@@ -230,7 +232,7 @@ export function createController(parts: ControllerParts): Controller {
   ): Promise<void> {
     await store.commit(
       (fleet) => {
-        if (caller.key !== undefined && fleet.keys[caller.key] !== undefined) return [];
+        if (caller.key !== undefined && own(fleet.keys, caller.key) !== undefined) return [];
         if (release !== null && caller.revision !== undefined)
           checkRevision(findRelease(fleet, release), caller.revision);
         return withKey(decide(fleet), caller.key);
@@ -269,16 +271,16 @@ export function createController(parts: ControllerParts): Controller {
     lateCount: () => store.lateCount(),
     subscribe: (listener) => store.subscribe(listener),
     async request(command, caller) {
-      const service = spec.services[command.service];
-      const policy = service && spec.policies[service.policy];
-      if (!service || !policy) throw unknownService(spec, command.service);
+      const service = own(spec.services, command.service);
+      const policy = service && own(spec.policies, service.policy);
+      if (!service || !policy) throw unknownService(Object.keys(spec.services), command.service);
       refuseIf(parts.gates?.release(service.name) ?? null);
       const { version, reason, supersede } = command;
       const key = caller.key ?? randomUUID();
       await change(null, { ...caller, key }, (fleet) =>
         decideRequest(fleet, { service, policy, version, reason, supersede, by: caller.actor.id }),
       );
-      return store.fleet().keys[key] ?? '';
+      return own(store.fleet().keys, key) ?? '';
     },
     pause: (id, reason, caller) => change(id, caller, (fleet) => decidePause(fleet, id, reason)),
     resume: (id, reason, caller) => change(id, caller, (fleet) => decideResume(fleet, id, reason)),
@@ -309,14 +311,20 @@ function checkRevision(release: ReleaseState, expected: number): void {
 }
 
 function readyInstances(list: InstanceStatus[]): ReadyInstances {
-  const ready: ReadyInstances = {};
-  for (const { id, host, port, zone, service, version, phase } of list) {
-    if (phase !== 'ready') continue;
-    ready[service] ??= {};
-    ready[service][version] ??= [];
-    ready[service][version].push({ id, host, port, zone });
-  }
-  return ready;
+  const byService = Map.groupBy(
+    list.filter(({ phase }) => phase === 'ready'),
+    ({ service }) => service,
+  );
+  return mapped(byService, (ofService) =>
+    mapped(
+      Map.groupBy(ofService, ({ version }) => version),
+      (ofVersion) => ofVersion.map(({ id, host, port, zone }) => ({ id, host, port, zone })),
+    ),
+  );
+}
+
+function mapped<A, B>(groups: ReadonlyMap<string, A>, change: (group: A) => B): Record<string, B> {
+  return Object.fromEntries([...groups].map(([name, group]) => [name, change(group)]));
 }
 
 function readiness(
@@ -335,11 +343,6 @@ function ageOf(workloads: Workloads, id: string, clock: Clock): number | null {
 
 function refuseIf(why: string | null): void {
   if (why !== null) throw new DavyError(releaseErrors.blocked, `Not now: ${why}.`);
-}
-
-function unknownService(spec: Spec, name: string): DavyError {
-  const known = Object.keys(spec.services).join(', ');
-  return new DavyError(releaseErrors['unknown-service'], `There is no service "${name}". Declared: ${known}.`);
 }
 
 function stableMissing(service: string, version: string): DavyError {

@@ -1,5 +1,7 @@
 import type { Judge, Judgement, Look } from '../analysis/judge.ts';
 import { DavyError, type ErrorKind } from '../lib/error.ts';
+import { noSuch } from '../lib/nearest.ts';
+import { own } from '../lib/own.ts';
 import type { PolicySpec, ServiceSpec } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
 import { releaseErrors } from './errors.ts';
@@ -24,9 +26,9 @@ export interface RequestCommand {
 export function decideRequest(fleet: FleetState, command: RequestCommand): ReleaseEvent[] {
   const { service, version } = command;
   const reason = checkReason(command.reason);
-  const state = fleet.services[service.name];
-  if (!state) throw refuse(releaseErrors['unknown-service'], `There is no service "${service.name}".`);
-  if (!service.versions[version]) throw unknownVersion(service, version);
+  const state = own(fleet.services, service.name);
+  if (!state) throw unknownService(Object.keys(fleet.services), service.name);
+  if (!own(service.versions, version)) throw unknownVersion(service, version);
   const current = activeRelease(fleet, service.name);
   if (current?.version === version) {
     throw refuse(releaseErrors['already-in-flight'], `${current.id} is releasing ${service.name} ${version} already.`);
@@ -147,7 +149,7 @@ export function decideRollback(fleet: FleetState, id: string, reason: string): R
   if (release.phase === 'requested') return [{ type: 'release.cancelled', data: { release: id, reason: text } }];
   if (isActive(release)) return [rollbackDecided(release, 'operator', text, release.judgement)];
   if (release.phase !== 'completed') throw finished(release);
-  const service = fleet.services[release.service];
+  const service = own(fleet.services, release.service);
   if (service?.stableSince !== id || service.active) {
     throw refuse(releaseErrors.superseded, `${id} is not what made ${service?.stable} the stable ${release.service}.`);
   }
@@ -201,10 +203,9 @@ function secondsToZero(exposure: Exposure | null): number | null {
 }
 
 export function findRelease(fleet: FleetState, id: string): ReleaseState {
-  const release = fleet.releases[id];
+  const release = own(fleet.releases, id);
   if (release) return release;
-  const known = Object.keys(fleet.releases).slice(-5).join(', ') || 'none yet';
-  throw refuse(releaseErrors['unknown-release'], `There is no release "${id}". Known: ${known}.`);
+  throw refuse(releaseErrors['unknown-release'], noSuch('release', id, Object.keys(fleet.releases)));
 }
 
 function inFlight(fleet: FleetState, id: string): ReleaseState {
@@ -250,9 +251,13 @@ function finished(release: ReleaseState): DavyError {
   return refuse(releaseErrors.finished, `${release.id} has ended (${release.phase}).`);
 }
 
+export function unknownService(known: readonly string[], name: string): DavyError {
+  return refuse(releaseErrors['unknown-service'], noSuch('service', name, known));
+}
+
 function unknownVersion(service: ServiceSpec, version: string): DavyError {
-  const known = Object.keys(service.versions).join(', ');
-  return refuse(releaseErrors['unknown-version'], `${service.name} has no version "${version}". Declared: ${known}.`);
+  const known = Object.keys(service.versions);
+  return refuse(releaseErrors['unknown-version'], noSuch('version', version, known, `of ${service.name}`));
 }
 
 function refuse(kind: ErrorKind, sentence: string): DavyError {

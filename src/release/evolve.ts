@@ -1,4 +1,5 @@
 import type { Judge, JudgeSetup, Look } from '../analysis/judge.ts';
+import { own } from '../lib/own.ts';
 import type { ReleaseEvent } from './events.ts';
 import type { FleetState, ReleaseState, StepCounts } from './state.ts';
 
@@ -110,7 +111,7 @@ function requested(
   context: EventContext,
   judge: Judge,
 ): FleetState {
-  const service = fleet.services[data.service];
+  const service = own(fleet.services, data.service);
   if (!service) return fleet;
   const release: ReleaseState = {
     id: data.release,
@@ -165,11 +166,11 @@ function observe(release: ReleaseState, look: Look, judge: Judge): ReleaseState 
 function addCounts(counts: StepCounts, release: ReleaseState, look: Look): StepCounts {
   if (!look.tick) return counts;
   const sum = { ...counts };
-  for (const instance of look.tick.versions[release.version] ?? []) {
+  for (const instance of own(look.tick.versions, release.version) ?? []) {
     sum.canaryRequests += instance.requests;
     sum.canaryErrors += instance.errors;
   }
-  for (const instance of look.tick.versions[release.from] ?? []) {
+  for (const instance of own(look.tick.versions, release.from) ?? []) {
     sum.stableRequests += instance.requests;
     sum.stableErrors += instance.errors;
   }
@@ -187,7 +188,7 @@ function completed(
     { phase: 'completed', endReason: 'every step held and the watch found no harm', exposure: data.exposure },
     context,
   );
-  const service = ended.services[data.service];
+  const service = own(ended.services, data.service);
   if (!service) return ended;
   return withService(ended, data.service, { ...service, stable: data.stable, stableSince: data.release });
 }
@@ -197,8 +198,8 @@ function rollbackDecided(
   data: Extract<ReleaseEvent, { type: 'release.rollback.decided' }>['data'],
   context: EventContext,
 ): FleetState {
-  const release = fleet.releases[data.release];
-  const service = release && fleet.services[release.service];
+  const release = own(fleet.releases, data.release);
+  const service = release && own(fleet.services, release.service);
   if (!release || !service) return fleet;
   const rollback = { cause: data.cause, reason: data.reason, judgement: data.judgement, by: context.by };
   const ended = endRelease(fleet, data.release, { phase: 'rolled-back', endReason: data.reason, rollback }, context);
@@ -216,8 +217,8 @@ function endRelease(fleet: FleetState, id: string, end: Partial<ReleaseState>, c
     held: null,
     endedAtMs: context.atMs,
   }));
-  const release = next.releases[id];
-  const service = release && next.services[release.service];
+  const release = own(next.releases, id);
+  const service = release && own(next.services, release.service);
   if (!release || !service || service.active !== id) return next;
   return withService(next, release.service, { ...service, active: null });
 }
@@ -227,6 +228,6 @@ function withService(fleet: FleetState, name: string, service: FleetState['servi
 }
 
 function withRelease(fleet: FleetState, id: string, change: (release: ReleaseState) => ReleaseState): FleetState {
-  const release = fleet.releases[id];
+  const release = own(fleet.releases, id);
   return release ? { ...fleet, releases: { ...fleet.releases, [id]: change(release) } } : fleet;
 }

@@ -1,5 +1,6 @@
 import type { Judge } from '../analysis/judge.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { own } from '../lib/own.ts';
 import { beginning, foldOn } from './history.ts';
 import type { Past } from './past.ts';
 
@@ -66,8 +67,8 @@ export class FoldCache {
 
   /** A kept fold from before the release was, and the record by which it had ended (the ledger's end when none is known). */
   around(release: string): { from: Past; toSeq: number } {
-    const from = this.#kept.findLast(({ fleet }) => fleet.releases[release] === undefined) ?? beginning();
-    const after = this.#kept.find(({ fleet }) => (fleet.releases[release]?.endedAtMs ?? null) !== null);
+    const from = this.#kept.findLast(({ fleet }) => own(fleet.releases, release) === undefined) ?? beginning();
+    const after = this.#kept.find(({ fleet }) => (own(fleet.releases, release)?.endedAtMs ?? null) !== null);
     return { from, toSeq: after?.nextSeq ?? this.#parts.ledger.head().size };
   }
 

@@ -1,5 +1,6 @@
 import type { Judge, Judgement, Look } from '../analysis/judge.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { own } from '../lib/own.ts';
 import { evolve } from './evolve.ts';
 import type { Past } from './past.ts';
 import { emptyFleet, type ReleaseState } from './state.ts';
@@ -51,7 +52,7 @@ export async function foldOn(past: Past, ledger: Ledger, judge: Judge, options: 
     for (const look of event.data.looks) {
       fleet = evolve(fleet, { type: event.type, data: { release: id, looks: [look] } }, context, judge);
       atMs += look.dtMs;
-      const release = fleet.releases[id];
+      const release = own(fleet.releases, id);
       if (release?.judgement) options.onLook?.({ seq: record.seq, atMs, look, judgement: release.judgement }, release);
       sinceTurn = (sinceTurn + 1) % LOOKS_PER_TURN;
       if (sinceTurn === 0) await options.turn();

@@ -1,6 +1,7 @@
 import type { Judge, Look } from '../analysis/judge.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/error.ts';
+import { own } from '../lib/own.ts';
 import { tickBetween } from '../metrics/delta.ts';
 import type { CounterSnapshot, MetricsSource } from '../metrics/source.ts';
 import { decideLook } from './decide.ts';
@@ -94,7 +95,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
   }
 
   async function lookAt(id: string, reading: Awaited<ReturnType<typeof read>>): Promise<void> {
-    const release = store.fleet().releases[id];
+    const release = own(store.fleet().releases, id);
     if (!release || !underWatch(release)) return;
     const seen = lookFrom(release, cursorOf(release), reading);
     const [, ...wanted] = decideLook(release, seen, judge);
@@ -149,7 +150,7 @@ function underWatch(release: ReleaseState): boolean {
 
 /** A person may have acted while the look was on its way: then its decision is void, not applied twice. */
 function stillValid(fleet: FleetState, seen: ReleaseState): ReleaseEvent[] | null {
-  const now = fleet.releases[seen.id];
+  const now = own(fleet.releases, seen.id);
   return now && now.phase === seen.phase && now.step === seen.step && now.paused === seen.paused ? null : [];
 }
 

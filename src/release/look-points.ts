@@ -1,4 +1,5 @@
 import type { Look } from '../analysis/judge.ts';
+import { own } from '../lib/own.ts';
 import type { InstanceTick } from '../metrics/tick.ts';
 
 /** Requests and failures of one version in some time. */
@@ -39,8 +40,8 @@ export function lookPoint(seen: { seq: number; atMs: number; look: Look }, versi
   const { seq, atMs, look } = seen;
   return {
     ...{ seq, atMs, dtMs: look.dtMs, looks: 1, step: look.stepIndex, weightBp: look.weightBp },
-    canary: sumArm(look.tick?.versions[versions.canary] ?? []),
-    stable: sumArm(look.tick?.versions[versions.stable] ?? []),
+    canary: sumArm(own(look.tick?.versions, versions.canary) ?? []),
+    stable: sumArm(own(look.tick?.versions, versions.stable) ?? []),
     problem: look.tick ? null : (look.problem ?? 'no data'),
   };
 }
@@ -97,8 +98,8 @@ export function emptyLatency(edgesMs: number[]): LatencyCounts {
 
 /** Adds a look's latencies; `counts` must have the look's edges. */
 export function addLatency(counts: LatencyCounts, look: Look, versions: Compared): void {
-  addOver(counts.canary, look.tick?.versions[versions.canary] ?? []);
-  addOver(counts.stable, look.tick?.versions[versions.stable] ?? []);
+  addOver(counts.canary, own(look.tick?.versions, versions.canary) ?? []);
+  addOver(counts.stable, own(look.tick?.versions, versions.stable) ?? []);
 }
 
 function addOver(into: LatencyCounts['canary'], ticks: InstanceTick[]): void {

@@ -1,3 +1,4 @@
+import { own } from '../lib/own.ts';
 import type { ServiceSpec, Spec } from '../spec/model.ts';
 import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute } from '../traffic/model.ts';
 import type { TrafficLine } from './events.ts';
@@ -14,7 +15,7 @@ const LISTEN_HOST = '127.0.0.1';
 
 /** What the data plane should do: a pure function of the spec, the fold and the instances that are ready. */
 export function routesFor(spec: Spec, fleet: FleetState, ready: ReadyInstances): ServiceRoute[] {
-  return Object.values(spec.services).map((service) => routeFor(spec, service, fleet, ready[service.name] ?? {}));
+  return Object.values(spec.services).map((service) => routeFor(spec, service, fleet, own(ready, service.name) ?? {}));
 }
 
 function routeFor(
@@ -23,14 +24,14 @@ function routeFor(
   fleet: FleetState,
   ready: Record<string, InstanceAddress[]>,
 ): ServiceRoute {
-  const state = fleet.services[service.name];
+  const state = own(fleet.services, service.name);
   const stable = state?.stable ?? service.stable;
   const release = activeRelease(fleet, service.name);
-  const canary = release && release.step >= 0 && (ready[release.version]?.length ?? 0) > 0 ? release : null;
+  const canary = release && release.step >= 0 && (own(ready, release.version)?.length ?? 0) > 0 ? release : null;
   const { gateway } = service.traffic;
   const served = canary ? [stable, canary.version] : [stable];
   const mirrored = gateway?.mirror?.version;
-  const isMirrored = mirrored !== undefined && !served.includes(mirrored) && (ready[mirrored]?.length ?? 0) > 0;
+  const isMirrored = mirrored !== undefined && !served.includes(mirrored) && (own(ready, mirrored)?.length ?? 0) > 0;
   const versions = isMirrored ? [...served, mirrored] : served;
   return {
     service: service.name,
@@ -44,7 +45,7 @@ function routeFor(
       header: service.traffic.canaryHeader,
       lease: { id: `weight/${canary.id}`, ttlMs: LEASE_TTL_MS },
     },
-    versions: versions.map((version) => ({ version, instances: ready[version] ?? [] })),
+    versions: versions.map((version) => ({ version, instances: own(ready, version) ?? [] })),
     timeoutMs: service.traffic.timeoutMs,
     retries: service.traffic.retries,
     ejection: service.traffic.ejection,
@@ -64,7 +65,7 @@ const LADDER_MS = [
  * They depend on the release's own copy of the policy, so they stay the same for a whole release.
  */
 function edgesFor(spec: Spec, service: ServiceSpec, release: ReleaseState | null): number[] {
-  const policy = release?.policy ?? spec.policies[service.policy];
+  const policy = release?.policy ?? own(spec.policies, service.policy);
   const edges = new Set(LADDER_MS);
   for (const step of policy?.steps ?? []) for (const limit of step.limits.latency) edges.add(limit.underMs);
   for (const objective of service.objectives) if (objective.underMs !== null) edges.add(objective.underMs);

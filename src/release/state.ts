@@ -1,4 +1,5 @@
 import type { Judgement, JudgeState } from '../analysis/judge.ts';
+import { own } from '../lib/own.ts';
 import type { PolicySpec, WeightBp } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
 import type { RollbackCause, TrafficLine } from './events.ts';
@@ -83,6 +84,6 @@ export function isActive(release: ReleaseState): boolean {
 
 /** The release in flight for a service, if any. */
 export function activeRelease(fleet: FleetState, service: string): ReleaseState | null {
-  const id = fleet.services[service]?.active;
-  return (id && fleet.releases[id]) || null;
+  const id = own(fleet.services, service)?.active;
+  return (id && own(fleet.releases, id)) || null;
 }

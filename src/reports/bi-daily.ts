@@ -1,4 +1,5 @@
 import { wilson95 } from '../analysis/proportion.ts';
+import { own } from '../lib/own.ts';
 import type { ChaosRunDoc } from '../server/routes/chaos.ts';
 import type { FleetDoc } from '../server/schemas.ts';
 import type { ServiceFigures } from './exposition.ts';
@@ -73,14 +74,14 @@ export function buildBiDaily(input: BiDailyInput): BiDailyReport {
     system: fleet.system,
     status: anomalies.length === 0 ? 'healthy' : 'needs attention',
     ...{ ...rest, chaos, distribution, releases, anomalies },
-    components: [own(input), ...componentsOf(fleet)],
+    components: [davyItself(input), ...componentsOf(fleet)],
     nextSteps: nextSteps(releases, chaos, distribution),
   };
 }
 
 export function judgeDistribution(sample: DistributionSample): Distribution {
   const requests = Object.values(sample.counts).reduce((sum, count) => sum + count, 0);
-  const canaryRequests = sample.canary === null ? 0 : (sample.counts[sample.canary] ?? 0);
+  const canaryRequests = sample.canary === null ? 0 : (own(sample.counts, sample.canary) ?? 0);
   const { low, high } = wilson95(canaryRequests, requests);
   const observed = requests === 0 ? 0 : canaryRequests / requests;
   const base = { ...sample, requests, canaryRequests, observed, low, high };
@@ -96,7 +97,7 @@ export function judgeDistribution(sample: DistributionSample): Distribution {
 }
 
 /** Davy itself stands first: what watches is part of what is reported. */
-function own({ version, ledger }: BiDailyInput): BiDailyReport['components'][number] {
+function davyItself({ version, ledger }: BiDailyInput): BiDailyReport['components'][number] {
   return { name: 'davy', version, status: 'ready', access: `ledger of ${ledger.size} records`, replicas: 1 };
 }
 

@@ -1,5 +1,6 @@
 import { request } from 'undici';
 import { type Clock, sleep } from '../lib/clock.ts';
+import { own, setOwn } from '../lib/own.ts';
 import type { FleetDoc } from '../server/schemas.ts';
 import type { DistributionSample } from './bi-daily.ts';
 import { parseExposition, type Sample } from './exposition.ts';
@@ -25,7 +26,7 @@ export async function sampleVersions(
   const lines: string[] = [];
   for (let i = 1; i <= requests && service; i++) {
     const version = await versionOf(`http://127.0.0.1:${service.listenPort}/`);
-    counts[version] = (counts[version] ?? 0) + 1;
+    setOwn(counts, version, (own(counts, version) ?? 0) + 1);
     lines.push(`${String(i).padStart(4)} ${version}`);
   }
   const weight = service?.canary ? service.weightBp / 10_000 : null;

@@ -1,3 +1,5 @@
+import { setOwn } from '../lib/own.ts';
+
 /** One sample of the Prometheus text format. */
 export interface Sample {
   name: string;
@@ -24,7 +26,8 @@ export function parseExposition(text: string): Sample[] {
 function parseLabels(text: string): Record<string, string> {
   const labels: Record<string, string> = {};
   for (const [, name, value] of text.matchAll(/([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"/g)) {
-    labels[name!] = value!.replace(/\\(["\\n])/g, (_, char: string) => (char === 'n' ? '\n' : char));
+    const plain = value!.replace(/\\(["\\n])/g, (_, char: string) => (char === 'n' ? '\n' : char));
+    setOwn(labels, name!, plain);
   }
   return labels;
 }

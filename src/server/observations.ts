@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Judge } from '../analysis/judge.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { own } from '../lib/own.ts';
 import type { FoldCache } from '../release/fold-cache.ts';
 import { foldOn, type PastLook } from '../release/history.ts';
 import {
@@ -65,7 +66,7 @@ export function createPastReader(ledger: Ledger, judge: Judge, folds: FoldCache)
         });
         kept.set(id, { past: next, collector });
         if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value as string);
-        return { points: collector.points, latency: collector.latency, release: next.fleet.releases[id] ?? null };
+        return { points: collector.points, latency: collector.latency, release: own(next.fleet.releases, id) ?? null };
       }),
     fleetBefore: async (seq) => (await folds.before(seq)).fleet,
   };

@@ -1,3 +1,5 @@
+import { own } from '../lib/own.ts';
+
 /** A `run` line that cannot be split: where in the text, and why. `shell` tells a shell feature from plain bad syntax. */
 export interface ArgvProblem {
   index: number;
@@ -61,7 +63,8 @@ export function splitCommand(line: string): { argv: string[] } | { problem: Argv
 
 function featureAt(line: string, index: number, wordStart: boolean, firstWord: boolean): string | null {
   const char = line[index]!;
-  if (Object.hasOwn(shellCharacters, char)) return shellCharacters[char]!;
+  const feature = own(shellCharacters, char);
+  if (feature !== undefined) return feature;
   if (!wordStart) return null;
   if (char === '~') return 'a home folder (~)';
   if (char === '#') return 'a comment (#)';

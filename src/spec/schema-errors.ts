@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { DavyError, type ErrorKind, type Position } from '../lib/error.ts';
-import { nearestName } from '../lib/nearest.ts';
+import { didYouMean } from '../lib/nearest.ts';
 import { specErrors } from './errors.ts';
 import type { IssueParams } from './fields.ts';
 import { flowYaml } from './flow.ts';
@@ -69,13 +69,11 @@ function translate(root: z.core.$ZodType, issue: Issue, path: SpecPath, locator:
 }
 
 function unknownField(key: string, path: SpecPath, known: string[], locator: Locator): DavyError {
-  const nearest = nearestName(key, known);
   const where = path.length === 0 ? 'The spec' : showPath(path);
-  return new DavyError(
-    specErrors['unknown-field'],
-    `${where} has no field ${key}${nearest ? `; did you mean ${nearest}?` : ''}`,
-    { position: locator.key([...path, key]), next: `Known fields here: ${list(known)}.` },
-  );
+  return new DavyError(specErrors['unknown-field'], `${where} has no field ${key}${didYouMean(key, known)}`, {
+    position: locator.key([...path, key]),
+    next: `Known fields here: ${list(known)}.`,
+  });
 }
 
 function missing(path: SpecPath, schema: z.core.$ZodType | null, locator: Locator): DavyError {
@@ -100,8 +98,7 @@ const hidden = new Set<IssueParams['kind']>(['version-source', 'objective-kind',
 
 /** For a value that is nearly one of the accepted ones. */
 function guess(schema: z.core.$ZodType | null, written: string | null): string {
-  const nearest = written === null ? null : nearestName(written, acceptedWords(schema));
-  return nearest ? `; did you mean ${nearest}?` : '';
+  return written === null ? '' : didYouMean(written, acceptedWords(schema));
 }
 
 function keyRule(issue: z.core.$ZodIssueInvalidKey): string {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { globalRegistry } from 'zod';
+import { own } from '../lib/own.ts';
 import { type Unit, unitKeyword, units } from './fields.ts';
 
 /** The schema below wrappers: optional fields, and the settings of a `none`-or-settings field. */
@@ -20,7 +21,7 @@ export function schemaAt(root: z.core.$ZodType, path: readonly PropertyKey[]): z
   for (const part of path) {
     if (!current) return null;
     const { def }: { def: z.core.$ZodTypeDef } = unwrap(current)._zod;
-    if (def.type === 'object') current = (def as z.core.$ZodObjectDef).shape[String(part)];
+    if (def.type === 'object') current = own((def as z.core.$ZodObjectDef).shape, String(part));
     else if (def.type === 'record') current = (def as z.core.$ZodRecordDef).valueType;
     else if (def.type === 'array') current = (def as z.core.$ZodArrayDef).element;
     else return null;

@@ -18,6 +18,7 @@ import {
   type YAMLSeq,
 } from 'yaml';
 import { DavyError, type ErrorKind, type Position } from '../lib/error.ts';
+import { setOwn } from '../lib/own.ts';
 import { formatCount } from '../lib/units.ts';
 import { specErrors } from './errors.ts';
 
@@ -188,7 +189,7 @@ class TreeReader {
       const child = this.#node(pair.value as Node, at, depth + 1);
       if (child.value === null) this.#problem(specErrors['no-value'], startOf(pair.key as Node), `${key} has no value`);
       tree.children.set(key, child);
-      value[key] = child.value;
+      setOwn(value, key, child.value);
     }
     return tree;
   }

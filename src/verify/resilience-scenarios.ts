@@ -1,5 +1,6 @@
 import { request } from 'undici';
 import { type Clock, sleep } from '../lib/clock.ts';
+import { own } from '../lib/own.ts';
 import { formatShare } from '../lib/units.ts';
 import type { LoadResult } from '../load/result.ts';
 import { startLoad, steadyPlan } from '../load/start-load.ts';
@@ -141,7 +142,7 @@ export const retryAndBreaker: Scenario = {
   },
 };
 
-const readyVersions = (service: ServiceSpec): number => service.versions[service.stable]?.replicas ?? 0;
+const readyVersions = (service: ServiceSpec): number => own(service.versions, service.stable)?.replicas ?? 0;
 
 async function runInline(
   context: VerifyContext,

@@ -1,4 +1,5 @@
 import { sleep } from '../lib/clock.ts';
+import { own } from '../lib/own.ts';
 import { formatDurationMs } from '../lib/units.ts';
 import { MAX_SILENCE_MS } from '../metrics/silence.ts';
 import type { TrafficDoc } from '../server/routes/traffic.ts';
@@ -36,7 +37,7 @@ export const silence: Scenario = {
   name: 'silent metrics hold',
   async run(context) {
     const { good, service, spec } = context;
-    const policy = spec.policies[service.policy];
+    const policy = own(spec.policies, service.policy);
     if (good === null || policy === undefined) return noVersion(service);
     if (4 * policy.lookMs > MAX_SILENCE_MS) {
       return inconclusive(

@@ -157,7 +157,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', () 
     writeFileSync(file, specOf({ shop: { port: await testPort(), versions: { v2: {} } } }, QUICK_POLICY));
     const verify = async (...args: string[]) => command(['verify', file, '--port', String(await testPort()), ...args]);
     for (const [args, says] of [
-      [['--bad', 'v9'], 'shop has no version v9 to release; it has v2.'],
+      [['--bad', 'v9'], 'There is no version "v9" of shop to release; did you mean v2? Known: v2.'],
       [['--rps', 'many'], '"many" is not a rate'],
     ] as const) {
       const refused = await verify(...args);

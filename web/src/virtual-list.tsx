@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { own } from '../../src/lib/own.ts';
 
 /** Browsers cannot lay out boxes much higher than this, in px. */
 const MAX_BOX_PX = 8_000_000;
@@ -78,7 +79,7 @@ export function VirtualList({ count, rowHeight, row, onRange, label, growsAtTop 
 /** From a row, the arrow keys go to the next one; from the box itself they scroll. */
 function onArrow(event: KeyboardEvent): void {
   const way = { ArrowDown: 'nextElementSibling', ArrowUp: 'previousElementSibling' } as const;
-  const to = way[event.key as keyof typeof way];
+  const to = own(way, event.key);
   const row = (event.target as Element).closest?.('li.row');
   if (to === undefined || !row) return;
   event.preventDefault();

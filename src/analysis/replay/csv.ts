@@ -1,4 +1,5 @@
 import { DavyError } from '../../lib/error.ts';
+import { own, setOwn } from '../../lib/own.ts';
 import type { InstanceTick, Tick } from '../../metrics/tick.ts';
 import { analysisErrors } from '../errors.ts';
 import { MAX_TICKS, tooMany } from './jsonl.ts';
@@ -44,8 +45,9 @@ export function parseCsv(text: string, file: string, fallbackMs: number): Tick[]
       over: over.map(({ column }) => number(column)),
     };
     const version = cells[at('version')]!;
-    if (!Object.hasOwn(tick.versions, version)) tick.versions[version] = [];
-    tick.versions[version]!.push(row);
+    const rows = own(tick.versions, version);
+    if (rows === undefined) setOwn(tick.versions, version, [row]);
+    else rows.push(row);
   }
   return withIntervals(ticks, file, fallbackMs);
 }

@@ -1,4 +1,5 @@
 import { DavyError } from '../../lib/error.ts';
+import { own, setOwn } from '../../lib/own.ts';
 import type { InstanceTick, Tick } from '../../metrics/tick.ts';
 import type { ErrorClass } from '../../spec/model.ts';
 import { analysisErrors } from '../errors.ts';
@@ -74,8 +75,8 @@ function addTo(tick: Tick, labels: Record<string, string>, count: number, errors
   // A series without its version is an aggregate: it says nothing about either arm.
   if (version === undefined) return;
   const name = labels.pod ?? labels.instance ?? version;
-  if (!Object.hasOwn(tick.versions, version)) tick.versions[version] = [];
-  const rows = tick.versions[version]!;
+  const rows = own(tick.versions, version) ?? [];
+  if (rows.length === 0) setOwn(tick.versions, version, rows);
   let row = rows.find((candidate) => candidate.instance === name);
   if (row === undefined) {
     row = { instance: name, requests: 0, errors: 0, over: tick.edges.map(() => 0) };

@@ -1,3 +1,4 @@
+import { own } from '../../lib/own.ts';
 import type { Judge, Judgement, JudgeSetup, Look } from '../judge.ts';
 
 /** What a ledger holds of a release, in its order. */
@@ -47,7 +48,7 @@ export function replayRecorded(judge: Judge, setup: JudgeSetup, records: Iterabl
       out.judgement = next.judgement;
       out.at = record.look.tick?.t ?? out.at;
       out.looks++;
-      for (const row of record.look.tick?.versions[setup.canary] ?? []) {
+      for (const row of own(record.look.tick?.versions, setup.canary) ?? []) {
         out.canaryRequests += row.requests;
         out.failedRequests += row.errors;
       }

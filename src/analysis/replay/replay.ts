@@ -1,3 +1,4 @@
+import { own } from '../../lib/own.ts';
 import type { Tick } from '../../metrics/tick.ts';
 import type { Judgement, JudgeSetup, Look } from '../judge.ts';
 import { judge } from '../tep-judge.ts';
@@ -41,7 +42,7 @@ export function replayTicks(setup: JudgeSetup, looks: Iterable<Look>): ReplayRes
 }
 
 function countsOf(tick: Tick | null, version: string): { requests: number; errors: number } {
-  const rows = tick?.versions?.[version];
+  const rows = own(tick?.versions, version);
   let requests = 0;
   let errors = 0;
   if (Array.isArray(rows)) {

@@ -1,3 +1,4 @@
+import { own } from '../../lib/own.ts';
 import type { PolicySpec, ServiceSpec } from '../../spec/model.ts';
 import type { Scenario } from './scenario.ts';
 import type { TrafficSetup } from './traffic.ts';
@@ -13,7 +14,7 @@ export function ordinaryTraffic(
   const limits = policy.steps.flatMap((step) => step.limits.latency.map((limit) => limit.underMs));
   const edges = [...new Set([10, 25, 50, 100, 200, 400, 1000, 2500, ...limits])].sort((a, b) => a - b);
   const instances = (version: string | undefined): number => {
-    const found = version === undefined ? undefined : service.versions[version];
+    const found = version === undefined ? undefined : own(service.versions, version);
     return Math.min(MAX_INSTANCES, Math.max(1, found?.endpoints.length || found?.replicas || 1));
   };
   const canary = Object.keys(service.versions).find((name) => name !== service.stable);

@@ -1,3 +1,4 @@
+import { own } from '../../lib/own.ts';
 import type { Tick } from '../../metrics/tick.ts';
 import type { PolicySpec } from '../../spec/model.ts';
 import { limitEdge } from '../edges.ts';
@@ -20,7 +21,7 @@ export function plainRule(
     weightBp: () => policy.steps[step]!.weightBp,
     look(tick, dtMs) {
       const { holdMs, limits } = policy.steps[step]!;
-      const rows = tick.versions[canary] ?? [];
+      const rows = own(tick.versions, canary) ?? [];
       let requests = 0;
       let errors = 0;
       for (const row of rows) {

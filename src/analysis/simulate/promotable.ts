@@ -1,3 +1,4 @@
+import { own } from '../../lib/own.ts';
 import { formatCount, formatDurationMs, formatRatePerSecond } from '../../lib/units.ts';
 import type { PolicySpec, ServiceSpec, Spec } from '../../spec/model.ts';
 import { ordinaryTraffic } from './ordinary-traffic.ts';
@@ -25,7 +26,7 @@ export function promotionDoubts(spec: Spec, maxLooks = MAX_LOOKS): PromotionDoub
   const doubts: PromotionDoubts = { unlikely: [], skipped: [] };
   let left = maxLooks;
   for (const service of Object.values(spec.services)) {
-    const policy = spec.policies[service.policy];
+    const policy = own(spec.policies, service.policy);
     if (!service.expect || !policy) continue;
     const looks = looksOf(policy);
     const runs = Math.min(MAX_RUNS, Math.floor(left / looks));

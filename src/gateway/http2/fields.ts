@@ -1,4 +1,5 @@
 import type http2 from 'node:http2';
+import { own, setOwn } from '../../lib/own.ts';
 import type { Head } from '../http1/head.ts';
 
 /** Fields that belong to an HTTP/1.1 connection and must not appear in HTTP/2 (RFC 9113 section 8.2.2). */
@@ -44,10 +45,10 @@ export function trailerFieldsOf(octets: number[]): http2.OutgoingHttpHeaders {
 
 function add(fields: http2.OutgoingHttpHeaders, name: string, value: string): void {
   if (CONNECTION_FIELDS.has(name)) return;
-  const present = fields[name];
-  if (present === undefined) fields[name] = value;
+  const present = own(fields, name);
+  if (present === undefined) setOwn(fields, name, value);
   else if (Array.isArray(present)) present.push(value);
-  else fields[name] = [String(present), value];
+  else setOwn(fields, name, [String(present), value]);
 }
 
 /** One chunk of our own framing. */

@@ -1,4 +1,6 @@
 /** What one process counted, as plain data: it crosses process borders, is added up, and is rendered. */
+
+import { own, setOwn } from '../../lib/own.ts';
 import type { Cohort, CounterSnapshot, InstanceCounters, OutcomeCounts, OwnAnswers } from '../../metrics/source.ts';
 import type { CallerKind } from './caller-stats.ts';
 import type { InFlightData } from './in-flight.ts';
@@ -204,7 +206,7 @@ function addInFlight(into: InstanceReport, from: InstanceReport): void {
 }
 
 function addTo(into: Record<string, number>, from: Record<string, number>): void {
-  for (const [key, count] of Object.entries(from)) into[key] = (into[key] ?? 0) + count;
+  for (const [key, count] of Object.entries(from)) setOwn(into, key, (own(into, key) ?? 0) + count);
 }
 
 function addPairs<K>(left: [K, number][], right: [K, number][]): [K, number][] {

@@ -7,6 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { own } from '../../lib/own.ts';
 import type { DataPlaneState, EffectiveRoute } from '../../traffic/dataplane.ts';
 import type { FaultReport, FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
@@ -237,14 +238,14 @@ export class Hub implements Plane {
       const demand = worker.lastReport?.demand ?? {};
       this.demandBefore.set(worker, demand);
       return Object.fromEntries(
-        Object.entries(demand).map(([service, asked]) => [service, Math.max(0, asked - (before[service] ?? 0))]),
+        Object.entries(demand).map(([service, asked]) => [service, Math.max(0, asked - (own(before, service) ?? 0))]),
       );
     });
-    const services = Object.keys(Object.assign({}, ...fresh) as Record<string, number>);
+    const services = [...new Set(fresh.flatMap((demand) => Object.keys(demand)))];
     this.workers.forEach((worker, i) => {
       const shares = services.map((service) => {
-        const total = fresh.reduce((sum, demand) => sum + (demand[service] ?? 0), 0);
-        const part = total === 0 ? 1 / this.workers.length : (fresh[i]?.[service] ?? 0) / total;
+        const total = fresh.reduce((sum, demand) => sum + (own(demand, service) ?? 0), 0);
+        const part = total === 0 ? 1 / this.workers.length : (own(fresh[i], service) ?? 0) / total;
         return [service, floor + part * (1 - floor * this.workers.length)];
       });
       worker.call('setShares', Object.fromEntries(shares) as Record<string, number>).catch(() => {});

@@ -6,6 +6,7 @@ import { describeExperiment } from '../../chaos/describe.ts';
 import { nextSlotMs } from '../../chaos/schedule.ts';
 import type { ChaosRun, ChaosState } from '../../chaos/state.ts';
 import { DavyError } from '../../lib/error.ts';
+import { own } from '../../lib/own.ts';
 import type { Spec } from '../../spec/model.ts';
 import { normaliseExperiment } from '../../spec/normalise-chaos.ts';
 import { experiment as experimentSchema } from '../../spec/schema/chaos.ts';
@@ -273,7 +274,7 @@ function refuseForeignProbes({ probes }: Inline, spec: Spec): void {
 }
 
 function slotDoc({ slots }: ChaosState, experiment: string): ChaosListDoc['experiments'][number]['slot'] {
-  const slot = slots[experiment];
+  const slot = own(slots, experiment);
   if (!slot) return null;
   const refused = slot.outcome.kind === 'refused' ? slot.outcome.why : null;
   return { atMs: slot.slotMs, missed: slot.missed, refused };

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { own } from '../../lib/own.ts';
 import { releaseViews } from '../../release/view.ts';
 import type { ServerContext } from '../context.ts';
 import { type FleetDoc, fleetSchema } from '../schemas.ts';
@@ -27,8 +28,8 @@ function fleetDoc({ spec, controller, workloads, ledger, anchors, clock }: Serve
     system: spec.system,
     nowMs: clock.nowMs(),
     services: Object.values(spec.services).map((service) => {
-      const state = fleet.services[service.name];
-      const active = state?.active ? (fleet.releases[state.active] ?? null) : null;
+      const state = own(fleet.services, service.name);
+      const active = state?.active ? (own(fleet.releases, state.active) ?? null) : null;
       const route = observed?.services.find((line) => line.service === service.name);
       return {
         name: service.name,

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { z } from 'zod';
+import { own } from '../../lib/own.ts';
 import type { ServerContext } from '../context.ts';
 
 const tags = ['operations'];
@@ -76,8 +77,8 @@ function controllerMetrics(context: ServerContext): Registry {
     collect() {
       const fleet = controller.fleet();
       for (const service of Object.keys(spec.services)) {
-        const active = fleet.services[service]?.active;
-        this.set({ service }, (active ? (fleet.releases[active]?.weightBp ?? 0) : 0) / 10_000);
+        const active = own(fleet.services, service)?.active;
+        this.set({ service }, (active ? (own(fleet.releases, active)?.weightBp ?? 0) : 0) / 10_000);
       }
     },
   });

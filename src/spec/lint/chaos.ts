@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import { messageOf } from '../../lib/error.ts';
-import { nearestName } from '../../lib/nearest.ts';
+import { didYouMean } from '../../lib/nearest.ts';
+import { own } from '../../lib/own.ts';
 import { formatShare } from '../../lib/units.ts';
 import type { BlastLimits, ExperimentSpec } from '../chaos-model.ts';
 import { specErrors } from '../errors.ts';
@@ -23,10 +24,10 @@ export function lintExperiments(context: LintContext): Finding[] {
 /** With every instance ready and no release in flight an experiment must fit the limits, or it never runs at all. */
 function lintBlast({ spec, at }: LintContext, experiment: ExperimentSpec): Finding[] {
   const { scope, fault, name } = experiment;
-  const service = spec.services[scope.service];
+  const service = own(spec.services, scope.service);
   const limits = spec.chaos?.limits;
   if (!service || !limits || (scope.version !== null && scope.version !== service.stable)) return [];
-  const ready = service.versions[service.stable]?.replicas ?? 0;
+  const ready = own(service.versions, service.stable)?.replicas ?? 0;
   const hit = Math.min(ready, scope.instances ?? ready);
   const ofProcesses = fault.kind === 'kill' || fault.kind === 'pause';
   const why = ofProcesses
@@ -53,10 +54,11 @@ function requestsBeyond(share: number, limits: BlastLimits): string | null {
 function lintScope(context: LintContext, { name, scope }: ExperimentSpec): Finding[] {
   const path: SpecPath = ['chaos', 'experiments', name, 'scope'];
   const unknown = unknownService(context, scope.service, [...path, 'service']);
-  const service = context.spec.services[scope.service];
-  if (!service || scope.version === null || service.versions[scope.version]) return unknown;
-  const sentence = `services.${scope.service} has no version ${scope.version}`;
-  const next = `Declared versions: ${Object.keys(service.versions).join(', ')}.`;
+  const service = own(context.spec.services, scope.service);
+  if (!service || scope.version === null || own(service.versions, scope.version)) return unknown;
+  const known = Object.keys(service.versions);
+  const sentence = `services.${scope.service} has no version ${scope.version}${didYouMean(scope.version, known)}`;
+  const next = `Declared versions: ${known.join(', ')}.`;
   return [errorFinding(specErrors['unknown-version'], sentence, context.at([...path, 'version']), next)];
 }
 
@@ -75,8 +77,7 @@ function lintProbes(context: LintContext, { name, probes }: ExperimentSpec): Fin
 function unknownService({ spec, at }: LintContext, name: string, path: SpecPath): Finding[] {
   const known = Object.keys(spec.services);
   if (known.includes(name)) return [];
-  const nearest = nearestName(name, known);
-  const sentence = `There is no service ${name}${nearest ? `; did you mean ${nearest}?` : ''}`;
+  const sentence = `There is no service ${name}${didYouMean(name, known)}`;
   return [errorFinding(specErrors['unknown-service'], sentence, at(path), `Declared services: ${known.join(', ')}.`)];
 }
 

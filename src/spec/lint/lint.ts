@@ -1,4 +1,5 @@
 import type { ErrorKind, Position } from '../../lib/error.ts';
+import { own } from '../../lib/own.ts';
 import type { Finding } from '../finding.ts';
 import type { SpecPath } from '../locator.ts';
 import type { PolicySpec, ServiceSpec, Spec } from '../model.ts';
@@ -31,7 +32,7 @@ export function warningFinding(kind: Kind, sentence: string, position: Position,
 /** Every service with the policy it is released by. Services whose policy does not exist are another lint's business. */
 export function releases(spec: Spec): { service: ServiceSpec; policy: PolicySpec }[] {
   return Object.values(spec.services).flatMap((service) => {
-    const policy = spec.policies[service.policy];
+    const policy = own(spec.policies, service.policy);
     return policy ? [{ service, policy }] : [];
   });
 }

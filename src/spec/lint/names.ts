@@ -1,4 +1,4 @@
-import { nearestName } from '../../lib/nearest.ts';
+import { didYouMean } from '../../lib/nearest.ts';
 import { specErrors } from '../errors.ts';
 import type { Finding } from '../finding.ts';
 import { errorFinding, type LintContext, warningFinding } from './lint.ts';
@@ -11,7 +11,7 @@ export function lintNames({ spec, at }: LintContext): Finding[] {
     const findings: Finding[] = [];
     const versions = Object.keys(service.versions);
     if (!versions.includes(service.stable)) {
-      const sentence = `services.${service.name} has no version ${service.stable}${guess(service.stable, versions)}`;
+      const sentence = `services.${service.name} has no version ${service.stable}${didYouMean(service.stable, versions)}`;
       const next = `Declared versions: ${versions.join(', ') || 'none'}.`;
       findings.push(
         errorFinding(specErrors['unknown-version'], sentence, at(['services', service.name, 'stable']), next),
@@ -19,14 +19,14 @@ export function lintNames({ spec, at }: LintContext): Finding[] {
     }
     const mirrored = service.traffic.gateway?.mirror?.version;
     if (mirrored !== undefined && !versions.includes(mirrored)) {
-      const sentence = `services.${service.name} has no version ${mirrored} to mirror to${guess(mirrored, versions)}`;
+      const sentence = `services.${service.name} has no version ${mirrored} to mirror to${didYouMean(mirrored, versions)}`;
       const position = at(['services', service.name, 'traffic', 'mirror', 'version']);
       findings.push(
         errorFinding(specErrors['unknown-version'], sentence, position, `Declared versions: ${versions.join(', ')}.`),
       );
     }
     if (!policies.includes(service.policy)) {
-      const sentence = `There is no policy ${service.policy}${guess(service.policy, policies)}`;
+      const sentence = `There is no policy ${service.policy}${didYouMean(service.policy, policies)}`;
       const next = `Declared policies: ${policies.join(', ') || 'none'}.`;
       findings.push(
         errorFinding(specErrors['unknown-policy'], sentence, at(['services', service.name, 'release']), next),
@@ -74,9 +74,4 @@ export function lintUnusedPolicies({ spec, at }: LintContext): Finding[] {
 /** Indices of entries that stand further up already. */
 function repeated(names: readonly string[]): number[] {
   return names.flatMap((name, index) => (names.indexOf(name) < index ? [index] : []));
-}
-
-function guess(name: string, known: string[]): string {
-  const nearest = nearestName(name, known);
-  return nearest ? `; did you mean ${nearest}?` : '';
 }

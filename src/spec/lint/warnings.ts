@@ -8,9 +8,11 @@ interface WarningKind {
 type Definition = Omit<WarningKind, 'code'>;
 
 function defineWarnings<const Names extends string>(kinds: Record<Names, Definition>): Record<Names, WarningKind> {
-  const out = {} as Record<Names, WarningKind>;
-  for (const name of Object.keys(kinds) as Names[]) out[name] = { code: `spec/${name}`, ...kinds[name] };
-  return out;
+  const entries = Object.entries<Definition>(kinds);
+  return Object.fromEntries(entries.map(([name, kind]) => [name, { code: `spec/${name}`, ...kind }])) as Record<
+    Names,
+    WarningKind
+  >;
 }
 
 /** What `davy check` says about a spec that works, but not as its numbers promise. */

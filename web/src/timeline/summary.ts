@@ -1,4 +1,5 @@
 import type { LedgerRecord } from '../../../src/ledger/record.ts';
+import { own } from '../../../src/lib/own.ts';
 import { count, weight } from '../format.ts';
 import type { Tone } from '../parts.tsx';
 
@@ -91,7 +92,7 @@ export function summary(record: LedgerRecord): { tone: Tone; says: string } {
   const data = object(record.data);
   const general = (): string =>
     [data.reason, data.why, data.verdict, data.cause].map(text).find((one) => one !== '') ?? '';
-  const says = SAYS[record.type]?.(data) ?? general();
+  const says = own(SAYS, record.type)?.(data) ?? general();
   return { tone: toneOf(record, data), says };
 }
 
@@ -109,7 +110,7 @@ function observed(data: Data): string {
       .flatMap(list)
       .map(object),
   );
-  const sum = (name: string): number => instances.reduce((all, one) => all + (Number(one[name]) || 0), 0);
+  const sum = (name: string): number => instances.reduce((all, one) => all + (Number(own(one, name)) || 0), 0);
   const problem = looks.map((look) => text(look.problem)).find((one) => one !== '');
   const what = `${looks.length} ${looks.length === 1 ? 'look' : 'looks'}`;
   if (instances.length === 0) return `${what}, no data${problem ? `: ${problem}` : ''}`;
