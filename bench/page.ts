@@ -122,7 +122,7 @@ function fleetDoc(): FleetDoc {
       instances: [],
     })),
     releases: [],
-    traffic: { generation: 1, problem: null },
+    traffic: { generation: 1, problem: null, hold: null },
     ledger: { size: head.size, tip: head.tip, late: 0, anchors: [] },
   };
 }

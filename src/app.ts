@@ -7,6 +7,7 @@ import { judge } from './analysis/tep-judge.ts';
 import { type Chaos, createChaos } from './chaos/chaos.ts';
 import { askOnce } from './chaos/http-probe.ts';
 import { frozenBy } from './chaos/schedule.ts';
+import { type Condition, tellConditions } from './conditions.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
 import { keepLedger } from './ledger/keeping.ts';
 import { policyText } from './ledger/policy.ts';
@@ -15,16 +16,19 @@ import { chaosSource, distributionSource, metricsSource } from './ledger/sources
 import { openStoredProofs } from './ledger/stored-proof.ts';
 import { Vault } from './ledger/vault.ts';
 import { verifyLedger } from './ledger/verify.ts';
+import { keepWatermark, readWatermark } from './ledger/watermark.ts';
 import { sleep, systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
-import { DavyError } from './lib/error.ts';
+import { DavyError, messageOf } from './lib/error.ts';
 import type { Log } from './lib/log.ts';
 import { own } from './lib/own.ts';
 import { seededRandom } from './lib/seeded-random.ts';
+import { lossSigns } from './loss-signs.ts';
 import { connectGatewayMetrics } from './metrics/gateway-source.ts';
 import { silenceable } from './metrics/silence.ts';
 import { type Controller, createController } from './release/controller.ts';
 import { FoldCache } from './release/fold-cache.ts';
+import { holdReason } from './release/hold.ts';
 import { activeRelease, isActive } from './release/state.ts';
 import { dashboardSource } from './reports/dashboard-source.ts';
 import { startServer } from './server/server.ts';
@@ -39,6 +43,10 @@ import type { Workloads } from './workloads/workloads.ts';
 
 /** Adopting takes milliseconds; a version that starts slowly does not hold up the decisions about the others. */
 const ADOPT_WITHIN_MS = 2_000;
+/** A gateway that is being started anew is no news. */
+const TROUBLE_AFTER_MS = 5_000;
+/** A start waits this long for what the witnesses have to say about the ledger. */
+const WITNESS_WITHIN_MS = 5_000;
 /** A gateway that does not take the first table in this time will not take it at all. */
 const FIRST_TABLE_WITHIN_MS = 15_000;
 
@@ -85,6 +93,8 @@ export async function openApp(options: AppOptions): Promise<App> {
   try {
     const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
     const onNotice = (message: string): void => log.warn({}, message);
+    const traffic = connectGateway({ runDir });
+    closers.push(() => traffic.close());
     const secrets = [token, ...secretsOf(spec)];
     const ledger = await openFileLedger({
       dir: ledgerDir,
@@ -93,6 +103,8 @@ export async function openApp(options: AppOptions): Promise<App> {
       clock,
       secrets,
       witnessPolicy: policyText(spec.anchors?.witnesses ?? []),
+      // The gateway takes nothing from a controller whose term is below one that it has seen.
+      aboveTerm: (await traffic.dataPlane.observe().catch(() => null))?.term ?? 0,
       onNotice,
     });
     closers.push(() => ledger.close());
@@ -111,8 +123,6 @@ export async function openApp(options: AppOptions): Promise<App> {
 
     const gateway = await superviseGateway({ runDir, logDir, clock, log, gateways: options.gateways ?? 1 });
     closers.push(() => gateway.stop({ leaveRunning: leave.running }));
-    const traffic = connectGateway({ runDir });
-    closers.push(() => traffic.close());
     const metrics = connectGatewayMetrics({ runDir });
     closers.push(() => metrics.close());
 
@@ -124,9 +134,13 @@ export async function openApp(options: AppOptions): Promise<App> {
       refusal: () => chaos.raiseBlocked() ?? (spec.chaos ? frozenBy(spec.chaos, clock.nowMs()) : null),
     });
     const folds = new FoldCache({ ledger, judge, turn: () => setImmediate() });
+    const watermarkFile = join(runDir, 'ledger-watermark.json');
+    const watermark = readWatermark(watermarkFile);
     const controller = createController({
       ...{ spec, ledger, dataPlane, metrics: releaseMetrics, workloads, judge, clock, log, onFatal, gates },
       onReplayed: (past) => folds.offer(past),
+      knownTerm: ledger.known.term,
+      lossSigns: () => lossSigns(ledger.known.size, { watermark, anchors: keeping.anchors?.states() ?? [] }),
     });
     const chaos = createChaos({
       ...{ spec, ledger, metrics, workloads, clock, log },
@@ -152,6 +166,11 @@ export async function openApp(options: AppOptions): Promise<App> {
       },
     });
     closers.push(() => keeping.stop());
+    const unmark = keepWatermark(ledger, watermarkFile, {
+      counts: ({ type }) => type.startsWith('traffic.'),
+      onProblem: (error) => onNotice(`the ledger's size could not be noted: ${messageOf(error)}`),
+    });
+    closers.push(async () => unmark());
     let replayed = false;
     const server = await startServer(
       {
@@ -186,6 +205,8 @@ export async function openApp(options: AppOptions): Promise<App> {
     publishEndpoint(port, { url: server.url, token, dataDir, pid: process.pid }, env);
     closers.push(async () => withdrawEndpoint(port, env));
 
+    const hush = tellConditions({ clock, say, conditions: () => conditionsOf(controller) });
+    closers.push(hush);
     const tellProblems = problemTeller(workloads, say);
     closers.push(async () => tellProblems());
     // The first table must know what still runs from before: without it the gateway would be told that nothing does.
@@ -194,6 +215,8 @@ export async function openApp(options: AppOptions): Promise<App> {
     await Promise.race([tried, sleep(clock, ADOPT_WITHIN_MS)]);
     // Before the first decision: what is DIRTY holds every promotion.
     await chaos.load();
+    // A witness may know that records are lost; one that does not answer holds up nothing.
+    if (keeping.anchors) await Promise.race([keeping.anchors.now().catch(() => null), sleep(clock, WITNESS_WITHIN_MS)]);
     await controller.start();
     replayed = true;
     closers.push(() => controller.stop());
@@ -266,6 +289,15 @@ async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const close of closers.splice(0).reverse()) await close().catch((error) => failures.push(error));
   if (failures.length > 0) throw failures[0];
+}
+
+function conditionsOf(controller: Controller): Condition[] {
+  const problem = controller.trafficProblem();
+  const held = holdReason(controller.fleet());
+  return [
+    ...(problem === null ? [] : [{ name: 'traffic is not in step', says: problem, afterMs: TROUBLE_AFTER_MS }]),
+    ...(held === null ? [] : [{ name: 'HELD', says: held, afterMs: 0 }]),
+  ];
 }
 
 /** Says once what is wrong with an instance, and again only when that changes. */

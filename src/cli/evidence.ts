@@ -183,6 +183,8 @@ function renderCompleteness(result: Completeness, color: boolean): string {
     lines.push(`${what} after record ${silence.afterSeq}: ${silence.from} to ${silence.to}`);
   }
   for (const { seq, says } of result.drifts) lines.push(`${style.bad('drift')} at record ${seq}: ${printable(says)}`);
+  for (const { seq, says } of result.losses)
+    lines.push(`${style.bad('lost')} records before record ${seq}: ${printable(says)}`);
   if (result.late.length > 0) lines.push(`written late, after the act: records ${result.late.join(', ')}`);
   lines.push(result.ok ? style.good('complete') : style.bad('not complete'));
   return `${lines.join('\n')}\n`;

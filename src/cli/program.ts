@@ -26,6 +26,7 @@ const VERBS: Record<string, Load> = {
   resume: actions,
   promote: actions,
   rollback: actions,
+  continue: () => import('./continue.ts'),
   evidence: () => import('./evidence.ts'),
   controller: () => import('./controller.ts'),
   gateway: () => import('./gateway.ts'),

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { sleep } from '../lib/clock.ts';
 import { formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
-import type { AnchorDoc, FleetDoc, ReleaseDoc } from '../server/schemas.ts';
+import type { AnchorDoc, FleetDoc, HoldDoc, ReleaseDoc } from '../server/schemas.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import { bar } from './bars.ts';
 import type { CliIo } from './io.ts';
@@ -52,6 +52,7 @@ function renderFleet(fleet: FleetDoc, style: Style): string {
     `${style.bold(printable(fleet.system))}   ledger ${fleet.ledger.size} records   routing ${fleet.traffic.generation}`,
   ];
   if (fleet.traffic.problem) lines.push(style.warn(`traffic is not in step: ${printable(fleet.traffic.problem)}`));
+  if (fleet.traffic.hold) lines.push(...holdLines(fleet.traffic.hold, style));
   if (fleet.ledger.late > 0) lines.push(style.warn(`${fleet.ledger.late} records wait for the ledger`));
   lines.push(...fleet.ledger.anchors.flatMap((anchor) => anchorLine(anchor, fleet, style)));
   lines.push('', columns(fleet.services.map((service) => serviceRow(service, style))));
@@ -63,6 +64,23 @@ function renderFleet(fleet: FleetDoc, style: Style): string {
   if (releases.length === 0) lines.push('', 'No release yet: `davy release SERVICE VERSION --reason …` starts one.');
   else lines.push('', columns(releases.map((release) => releaseRow(release, style))));
   return lines.join('\n');
+}
+
+function holdLines({ signs, services }: HoldDoc, style: Style): string[] {
+  const lower = services.filter(({ weightBp, decidedBp }) => weightBp < decidedBp);
+  return [
+    style.bad('HELD: records of the ledger are lost. Nothing is raised until a person decides.'),
+    ...signs.map(({ by, says }) => `  ${printable(by)}: ${printable(says)}`),
+    ...lower.map(
+      (line) =>
+        `  ${printable(line.service)} stays at ${heldAt(line)}, the ledger says ${formatWeightBp(line.decidedBp)}`,
+    ),
+    '  next: davy continue --accept-loss --reason "…" goes on from what is in force',
+  ];
+}
+
+function heldAt({ canary, weightBp, stable }: HoldDoc['services'][number]): string {
+  return canary === null ? `${printable(stable)} alone` : `${formatWeightBp(weightBp)} to ${printable(canary)}`;
 }
 
 /** Nothing while it works: who keeps the checkpoints only matters to the reader when nobody does. */

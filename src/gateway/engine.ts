@@ -223,6 +223,7 @@ export class Engine {
       service: route.config.service,
       stable: route.config.stable,
       canary: route.config.canary?.version ?? null,
+      decidedWeightBp: route.config.canary?.weightBp ?? 0,
       effectiveWeightBp: route.effectiveWeightBp(nowMs),
       leaseExpired: route.config.canary !== null && !route.isLeaseLive(nowMs),
       exposure: route.state.exposure === null ? null : { ...route.state.exposure },

@@ -12,7 +12,7 @@ import { nodesOfTiles } from './node-source.ts';
 import { parseNote } from './note.ts';
 import type { JsonObject, LedgerRecord } from './record.ts';
 import { requestTimestamp, timestampedAt } from './timestamp.ts';
-import { requestCosignature, type WitnessTarget } from './witness-client.ts';
+import { requestCosignature, WitnessAhead, type WitnessTarget } from './witness-client.ts';
 
 const WITNESS_EVERY_MS = 60_000;
 const TIMESTAMP_EVERY_MS = 600_000;
@@ -52,6 +52,8 @@ export interface AnchorState {
   problem: string | null;
   /** Since when it fails, by the clock of this machine. */
   sinceMs: number | null;
+  /** Records that it had cosigned when it refused a checkpoint of fewer; null when it never did. */
+  aheadSize: number | null;
 }
 
 export interface Anchors {
@@ -74,6 +76,7 @@ class RunningAnchors implements Anchors {
   readonly #o: AnchorOptions;
   readonly #disk: Disk;
   readonly #knownSizes = new Map<string, number>();
+  readonly #askedSizes = new Map<string, number>();
   readonly #states = new Map<string, AnchorState>();
   readonly #leave: () => void;
   #anchoredSize = 0;
@@ -104,7 +107,7 @@ class RunningAnchors implements Anchors {
   #state(name: string): AnchorState {
     const known = this.#states.get(name);
     if (known) return known;
-    const state: AnchorState = { name, size: null, atMs: null, problem: null, sinceMs: null };
+    const state: AnchorState = { name, size: null, atMs: null, problem: null, sinceMs: null, aheadSize: null };
     this.#states.set(name, state);
     return state;
   }
@@ -181,12 +184,16 @@ class RunningAnchors implements Anchors {
     const { name } = target.verifier;
     try {
       const node = nodesOfTiles(this.#disk, this.#o.ledger.dir, size);
-      const cosigned = await requestCosignature(target, note, node, this.#knownSizes.get(name) ?? 0);
+      // Its records from before this writer, and what this writer asked for, answered or not.
+      const ownSize = Math.max(this.#o.ledger.known.size, this.#askedSizes.get(name) ?? 0);
+      this.#askedSizes.set(name, size);
+      const cosigned = await requestCosignature(target, note, node, this.#knownSizes.get(name) ?? 0, ownSize);
       this.#knownSizes.set(name, size);
       Object.assign(this.#state(witnessName(name)), { size, atMs: cosigned.timeSec * 1_000 });
       await this.#report(witnessName(name), null);
       return cosigned;
     } catch (error) {
+      if (error instanceof WitnessAhead) this.#state(witnessName(name)).aheadSize = error.seenSize;
       await this.#report(witnessName(name), messageOf(error));
       return null;
     }

@@ -30,6 +30,8 @@ export interface Completeness {
   silences: Silence[];
   /** Changes in the world that nobody had announced. */
   drifts: { seq: number; says: string }[];
+  /** What shows that records before this one are lost. */
+  losses: { seq: number; says: string }[];
   /** Records written after the act, because the ledger could not be written at the time. */
   late: number[];
 }
@@ -45,6 +47,7 @@ export class CompletenessCheck {
   readonly #subjects = new Map<string, Subject>();
   readonly #silences: Silence[] = [];
   readonly #drifts: { seq: number; says: string }[] = [];
+  readonly #losses: { seq: number; says: string }[] = [];
   readonly #late: number[] = [];
   readonly #intended = new Set<number>();
   readonly #armed = new Set<string>();
@@ -53,6 +56,7 @@ export class CompletenessCheck {
   accept(record: LedgerRecord): void {
     this.#watchSilence(record);
     if (record.data.late === true) this.#late.push(record.seq);
+    if (record.type === 'traffic.held') this.#losses.push(...lossesOf(record));
     if (record.type.endsWith('drift.detected')) this.#drifts.push({ seq: record.seq, says: saysOf(record) });
     if (record.type.startsWith('release.')) this.#release(record);
     else if (record.type === 'traffic.intended' || record.type === 'traffic.applied') this.#shift(record);
@@ -65,8 +69,10 @@ export class CompletenessCheck {
     const ok =
       subjects.every((subject) => subject.gaps.length === 0) &&
       this.#drifts.length === 0 &&
+      this.#losses.length === 0 &&
       this.#silences.every((silence) => silence.kind === 'stopped');
-    return { ok, subjects, silences: this.#silences, drifts: this.#drifts, late: this.#late };
+    const seen = { silences: this.#silences, drifts: this.#drifts, losses: this.#losses, late: this.#late };
+    return { ok, subjects, ...seen };
   }
 
   #watchSilence(record: LedgerRecord): void {
@@ -128,6 +134,11 @@ export class CompletenessCheck {
     if (FAULT_ENDS.has(record.type)) subject.toSeq = record.seq;
     if (record.type === 'chaos.concluded') subject.toSeq ??= record.seq;
   }
+}
+
+function lossesOf({ seq, data }: LedgerRecord): { seq: number; says: string }[] {
+  const signs = Array.isArray(data.signs) ? (data.signs as { by?: unknown; says?: unknown }[]) : [];
+  return signs.map(({ by, says }) => ({ seq, says: `${String(by)}: ${String(says)}` }));
 }
 
 function saysOf(record: LedgerRecord): string {

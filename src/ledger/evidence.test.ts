@@ -353,6 +353,7 @@ describe('completeness', () => {
     await ledger.append([{ type: 'chaos.injected', stream: 'chaos/r1', data: { run: 'r1' } }]);
     await traffic('traffic.drift.detected', 7, { service: 'b', expected: '10 %', found: '50 %' });
     await traffic('traffic.intended', 8, { late: true });
+    await traffic('traffic.held', 8, { signs: [{ by: 'witness w', at: 9, says: 'it has cosigned 9 records' }] });
     await clock.advance(200_000);
     await traffic('traffic.intended', 9);
     const result = await judge();
@@ -360,7 +361,8 @@ describe('completeness', () => {
     expect(result.subjects.filter((s) => s.gaps.length > 0).map((s) => s.name)).toEqual(['generation 7', 'b-1', 'r1']);
     expect(result.drifts).toEqual([{ seq: 4, says: 'b: expected 10 %, found 50 %' }]);
     expect(result.late).toEqual([5]);
-    expect(result.silences).toEqual([expect.objectContaining({ afterSeq: 5, kind: 'silent' })]);
+    expect(result.losses).toEqual([{ seq: 6, says: 'witness w: it has cosigned 9 records' }]);
+    expect(result.silences).toEqual([expect.objectContaining({ afterSeq: 6, kind: 'silent' })]);
   });
 
   it('a heartbeat makes idleness different from absence', async () => {

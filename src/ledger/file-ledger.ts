@@ -55,6 +55,8 @@ export interface FileLedgerOptions {
   reserveBytes?: number;
   /** Records per segment of a new ledger: a power of two up to 65,536, the default. */
   segmentRecords?: number;
+  /** The highest term that something outside the ledger has seen; the writer's own is above it. 0 if absent. */
+  aboveTerm?: number;
   /** The ledger that a new one continues after a loss. */
   parent?: ParentLedger;
   /** C2SP tlog-policy text: stated in record 0 of a new ledger, declared by a record when it changed since. */
@@ -73,6 +75,8 @@ export interface FileLedger extends Ledger {
   readonly vkey: string;
   /** What was repaired when it was opened, null after a clean stop. */
   readonly recovery: Recovery | null;
+  /** Its records and its highest term before this writer took its own; 0 and 0 for a new ledger. */
+  readonly known: { size: number; term: number };
   /** Merkle root (hex) over all durable records. */
   treeHead(): TreeHead;
   /** Stores a file's bytes in cas/, durably; put the result into an event's `att`. */
@@ -135,7 +139,8 @@ async function openLocked(
   }
   const keyFile = options.keyFile ?? `${dir}.key`;
   const { facts, signer } = await identify(disk, keyFile, opened.facts, options);
-  const term = await claimTerm(disk, dir, opened.terms.last, options.writerId);
+  const { aboveTerm: above = 0, writerId } = options;
+  const term = await claimTerm(disk, dir, { after: opened.terms.last, above, writerId });
   const log = await SegmentLog.openAt(disk, dir, facts.segmentRecords, {
     open: opened.open,
     sealedBytes: opened.segmentBytes,
@@ -161,6 +166,7 @@ interface Parts {
 class OpenFileLedger implements FileLedger {
   readonly dir: string;
   readonly recovery: Recovery | null;
+  readonly known: { size: number; term: number };
   readonly #p: Parts;
   readonly #sequencer: Sequencer;
   readonly #target: FileTarget;
@@ -179,6 +185,7 @@ class OpenFileLedger implements FileLedger {
     this.#p = parts;
     this.dir = dir;
     this.recovery = opened.recovery;
+    this.known = { size: opened.frontier.size, term: opened.terms.last };
     this.#scrubber = new Scrubber(options.secrets);
     this.#notice = options.onNotice ?? (() => undefined);
     const nowMs = (): number => options.clock.nowMs();

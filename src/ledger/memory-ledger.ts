@@ -30,6 +30,8 @@ export interface MemoryLedgerOptions {
   writerId?: string;
   newId?: () => string;
   store?: MemoryStore;
+  /** The highest term that something outside the ledger has seen; 0 if absent. */
+  aboveTerm?: number;
   /** Asked before every write; `firstSeq` and `count` say what would be written. */
   fault?: (firstSeq: number, count: number) => WriteOutcome | Promise<WriteOutcome>;
   /** Records that the reserve still holds when the disk is full. */
@@ -42,7 +44,7 @@ export interface MemoryLedgerOptions {
  */
 export async function openMemoryLedger(options: MemoryLedgerOptions): Promise<Ledger> {
   const store = options.store ?? createMemoryStore();
-  store.term += 1;
+  store.term = Math.max(store.term, options.aboveTerm ?? 0) + 1;
   const nowMs = (): number => options.clock.nowMs();
   const state = emptyState(ZERO_HASH);
   for (const line of store.lines) applyRecord(state, decodeLine(line), leafHash(line));

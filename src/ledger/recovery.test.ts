@@ -15,7 +15,7 @@ const event = (n: number): NewEvent => ({
   data: { n, pad: 'x'.repeat(n * 7) },
 });
 
-function open(disk: MemoryDisk, extra: { reserveBytes?: number } = {}): Promise<FileLedger> {
+function open(disk: MemoryDisk, extra: { reserveBytes?: number; aboveTerm?: number } = {}): Promise<FileLedger> {
   return openFileLedger({
     dir: DIR,
     system: 'shop',
@@ -262,6 +262,23 @@ describe('a second writer', () => {
     await expect(first.append([event(2)])).rejects.toMatchObject({ code: 'ledger/fenced' });
     expect((await second.append([event(3)]))[0]).toMatchObject({ term: 2 });
     await second.close();
+  });
+
+  it('takes a term above the one that somebody outside has seen, and fences the first all the same', async () => {
+    const disk = new MemoryDisk();
+    const first = await open(disk);
+    await first.append([event(1)]);
+    disk.restartProcess();
+    const second = await open(disk, { aboveTerm: 6 });
+    expect(second.known).toEqual({ size: 2, term: 1 });
+    await expect(first.append([event(2)])).rejects.toMatchObject({ code: 'ledger/fenced' });
+    expect((await second.append([event(3)])).at(-1)).toMatchObject({ term: 7 });
+    disk.restartProcess();
+    const third = await open(disk, { aboveTerm: 3 });
+    await expect(second.append([event(4)])).rejects.toMatchObject({ code: 'ledger/fenced' });
+    expect(third.head().term).toBe(8);
+    expect((await verifyLedger(DIR, { disk })).ok).toBe(true);
+    await third.close();
   });
 
   it('that writes into the file is noticed by its length', async () => {

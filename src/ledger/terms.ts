@@ -36,19 +36,27 @@ function parseEnd(text: string): { size: number; tip: string } | null {
   return parts && { size: Number(parts[1]), tip: parts[2]! };
 }
 
+export interface TermClaim {
+  /** The highest term claimed so far. */
+  after: number;
+  /** A term that is known outside, for example to a data plane: the new one is above it, too. */
+  above: number;
+  writerId: string;
+}
+
 /**
- * Claims the next term: one file per writer ever, made by link(), which fails when the name is taken. A writer that
- * finds a newer term than its own has been replaced and stops.
+ * Claims a term above all others: one file per writer ever, made by link(), which fails when the name is taken. A writer
+ * that finds the term after its own has been replaced and stops; so that term is always claimed, also by one that goes further.
  */
-export async function claimTerm(disk: Disk, dir: string, after: number, writerId: string): Promise<number> {
-  const term = after + 1;
+export async function claimTerm(disk: Disk, dir: string, { after, above, writerId }: TermClaim): Promise<number> {
+  const term = Math.max(after, above) + 1;
   const temporary = `${layout.terms(dir)}/claim.tmp`;
   await writeFileDurably(disk, temporary, Buffer.from(`${writerId}\n`));
   try {
-    await disk.link(temporary, layout.term(dir, term));
+    for (const name of new Set([after + 1, term])) await disk.link(temporary, layout.term(dir, name));
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
-    throw new DavyError(ledgerErrors.locked, `Another writer took term ${term} of ${dir} at the same moment.`);
+    throw new DavyError(ledgerErrors.locked, `Another writer took a term of ${dir} at the same moment.`);
   } finally {
     await disk.remove(temporary);
   }

@@ -19,12 +19,26 @@ export interface Cosigned {
   timeSec: number;
 }
 
+/** The witness has cosigned more records than the ledger has: some of the ledger's are lost. */
+export class WitnessAhead extends DavyError {
+  readonly seenSize: number;
+
+  constructor(name: string, seenSize: number, size: number) {
+    super(
+      ledgerErrors['witness-refused'],
+      `The witness ${name} has already cosigned ${seenSize} records, this ledger had ${size}.`,
+    );
+    this.seenSize = seenSize;
+  }
+}
+
 const TIMEOUT_MS = 5_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /**
  * Asks a witness to cosign a checkpoint. `knownSize` is what it is believed to have seen; when it says otherwise it is
- * asked once more from there. Rejects with `ledger/witness-refused` (it has seen another history),
+ * asked once more from there. `ownSize` is the most that it can have seen of this history, the checkpoint's size unless
+ * given. Rejects with `WitnessAhead` when it has seen more, `ledger/witness-refused` (it has seen another history),
  * `ledger/witness-lacks-key` (after a rotation) or `ledger/witness-unreachable`.
  */
 export async function requestCosignature(
@@ -32,11 +46,12 @@ export async function requestCosignature(
   checkpoint: string,
   node: NodeSource,
   knownSize: number,
+  ownSize?: number,
 ): Promise<Cosigned> {
   const { size } = parseTreeHead(parseNote(checkpoint).text);
+  const most = ownSize ?? size;
   let oldSize = knownSize;
   for (let attempt = 0; attempt < 2; attempt++) {
-    if (oldSize > size) return refused(target, `has already cosigned ${oldSize} records, this checkpoint has ${size}`);
     const proof = await consistencyProof(node, oldSize, size);
     const answer = await post(target, formatAddCheckpoint({ oldSize, proof, checkpoint }));
     if (answer.status === 200) return accept(target, checkpoint, answer.body);
@@ -47,6 +62,7 @@ export async function requestCosignature(
     if (!Number.isSafeInteger(seen) || seen === oldSize) {
       return refused(target, `answered ${answer.status}: ${answer.body.trim().slice(0, 200)}`);
     }
+    if (seen > most) throw new WitnessAhead(target.verifier.name, seen, most);
     oldSize = seen;
   }
   return refused(target, 'changed its mind about what it has seen');

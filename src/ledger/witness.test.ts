@@ -210,8 +210,8 @@ describe('anchors', () => {
     const tsa = await startLocalTsa();
     start(witness.url, tsa.url);
     expect(anchors!.states()).toEqual([
-      { name: 'witness w.example', size: null, atMs: null, problem: null, sinceMs: null },
-      { name: 'timestamp', size: null, atMs: null, problem: null, sinceMs: null },
+      { name: 'witness w.example', size: null, atMs: null, problem: null, sinceMs: null, aheadSize: null },
+      { name: 'timestamp', size: null, atMs: null, problem: null, sinceMs: null, aheadSize: null },
     ]);
     await happen(1);
     const size = await anchors!.now();
@@ -334,7 +334,7 @@ describe('anchors', () => {
     await ledger.checkpoint();
     const old = disk.copy();
     await happen(2);
-    await anchors!.now();
+    const seen = await anchors!.now();
     const restored = await openFileLedger({
       dir: DIR,
       system: 'shop',
@@ -343,6 +343,8 @@ describe('anchors', () => {
       disk: old,
       reserveBytes: 64,
     });
+    // It has written more than was lost before it asks.
+    for (let n = 0; n < 20; n++) await restored.append([{ type: 'ledger.heartbeat', stream: 'ledger', data: { n } }]);
     const late = startAnchors({
       ledger: restored,
       clock,
@@ -352,9 +354,31 @@ describe('anchors', () => {
       onAlarm: (anchor, problem) => alarms.push([`${anchor}: ${problem}`, problem !== null]),
     });
     await late.now();
-    expect(alarms.at(-1)![0]).toMatch(/has already cosigned|answered (409|422)/);
+    expect(alarms.at(-1)![0]).toMatch(/has already cosigned/);
+    expect(late.states()[0]).toMatchObject({ aheadSize: seen, problem: expect.stringContaining(String(seen)) });
     await late.close();
     await restored.close();
+  });
+
+  it('an answer that was lost does not make the witness look ahead', async () => {
+    start(witness.url);
+    await happen(1);
+    await anchors!.now();
+    const real = globalThis.fetch;
+    // What it asks for is done, but it never learns of it.
+    globalThis.fetch = async (...args) => {
+      await real(...args);
+      throw new TypeError('the connection broke');
+    };
+    try {
+      await happen(2);
+      await anchors!.now();
+    } finally {
+      globalThis.fetch = real;
+    }
+    await happen(1);
+    expect(await anchors!.now()).not.toBeNull();
+    expect(anchors!.states()[0]).toMatchObject({ aheadSize: null, problem: null });
   });
 });
 

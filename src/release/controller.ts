@@ -22,8 +22,10 @@ import {
   unknownService,
 } from './decide.ts';
 import { releaseErrors } from './errors.ts';
-import type { ReleaseEvent } from './events.ts';
+import type { LossSign, ReleaseEvent } from './events.ts';
+import { decideContinue, holdReason } from './hold.ts';
 import { createLookLane } from './look-lane.ts';
+import { createLossWatch } from './loss-watch.ts';
 import type { Past } from './past.ts';
 import type { ReadyInstances } from './route.ts';
 import { type FleetState, isActive, type ReleaseState } from './state.ts';
@@ -52,6 +54,10 @@ export interface ControllerParts {
   log: Log;
   /** Other rooms' reasons against going on; lowering a weight never asks. */
   gates?: Gates;
+  /** The highest term that the ledger knew before this controller took its own. */
+  knownTerm: number;
+  /** What others outside know that this ledger does not: witnesses, the run folder. */
+  lossSigns?: () => readonly LossSign[];
   /** The ledger is lost to this process; it must end so that the next one replays what is durable. */
   onFatal: (error: unknown) => void;
   /** Told of every state that the replay at the start comes past. */
@@ -100,6 +106,11 @@ export interface Controller {
   resume(release: string, reason: string, caller: Caller): Promise<void>;
   promote(release: string, options: { reason: string; full: boolean }, caller: Caller): Promise<void>;
   rollback(release: string, reason: string, caller: Caller): Promise<void>;
+  /**
+   * Goes on where records of the ledger are lost, from what is in force. Resolves with the releases that ended by it;
+   * rejects with `release/not-held` where none are lost.
+   */
+  acceptLoss(options: { reason: string; acceptLoss: boolean }, caller: Caller): Promise<string[]>;
 }
 
 export function createController(parts: ControllerParts): Controller {
@@ -115,6 +126,11 @@ export function createController(parts: ControllerParts): Controller {
   const stopped = new AbortController();
   const waitingSince = new Map<string, number>();
   const quiet = new Map<string, { requests: number; sinceMs: number }>();
+  const loss = createLossWatch({
+    ...{ spec, store, knownTerm: parts.knownTerm },
+    elsewhere: () => parts.lossSigns?.() ?? [],
+  });
+  const raiseBlocked = (): string | null => loss.raiseBlocked() ?? parts.gates?.raise() ?? null;
   let flushedAtMs = 0;
   let lanes: Promise<void> = Promise.resolve();
 
@@ -126,6 +142,8 @@ export function createController(parts: ControllerParts): Controller {
     term: () => parts.ledger.head().term,
     clock,
     log,
+    onFirstSeen: (state) => loss.compare(state),
+    onOutranked: onFatal,
     onApplied: () => looks.rebase(),
     onObserved: confirmZero,
   });
@@ -136,7 +154,7 @@ export function createController(parts: ControllerParts): Controller {
     judge,
     clock,
     ageMs: (id) => ageOf(workloads, id, clock),
-    mayRaise: () => (parts.gates?.raise() ?? null) === null,
+    mayRaise: () => raiseBlocked() === null,
     act,
   });
 
@@ -183,7 +201,7 @@ export function createController(parts: ControllerParts): Controller {
   }
 
   async function startReady(): Promise<void> {
-    if (parts.gates?.raise()) return;
+    if (raiseBlocked() !== null) return;
     for (const release of Object.values(store.fleet().releases)) {
       if (release.phase !== 'requested') {
         waitingSince.delete(release.id);
@@ -199,6 +217,7 @@ export function createController(parts: ControllerParts): Controller {
   }
 
   async function pulse(): Promise<void> {
+    await loss.listen().catch((error) => log.error({ error: messageOf(error) }, 'a loss could not be dealt with'));
     await startReady().catch((error) => log.error({ error: messageOf(error) }, 'a start could not be decided'));
     await looks.lookDue().catch((error) => log.error({ error: messageOf(error) }, 'a look failed'));
     if (clock.monoMs() - flushedAtMs < FLUSH_EVERY_MS) return;
@@ -224,13 +243,13 @@ export function createController(parts: ControllerParts): Controller {
     await store.commit(() => events);
   }
 
-  async function change(
+  async function decided(
     release: string | null,
     caller: Caller,
     decide: (fleet: FleetState) => ReleaseEvent[],
     lowering = false,
-  ): Promise<void> {
-    await store.commit(
+  ): Promise<ReleaseEvent[]> {
+    const events = await store.commit(
       (fleet) => {
         if (caller.key !== undefined && own(fleet.keys, caller.key) !== undefined) return [];
         if (release !== null && caller.revision !== undefined)
@@ -240,6 +259,11 @@ export function createController(parts: ControllerParts): Controller {
       { by: caller.actor, lowering },
     );
     lane.kick();
+    return events;
+  }
+
+  async function change(...how: Parameters<typeof decided>): Promise<void> {
+    await decided(...how);
   }
 
   return {
@@ -274,7 +298,7 @@ export function createController(parts: ControllerParts): Controller {
       const service = own(spec.services, command.service);
       const policy = service && own(spec.policies, service.policy);
       if (!service || !policy) throw unknownService(Object.keys(spec.services), command.service);
-      refuseIf(parts.gates?.release(service.name) ?? null);
+      refuseIf(holdReason(store.fleet()) ?? parts.gates?.release(service.name) ?? null);
       const { version, reason, supersede } = command;
       const key = caller.key ?? randomUUID();
       await change(null, { ...caller, key }, (fleet) =>
@@ -285,20 +309,24 @@ export function createController(parts: ControllerParts): Controller {
     pause: (id, reason, caller) => change(id, caller, (fleet) => decidePause(fleet, id, reason)),
     resume: (id, reason, caller) => change(id, caller, (fleet) => decideResume(fleet, id, reason)),
     async promote(id, { reason, full }, caller) {
-      refuseIf(parts.gates?.raise() ?? null);
+      refuseIf(raiseBlocked());
       const release = findRelease(store.fleet(), id);
       const readyInstances = readiness(workloads.list(), release).ready;
       if (isActive(release)) await looks.lookNow(id);
       await change(id, caller, (fleet) => decidePromote(fleet, id, { reason, full, readyInstances }));
     },
     rollback: (id, reason, caller) => change(id, caller, (fleet) => decideRollback(fleet, id, reason), true),
+    async acceptLoss(options, caller) {
+      const events = await decided(null, caller, (fleet) => decideContinue(fleet, options));
+      return events.flatMap(({ data }) => ('release' in data ? [data.release] : []));
+    },
   };
 }
 
-/** The last event about a release carries the key: for a replacement that is the new release, not the cancelled one. */
+/** The last event carries the key: for a replacement that is the new release, not the cancelled one. */
 function withKey(events: ReleaseEvent[], key: string | undefined): ReleaseEvent[] {
   const last = events.at(-1);
-  if (!last || key === undefined || !('release' in last.data)) return events;
+  if (!last || key === undefined || !('release' in last.data || last.type === 'traffic.continued')) return events;
   return [...events.slice(0, -1), { ...last, data: { ...last.data, key } } as ReleaseEvent];
 }
 

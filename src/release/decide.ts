@@ -225,16 +225,16 @@ function stepDecided(
   return { type: 'release.step.decided', data: { release: release.id, step, weightBp, why, reason, judgement } };
 }
 
-function rollbackDecided(
+export function rollbackDecided(
   release: ReleaseState,
   cause: RollbackCause,
   reason: string,
   judgement: Judgement | null,
-): ReleaseEvent {
+): Extract<ReleaseEvent, { type: 'release.rollback.decided' }> {
   return { type: 'release.rollback.decided', data: { release: release.id, cause, reason, judgement } };
 }
 
-function checkReason(reason: string): string {
+export function checkReason(reason: string): string {
   const text = reason.trim();
   if (text.length === 0 || text.length > MAX_REASON_CHARS) {
     throw refuse(

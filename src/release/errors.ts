@@ -91,6 +91,24 @@ export const releaseErrors = defineErrors('release', {
     exit: 2,
     http: 500,
   },
+  'not-held': {
+    means: 'Nothing is held: this ledger is not known to have lost records, so there is no loss to accept.',
+    next: 'Run `davy status` for what the releases wait for.',
+    exit: 2,
+    http: 409,
+  },
+  'loss-not-accepted': {
+    means: 'Going on where records of the ledger are lost needs an explicit word.',
+    next: 'Look for the lost records first; then run `davy continue --accept-loss --reason "why"`.',
+    exit: 5,
+    http: 409,
+  },
+  outranked: {
+    means: 'The data plane has seen a controller with a higher term, so it takes nothing from this one any more.',
+    next: 'Nothing to do: the controller ends, and the next one takes a term above.',
+    exit: 1,
+    http: 503,
+  },
   'ledger-unwritable': {
     means: 'The ledger cannot be written, so nothing may raise a weight; lowering still works and is recorded late.',
     next: 'Free disk space or repair the volume; Davy continues by itself.',

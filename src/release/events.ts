@@ -29,7 +29,9 @@ export type ReleaseEvent =
   | { type: 'release.completed'; data: Completed }
   | { type: 'traffic.intended'; data: TrafficIntended }
   | { type: 'traffic.applied'; data: { generation: number; services: TrafficLine[] } }
-  | { type: 'traffic.drift.detected'; data: { generation: number; service: string; expected: string; found: string } };
+  | { type: 'traffic.drift.detected'; data: { generation: number; service: string; expected: string; found: string } }
+  | { type: 'traffic.held'; data: Held }
+  | { type: 'traffic.continued'; data: Continued };
 
 interface Requested extends AboutRelease {
   service: string;
@@ -79,6 +81,44 @@ interface TrafficIntended {
   why: string;
   /** The record was written after the effect, because the ledger could not be written at the time. */
   late?: boolean;
+}
+
+/** Something outside that knows of more than the ledger does. */
+export interface LossSign {
+  /** Who knows: `data plane generation`, `witness <name>`, `run folder`. */
+  by: string;
+  /** How far it is (a term, a generation, a number of records): the same sign again is no news. */
+  at: number;
+  says: string;
+}
+
+/** What a service stays at until a person decides. */
+export interface HeldLine {
+  service: string;
+  stable: string;
+  /** Null at weight 0. */
+  canary: string | null;
+  weightBp: WeightBp;
+  /** What the ledger had decided. */
+  decidedBp: WeightBp;
+  /** Accepting the loss ends the release in flight: the world has it lower, or has begun it, or nobody knows. */
+  ends: boolean;
+  /** Releases that the service has had, those that were lost included: their ids are not given again. */
+  releases: number;
+}
+
+interface Held {
+  signs: LossSign[];
+  /** The highest generation known anywhere. */
+  generation: number;
+  services: HeldLine[];
+}
+
+interface Continued {
+  reason: string;
+  /** Services whose stable version becomes what is in force, because no release of this ledger made it so. */
+  stable: { service: string; stable: string }[];
+  key?: string;
 }
 
 const CONTROLLER: Actor = { kind: 'controller', id: 'davy' };

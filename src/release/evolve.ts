@@ -1,6 +1,8 @@
 import type { Judge, JudgeSetup, Look } from '../analysis/judge.ts';
 import { own } from '../lib/own.ts';
 import type { ReleaseEvent } from './events.ts';
+import { continued, held } from './evolve-hold.ts';
+import { rememberKey } from './keys.ts';
 import type { FleetState, ReleaseState, StepCounts } from './state.ts';
 
 /** What a record adds to its event: when and by whom. */
@@ -8,8 +10,6 @@ export interface EventContext {
   atMs: number;
   by: string;
 }
-
-const MAX_KEYS = 10_000;
 
 export function judgeSetup(release: Pick<ReleaseState, 'policy' | 'from' | 'version'>): JudgeSetup {
   return { policy: release.policy, stable: release.from, canary: release.version };
@@ -25,12 +25,6 @@ export function evolve(fleet: FleetState, event: ReleaseEvent, context: EventCon
   const id = event.data.release;
   const counted = withRelease(next, id, (release) => ({ ...release, revision: release.revision + 1 }));
   return event.data.key === undefined ? counted : { ...counted, keys: rememberKey(counted.keys, event.data.key, id) };
-}
-
-function rememberKey(keys: Record<string, string>, key: string, release: string): Record<string, string> {
-  const entries = Object.entries(keys);
-  const kept = entries.length < MAX_KEYS ? entries : entries.slice(entries.length - MAX_KEYS + 1);
-  return Object.fromEntries([...kept, [key, release]]);
 }
 
 function apply(fleet: FleetState, event: ReleaseEvent, context: EventContext, judge: Judge): FleetState {
@@ -53,6 +47,10 @@ function apply(fleet: FleetState, event: ReleaseEvent, context: EventContext, ju
       return { ...fleet, traffic: { ...fleet.traffic, appliedGeneration: event.data.generation } };
     case 'traffic.drift.detected':
       return fleet;
+    case 'traffic.held':
+      return held(fleet, event.data, context);
+    case 'traffic.continued':
+      return continued(fleet, event.data);
     case 'release.completed':
       return completed(fleet, event.data, context);
     case 'release.rollback.decided':

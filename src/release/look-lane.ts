@@ -96,7 +96,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
 
   async function lookAt(id: string, reading: Awaited<ReturnType<typeof read>>): Promise<void> {
     const release = own(store.fleet().releases, id);
-    if (!release || !underWatch(release)) return;
+    if (!release || !underWatch(release, store.fleet())) return;
     const seen = lookFrom(release, cursorOf(release), reading);
     const [, ...wanted] = decideLook(release, seen, judge);
     const decisions = parts.mayRaise() ? wanted : wanted.filter((event) => !raises(event));
@@ -119,7 +119,8 @@ export function createLookLane(parts: LookLaneParts): LookLane {
       exclusive(() => {
         const now = clock.monoMs();
         const due = Object.values(store.fleet().releases).filter(
-          (release) => underWatch(release) && now - cursorOf(release).lookedAtMs >= release.policy.lookMs,
+          (release) =>
+            underWatch(release, store.fleet()) && now - cursorOf(release).lookedAtMs >= release.policy.lookMs,
         );
         return look(due.map((release) => release.id));
       }),
@@ -127,7 +128,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     async rebase() {
       const { snapshot } = await read();
       for (const release of Object.values(store.fleet().releases)) {
-        if (!underWatch(release)) {
+        if (!underWatch(release, store.fleet())) {
           cursors.delete(release.id);
           continue;
         }
@@ -144,7 +145,10 @@ function raises(event: ReleaseEvent): boolean {
   return event.type === 'release.step.decided' || event.type === 'release.completed';
 }
 
-function underWatch(release: ReleaseState): boolean {
+function underWatch(release: ReleaseState, fleet: FleetState): boolean {
+  // Held at 0 until a person decides: no requests are no evidence, and no reason to end it either.
+  const held = fleet.traffic.hold?.services.find((line) => line.service === release.service);
+  if (held && held.canary !== release.version) return false;
   return release.phase === 'progressing' || release.phase === 'watching';
 }
 

@@ -25,14 +25,16 @@ function routeFor(
   ready: Record<string, InstanceAddress[]>,
 ): ServiceRoute {
   const state = own(fleet.services, service.name);
-  const stable = state?.stable ?? service.stable;
+  const held = fleet.traffic.hold?.services.find((line) => line.service === service.name);
+  const stable = held?.stable ?? state?.stable ?? service.stable;
   const release = activeRelease(fleet, service.name);
-  const canary = release && release.step >= 0 && (own(ready, release.version)?.length ?? 0) > 0 ? release : null;
+  const served = release !== null && release.step >= 0 && (!held || held.canary === release.version);
+  const canary = served && (own(ready, release.version)?.length ?? 0) > 0 ? release : null;
   const { gateway } = service.traffic;
-  const served = canary ? [stable, canary.version] : [stable];
+  const inUse = canary ? [stable, canary.version] : [stable];
   const mirrored = gateway?.mirror?.version;
-  const isMirrored = mirrored !== undefined && !served.includes(mirrored) && (own(ready, mirrored)?.length ?? 0) > 0;
-  const versions = isMirrored ? [...served, mirrored] : served;
+  const isMirrored = mirrored !== undefined && !inUse.includes(mirrored) && (own(ready, mirrored)?.length ?? 0) > 0;
+  const versions = isMirrored ? [...inUse, mirrored] : inUse;
   return {
     service: service.name,
     listenHost: LISTEN_HOST,

@@ -2,7 +2,7 @@ import type { Judgement, JudgeState } from '../analysis/judge.ts';
 import { own } from '../lib/own.ts';
 import type { PolicySpec, WeightBp } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
-import type { RollbackCause, TrafficLine } from './events.ts';
+import type { HeldLine, LossSign, RollbackCause, TrafficLine } from './events.ts';
 
 export type ReleasePhase = 'requested' | 'progressing' | 'watching' | 'completed' | 'rolled-back' | 'cancelled';
 
@@ -30,6 +30,10 @@ export interface TrafficState {
   generation: number;
   intended: TrafficLine[];
   appliedGeneration: number;
+  /** Set while the world is ahead of this ledger and nobody has decided what counts. */
+  hold: { sinceMs: number; signs: LossSign[]; services: HeldLine[] } | null;
+  /** How far each sign of a loss was when a person accepted it. */
+  accepted: Record<string, number>;
 }
 
 export interface ReleaseState {
@@ -74,8 +78,10 @@ export interface StepCounts {
   stableErrors: number;
 }
 
+const noTraffic: TrafficState = { generation: 0, intended: [], appliedGeneration: 0, hold: null, accepted: {} };
+
 export function emptyFleet(): FleetState {
-  return { services: {}, releases: {}, traffic: { generation: 0, intended: [], appliedGeneration: 0 }, keys: {} };
+  return { services: {}, releases: {}, traffic: noTraffic, keys: {} };
 }
 
 export function isActive(release: ReleaseState): boolean {

@@ -50,6 +50,8 @@ describe('a data plane that does not take the table', () => {
       ...{ spec, store, dataPlane, clock, log: silentLog },
       ready: () => ready,
       term: () => ledger.head().term,
+      onFirstSeen: async () => {},
+      onOutranked: () => {},
       onApplied: async () => {},
       onObserved: async () => {},
     });
@@ -152,7 +154,7 @@ describe('what drift is', () => {
     ...{ bootId: 'b', term: 1, generation },
     services: [
       {
-        ...{ service: 'shop', stable: 'v1', canary: 'v2', effectiveWeightBp: 1000 },
+        ...{ service: 'shop', stable: 'v1', canary: 'v2', decidedWeightBp: 1000, effectiveWeightBp: 1000 },
         ...{ leaseExpired: false, exposure: null, ...change },
       },
     ],

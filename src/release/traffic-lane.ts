@@ -1,11 +1,12 @@
 import { backOffMs } from '../lib/back-off.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
-import { messageOf } from '../lib/error.ts';
+import { DavyError, messageOf } from '../lib/error.ts';
 import type { Log } from '../lib/log.ts';
 import type { Spec } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState } from '../traffic/dataplane.ts';
 import type { ServiceRoute } from '../traffic/model.ts';
 import { type Drift, describeDrift, driftOf, isRefusal } from './drift.ts';
+import { releaseErrors } from './errors.ts';
 import type { TrafficLine } from './events.ts';
 import {
   LEASE_TTL_MS,
@@ -40,6 +41,10 @@ export interface TrafficLaneParts {
   term: () => number;
   clock: Clock;
   log: Log;
+  /** Called with what the data plane has before this controller tells it anything; rejects to be asked again. */
+  onFirstSeen: (state: DataPlaneState) => Promise<void>;
+  /** The data plane follows a controller with a higher term: nothing that this one says counts any more. */
+  onOutranked: (error: DavyError) => void;
   /** Called when a table was read back as in force, before anything else happens. */
   onApplied: () => Promise<void>;
   onObserved: (state: DataPlaneState) => Promise<void>;
@@ -78,6 +83,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   /** The data plane has, or had, another table: the next assertion needs a generation above this one. */
   let overtakenAt = -1;
   let renewedAtMs = Number.NEGATIVE_INFINITY;
+  let seen = false;
   let running: Promise<void> | null = null;
   let again = false;
   const stopped = new AbortController();
@@ -117,7 +123,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
 
   /** The table is in force when the data plane says so, not when it took it. */
   async function readBack(): Promise<void> {
-    state = await dataPlane.observe();
+    state = await observe();
     const drift = driftOf(state, generation, routes ?? []);
     if (drift) return drifted(drift, state);
     problem = null;
@@ -128,6 +134,13 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
       driftsRecorded.clear();
     }
     await parts.onObserved(state);
+  }
+
+  async function observe(): Promise<DataPlaneState> {
+    const found = await dataPlane.observe();
+    if (found.term <= parts.term()) return found;
+    const sentence = `The data plane follows a controller of term ${found.term}; this one has term ${parts.term()}.`;
+    throw new DavyError(releaseErrors.outranked, sentence);
   }
 
   async function nowInForce(): Promise<void> {
@@ -180,12 +193,14 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
 
   async function pass(): Promise<void> {
     try {
+      if (!seen) await parts.onFirstSeen(await observe());
+      seen = true;
       if (!(await intend())) return;
       if (confirmed === generation) await renew();
       else if (isDue()) return await assertTable();
       await readBack();
     } catch (error) {
-      await failed(error);
+      await failed(error).catch(failed);
     }
   }
 
@@ -196,11 +211,12 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
     failure = error;
     confirmed = -1;
     state = null;
+    if (error instanceof DavyError && error.kind === releaseErrors.outranked) return parts.onOutranked(error);
     if (!isRefusal(error)) return;
     notKept(false);
     // Somebody applied a newer table (an older controller before it died): ours must become the newest.
     if (error.code !== 'traffic/stale-generation') return;
-    overtakenAt = Math.max(generation, (await dataPlane.observe()).generation);
+    overtakenAt = Math.max(generation, (await observe()).generation);
   }
 
   async function passes(): Promise<void> {

@@ -60,7 +60,7 @@ export async function createApiWorld(): Promise<ApiWorld> {
   const metrics = { read: async () => Promise.reject(new Error('nothing is counted here')) };
   const controller = createController({
     ...{ spec, ledger, dataPlane: createMemoryDataPlane(clock), metrics, workloads, judge: scriptedJudge, clock },
-    ...{ log: silentLog, onFatal: () => {} },
+    ...{ log: silentLog, onFatal: () => {}, knownTerm: 0 },
   });
   const chaos = createChaos({
     ...{ spec, ledger, metrics, workloads, clock, log: silentLog, ask: async () => true },

@@ -90,6 +90,23 @@ export const anchorSchema = z.object({
   sinceMs: z.number().nullable().describe('Since when it fails.'),
 });
 
+const holdSchema = z.object({
+  sinceMs: z.number(),
+  signs: z
+    .array(z.object({ by: z.string(), at: z.number(), says: z.string() }))
+    .describe('What shows that records of the ledger are lost.'),
+  services: z.array(
+    z.object({
+      service: z.string(),
+      stable: z.string(),
+      canary: z.string().nullable(),
+      weightBp: weightBp.describe('What is held: the lower of what was in force and what the ledger says.'),
+      decidedBp: weightBp.describe('What the ledger says.'),
+      ends: z.boolean().describe('Accepting the loss ends the release in flight.'),
+    }),
+  ),
+});
+
 export const fleetSchema = z.object({
   schemaVersion: z.literal(1),
   system: z.string(),
@@ -107,7 +124,11 @@ export const fleetSchema = z.object({
     }),
   ),
   releases: z.array(releaseSchema),
-  traffic: z.object({ generation: z.number().int(), problem: z.string().nullable() }),
+  traffic: z.object({
+    generation: z.number().int(),
+    problem: z.string().nullable(),
+    hold: holdSchema.nullable().describe('Set while the world is ahead of the ledger: a person decides what counts.'),
+  }),
   ledger: z.object({
     size: z.number().int(),
     tip: z.string(),
@@ -138,6 +159,9 @@ export const requestSchema = z
   .strict();
 
 export const actionSchema = z.object({ reason: reasonSchema }).strict();
+export const acceptLossSchema = z
+  .object({ reason: reasonSchema, acceptLoss: z.boolean().describe('The explicit word: records are lost.') })
+  .strict();
 export const promoteSchema = z
   .object({ reason: reasonSchema, full: z.boolean().default(false).describe('Straight to the watch at 100 %.') })
   .strict();
@@ -151,4 +175,5 @@ export const recordSchema = z.looseObject({
 
 export type ReleaseDoc = z.infer<typeof releaseSchema>;
 export type FleetDoc = z.infer<typeof fleetSchema>;
+export type HoldDoc = z.infer<typeof holdSchema>;
 export type AnchorDoc = z.infer<typeof anchorSchema>;

@@ -17,6 +17,7 @@ import { evidenceRoutes } from './routes/evidence.ts';
 import { fleetRoutes } from './routes/fleet.ts';
 import { gatewayRoutes } from './routes/gateway.ts';
 import { historyRoutes } from './routes/history.ts';
+import { holdRoutes } from './routes/hold.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
 import { metricsSilenceRoutes } from './routes/metrics-silence.ts';
 import { operationRoutes } from './routes/operations.ts';
@@ -130,6 +131,7 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   app.register(operationRoutes(context));
   app.register(gatewayRoutes(context, keys));
   app.register(historyRoutes(context));
+  app.register(holdRoutes(context, keys));
   app.register(proofRoutes(context));
   app.register(trafficRoutes(context));
   app.register(systemRoutes(context, version));

@@ -23,6 +23,8 @@ export interface EffectiveRoute {
   service: string;
   stable: string;
   canary: string | null;
+  /** What the table says; 0 without a canary. */
+  decidedWeightBp: WeightBp;
   /** 0 after the lease expired, whatever the table says. */
   effectiveWeightBp: WeightBp;
   leaseExpired: boolean;

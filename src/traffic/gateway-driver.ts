@@ -27,7 +27,13 @@ export function connectGateway(where: GatewayAddress): GatewayClient {
       return lost;
     },
     async observe() {
-      return (await admin.call('GET', '/state')) as DataPlaneState;
+      const state = (await admin.call('GET', '/state')) as DataPlaneState;
+      // A gateway of an earlier version, adopted by this controller, does not tell the share apart from its lease.
+      const services = state.services.map((route) => ({
+        ...route,
+        decidedWeightBp: route.decidedWeightBp ?? route.effectiveWeightBp,
+      }));
+      return { ...state, services };
     },
   };
   const faults: FaultPlane = {

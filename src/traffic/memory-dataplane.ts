@@ -89,6 +89,7 @@ export function createMemoryDataPlane(clock: Clock): MemoryDataPlane {
       service: route.service,
       stable: route.stable,
       canary: route.canary?.version ?? null,
+      decidedWeightBp: route.canary?.weightBp ?? 0,
       effectiveWeightBp: live ? plane.weigh(route.canary?.weightBp ?? 0) : 0,
       leaseExpired: route.canary !== null && !live,
       exposure: structuredClone(exposures.get(route.service) ?? null),

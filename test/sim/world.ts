@@ -75,9 +75,10 @@ export function createWorld(plan: SimPlan) {
     const mine = createLifeline(clock);
     life = mine;
     const at = (): void => pointReached(mine);
+    const knownTerm = store.term;
+    const { term: aboveTerm } = await gateway.dataPlane.observe();
     ledger = await openMemoryLedger({
-      clock,
-      store,
+      ...{ clock, store, aboveTerm },
       newId: () => `00000000-0000-7000-8000-${String(ids++).padStart(12, '0')}`,
       fault: () => during(spells.append) ?? 'ok',
     });
@@ -87,6 +88,7 @@ export function createWorld(plan: SimPlan) {
       dataPlane: mine.wrap('dataPlane', gateway.dataPlane, at),
       metrics: mine.wrap('metrics', gateway.metrics, at),
       workloads: mine.wrap('workloads', workloads, at),
+      knownTerm,
       judge,
       clock: mine.clock,
       log: process.env.SIM_LOG ? stderrLog : silentLog,

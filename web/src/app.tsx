@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { duration } from './format.ts';
+import { HoldBand } from './hold.tsx';
 import { lazy } from './lazy.tsx';
 import { fleet, fleetProblem, loggedIn, lookBack, lostAtMs, nowMs, past, receivedAtMs } from './live.ts';
 import { Login, logout } from './login.tsx';
@@ -85,6 +86,7 @@ function Age() {
 function Connection() {
   const lost = lostAtMs.value;
   const problem = fleet.value?.traffic.problem;
+  const hold = fleet.value?.traffic.hold;
   return (
     <div aria-live="polite">
       {lost !== null && (
@@ -93,6 +95,7 @@ function Connection() {
           without this page; a canary's share ends by itself when Davy stays away.
         </p>
       )}
+      {lost === null && hold && <HoldBand hold={hold} />}
       {lost === null && problem && (
         <p class="band warn">
           <strong>Traffic is not in step with the decisions:</strong> {problem}

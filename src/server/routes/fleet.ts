@@ -30,11 +30,12 @@ function fleetDoc({ spec, controller, workloads, ledger, anchors, clock }: Serve
     services: Object.values(spec.services).map((service) => {
       const state = own(fleet.services, service.name);
       const active = state?.active ? (own(fleet.releases, state.active) ?? null) : null;
+      const held = fleet.traffic.hold?.services.find((line) => line.service === service.name);
       const route = observed?.services.find((line) => line.service === service.name);
       return {
         name: service.name,
         listenPort: service.listenPort,
-        stable: state?.stable ?? service.stable,
+        stable: held?.stable ?? state?.stable ?? service.stable,
         active: active?.id ?? null,
         canary: active?.version ?? null,
         weightBp: active?.weightBp ?? 0,
@@ -43,7 +44,11 @@ function fleetDoc({ spec, controller, workloads, ledger, anchors, clock }: Serve
       };
     }),
     releases: releaseViews(fleet, observed).slice(0, MAX_RELEASES),
-    traffic: { generation: fleet.traffic.generation, problem: controller.trafficProblem() },
+    traffic: {
+      generation: fleet.traffic.generation,
+      problem: controller.trafficProblem(),
+      hold: fleet.traffic.hold,
+    },
     ledger: { size: head.size, tip: head.tip, late: controller.lateCount(), anchors: anchors() },
   };
 }

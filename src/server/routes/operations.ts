@@ -70,6 +70,14 @@ function controllerMetrics(context: ServerContext): Registry {
     },
   });
   new Gauge({
+    name: 'davy_traffic_held',
+    help: '1 while nothing is raised because records of the ledger are lost; a person must decide.',
+    registers: [registry],
+    collect() {
+      this.set(controller.fleet().traffic.hold === null ? 0 : 1);
+    },
+  });
+  new Gauge({
     name: 'davy_release_weight_ratio',
     help: 'Decided share of the canary, 0 to 1; 0 without a release in flight.',
     labelNames: ['service'],

@@ -1,13 +1,10 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { DavyError } from '../../lib/error.ts';
-import type { Caller } from '../../release/controller.ts';
 import { findRelease } from '../../release/decide.ts';
 import { releaseView, releaseViews } from '../../release/view.ts';
-import { actorOf } from '../auth.ts';
+import { callerOf } from '../caller.ts';
 import type { ServerContext } from '../context.ts';
-import { apiErrors } from '../errors.ts';
 import type { KeyGuard } from '../key-guard.ts';
 import { actionSchema, promoteSchema, type ReleaseDoc, releaseSchema, requestSchema } from '../schemas.ts';
 
@@ -72,20 +69,3 @@ const SUMMARIES = {
   rollback: 'Return to the version before, at once',
   promote: 'Raise the weight ahead of the evidence',
 };
-
-function callerOf(request: FastifyRequest, keys: KeyGuard): Caller {
-  const caller: Caller = { actor: actorOf(request) };
-  const key = keys.keyOf(request);
-  if (key !== undefined) caller.key = key;
-  const match = request.headers['if-match'];
-  if (match !== undefined && match !== '*') {
-    const revision = /^"(\d{1,15})"$/.exec(match)?.[1];
-    if (revision === undefined) throw invalid('If-Match takes the ETag of the release, for example "3".');
-    caller.revision = Number(revision);
-  }
-  return caller;
-}
-
-function invalid(sentence: string): DavyError {
-  return new DavyError(apiErrors['invalid-request'], sentence);
-}
