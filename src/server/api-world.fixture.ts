@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { type Chaos, createChaos } from '../chaos/chaos.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { createMemoryStore, type MemoryStore, openMemoryLedger } from '../ledger/memory-ledger.ts';
 import { silentLog } from '../lib/log.ts';
 import { createVirtualClock, type VirtualClock } from '../lib/virtual-clock.ts';
@@ -38,12 +39,15 @@ export interface ApiWorld {
   chaos: Chaos;
   sessions: Sessions;
   store: MemoryStore;
+  ledger: Ledger;
+  token: string;
   /** One call with the token. A body that is no text is sent as JSON. */
   call(method: 'GET' | 'POST', url: string, body?: unknown): Promise<{ status: number; body: unknown; text: string }>;
   close(): Promise<void>;
 }
 
-export async function createApiWorld(): Promise<ApiWorld> {
+/** `parts` stand in for what has no memory driver. */
+export async function createApiWorld(parts: Partial<ServerContext> = {}): Promise<ApiWorld> {
   const clock = createVirtualClock();
   const store = createMemoryStore();
   const ledger = await openMemoryLedger({ clock, store });
@@ -78,6 +82,7 @@ export async function createApiWorld(): Promise<ApiWorld> {
     folds: new FoldCache({ ledger, judge: scriptedJudge, turn: async () => {} }),
     silenceMetrics: async () => ({ untilMs: 0 }),
     restartGateway: async () => ({ pid: 1, tookMs: 1 }),
+    ...parts,
   } as unknown as ServerContext;
   const sessions = createSessions(clock, { file: null, salt: '' });
   const app = await buildServer(context, { token: TOKEN, loopback: true, sessions }, 'test');
@@ -85,7 +90,7 @@ export async function createApiWorld(): Promise<ApiWorld> {
   await finish(clock, chaos.load());
   await finish(clock, controller.start());
   return {
-    ...{ app, clock, controller, chaos, sessions, store },
+    ...{ app, clock, controller, chaos, sessions, store, ledger, token: TOKEN },
     async call(method, url, body) {
       const headers = { host: '127.0.0.1:7070', authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
       const payload = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);

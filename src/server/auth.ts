@@ -21,6 +21,12 @@ export interface AuthRules {
   sessions: Sessions;
 }
 
+/**
+ * Whether a request that was let in may still be answered. A session ends while an answer is being given: whoever sends
+ * for longer than a moment asks again.
+ */
+export type MayGoOn = (request: FastifyRequest) => boolean;
+
 /** Refuses foreign hosts, then anything without the token. Runs before the body is read. */
 export function authorise(request: FastifyRequest, rules: AuthRules): void {
   if (rules.loopback && !LOOPBACK.test(hostName(request.headers.host ?? ''))) {
@@ -33,15 +39,22 @@ export function authorise(request: FastifyRequest, rules: AuthRules): void {
   if (origin !== undefined && hostOf(origin) !== request.headers.host) {
     throw new DavyError(apiErrors['foreign-host'], `The Origin "${clip(origin)}" is not this server.`);
   }
-  if (isOpen(request, rules)) return;
-  const given = /^Bearer (\S{1,512})$/.exec(request.headers.authorization ?? '')?.[1];
-  if (given !== undefined && sameSecret(given, rules.token)) return;
-  if (given !== undefined || !hasSession(request, rules)) {
-    throw new DavyError(apiErrors.unauthorised, 'A valid token is missing.');
-  }
-  if (!isReading(request) && request.headers[PAGE_HEADER] === undefined) {
+  if (!isEntitled(request, rules)) throw new DavyError(apiErrors.unauthorised, 'A valid token is missing.');
+  const byCookie = !isOpen(request, rules) && bearerOf(request) === undefined;
+  if (byCookie && !isReading(request) && request.headers[PAGE_HEADER] === undefined) {
     throw new DavyError(apiErrors['foreign-host'], `A change by cookie needs the header ${PAGE_HEADER}.`);
   }
+}
+
+/** Open to everybody, or asked for with the token or in a session that has not ended. */
+export function isEntitled(request: FastifyRequest, rules: AuthRules): boolean {
+  if (isOpen(request, rules)) return true;
+  const given = bearerOf(request);
+  return given === undefined ? hasSession(request, rules) : sameSecret(given, rules.token);
+}
+
+function bearerOf(request: FastifyRequest): string | undefined {
+  return /^Bearer (\S{1,512})$/.exec(request.headers.authorization ?? '')?.[1];
 }
 
 /** The page's own files hold nothing secret; what they show comes from the API, which asks who wants it. */

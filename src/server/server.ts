@@ -7,7 +7,7 @@ import {
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod';
 import { DavyError, messageOf } from '../lib/error.ts';
-import { type AuthRules, authorise } from './auth.ts';
+import { type AuthRules, authorise, isEntitled, type MayGoOn } from './auth.ts';
 import type { ServerContext } from './context.ts';
 import { apiErrors } from './errors.ts';
 import { createKeyGuard } from './key-guard.ts';
@@ -87,7 +87,10 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
+  const mayGoOn: MayGoOn = (request) => isEntitled(request, rules);
   app.addHook('onRequest', async (request) => authorise(request, rules));
+  // A body may have taken its time.
+  app.addHook('preHandler', async (request) => authorise(request, rules));
   app.addHook('onRequest', async (request) => {
     if (context.replayed() || !needsFleet(request.routeOptions.url ?? '')) return;
     throw new DavyError(apiErrors.starting, 'Davy is still reading its ledger.');
@@ -95,9 +98,13 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   app.addHook('onRoute', ({ schema }) => {
     if (schema) schema.response = { '4xx': errorSchema, '5xx': errorSchema, ...(schema.response as object) };
   });
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', async (request, reply, payload) => {
     reply.header('x-content-type-options', 'nosniff');
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+    if (reply.statusCode >= 400 || request.method !== 'GET' || mayGoOn(request)) return payload;
+    const ended = new DavyError(apiErrors.unauthorised, 'The session ended before the answer was ready.');
+    reply.code(ended.kind.http).type('application/json; charset=utf-8').removeHeader('content-length');
+    return JSON.stringify(errorBody(ended));
   });
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const known = toDavyError(error);
@@ -127,12 +134,12 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   app.register(chaosRoutes(context));
   app.register(metricsSilenceRoutes(context));
   app.register(evidenceRoutes(context));
-  app.register(ledgerRoutes(context));
+  app.register(ledgerRoutes(context, mayGoOn));
   app.register(operationRoutes(context));
   app.register(gatewayRoutes(context, keys));
   app.register(historyRoutes(context));
   app.register(holdRoutes(context, keys));
-  app.register(proofRoutes(context));
+  app.register(proofRoutes(context, mayGoOn));
   app.register(trafficRoutes(context));
   app.register(systemRoutes(context, version));
   app.get('/api/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger());

@@ -72,6 +72,11 @@ function openStream(): void {
   if (stream || document.hidden) return;
   stream = new EventSource(lastSeq < 0 ? '/api/v1/events' : `/api/v1/events?after=${lastSeq}`);
   for (const type of STREAMED) stream.addEventListener(type, onEvent);
+  // The session is over: the next call is refused, and the page asks for the token.
+  stream.addEventListener('stream.ended', () => {
+    closeStream();
+    schedule(0);
+  });
   stream.onerror = () => {
     if (stream?.readyState === EventSource.CLOSED) closeStream();
     schedule(SOON_MS);

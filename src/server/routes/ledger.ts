@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { DavyError } from '../../lib/error.ts';
+import type { MayGoOn } from '../auth.ts';
 import type { ServerContext } from '../context.ts';
 import { apiErrors } from '../errors.ts';
 import { streamRecords } from '../event-stream.ts';
@@ -12,7 +13,7 @@ const tags = ['ledger'];
 const seq = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /** Ledger records as pages and as a live stream, and the check of the whole chain. */
-export function ledgerRoutes({ ledger, verifyLedger }: ServerContext): FastifyPluginAsyncZod {
+export function ledgerRoutes({ ledger, clock, verifyLedger }: ServerContext, mayGoOn: MayGoOn): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/api/v1/records',
@@ -60,7 +61,8 @@ export function ledgerRoutes({ ledger, verifyLedger }: ServerContext): FastifyPl
       '/api/v1/events',
       {
         schema: {
-          summary: 'Ledger records as server-sent events; resumes by Last-Event-ID',
+          summary:
+            'Ledger records as server-sent events; resumes by Last-Event-ID, ends with `stream.ended` when the session does',
           tags,
           querystring: z.object({ after: seq.optional() }),
         },
@@ -70,9 +72,9 @@ export function ledgerRoutes({ ledger, verifyLedger }: ServerContext): FastifyPl
         if (last !== undefined && (typeof last !== 'string' || !/^\d{1,15}$/.test(last))) {
           throw new DavyError(apiErrors['invalid-request'], 'Last-Event-ID takes the seq of a record.');
         }
-        const after = last === undefined ? (request.query.after ?? ledger.head().size - 1) : Number(last);
+        const afterSeq = last === undefined ? (request.query.after ?? ledger.head().size - 1) : Number(last);
         reply.hijack();
-        streamRecords(ledger, after, reply.raw);
+        streamRecords(ledger, reply.raw, { afterSeq, clock, mayGoOn: () => mayGoOn(request) });
       },
     );
     app.get(

@@ -1,8 +1,13 @@
+import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
+import { DavyError } from '../../lib/error.ts';
+import type { MayGoOn } from '../auth.ts';
 import type { ServerContext } from '../context.ts';
+import { apiErrors } from '../errors.ts';
 
 const MAX_LINES = 1_000;
+const PART_CHARS = 16_384;
 const tags = ['ledger'];
 const count = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const path = z.array(z.string()).nullable();
@@ -18,7 +23,7 @@ const proofSchema = z.object({
 export type ProofDoc = z.infer<typeof proofSchema>;
 
 /** Raw material for whoever checks the ledger themselves, the page in a browser among them. */
-export function proofRoutes({ proofs, ledgerKey }: ServerContext): FastifyPluginAsyncZod {
+export function proofRoutes({ proofs, ledgerKey }: ServerContext, mayGoOn: MayGoOn): FastifyPluginAsyncZod {
   return async (app) => {
     app.get(
       '/api/v1/evidence/lines',
@@ -33,10 +38,11 @@ export function proofRoutes({ proofs, ledgerKey }: ServerContext): FastifyPlugin
           }),
         },
       },
-      async ({ query }, reply) => {
-        const lines = await proofs.lines(query.from, query.limit);
+      async (request, reply) => {
+        const { from, limit } = request.query;
+        const lines = await proofs.lines(from, limit);
         reply.type('application/x-ndjson; charset=utf-8');
-        return lines.map((line) => `${line}\n`).join('');
+        return Readable.from(whileEntitled(lines, () => mayGoOn(request)));
       },
     );
     app.get(
@@ -55,4 +61,17 @@ export function proofRoutes({ proofs, ledgerKey }: ServerContext): FastifyPlugin
       }),
     );
   };
+}
+
+/** Up to 64 MB that a reader takes at its own pace: the answer is cut when it may not read any more. */
+function* whileEntitled(lines: readonly string[], mayGoOn: () => boolean): Generator<string> {
+  let part = '';
+  for (const line of lines) {
+    part += `${line}\n`;
+    if (part.length < PART_CHARS) continue;
+    if (!mayGoOn()) throw new DavyError(apiErrors.unauthorised, 'The session ended while the lines were sent.');
+    yield part;
+    part = '';
+  }
+  if (part !== '') yield part;
 }
