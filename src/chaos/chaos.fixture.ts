@@ -216,7 +216,14 @@ function specWith(chaos: Partial<ChaosSpec>, services: readonly string[]): Spec 
   const version = { name: 'v1', argv: ['b'], env: {}, replicas: 3, endpoints: [], zone: null };
   const named = (name: string) => ({
     ...{ name, listenPort: 8082, stable: 'v1', versions: { v1: version }, policy: 'p', objectives: [] },
-    health: { path: '/', everyMs: 50, timeoutMs: 50, unhealthyAfter: 1, healthyAfter: 1, startWithinMs: 1_000 },
+    health: {
+      probe: { kind: 'http1' as const, path: '/' },
+      everyMs: 50,
+      timeoutMs: 50,
+      unhealthyAfter: 1,
+      healthyAfter: 1,
+      startWithinMs: 1_000,
+    },
     traffic: { timeoutMs: 1_000, retries: null, ejection: null, canaryHeader: null, rateLimit: null },
     expect: null,
   });

@@ -122,6 +122,16 @@ export const specErrors = defineErrors('spec', {
     next: 'Give `target`, or `share` and `under`.',
     ...invalid,
   },
+  'health-kind': {
+    means: 'An instance is asked for its health in one way: by a path, by gRPC or by a TCP connection.',
+    next: 'Keep one of `path`, `grpc` and `tcp`.',
+    ...invalid,
+  },
+  'health-protocol': {
+    means: 'The health check speaks another protocol than the instances.',
+    next: 'Set `traffic.protocol: grpc`, or check a `path` or `tcp`.',
+    ...invalid,
+  },
   'unknown-service': {
     means: 'The spec declares no service of this name.',
     next: 'Name one of the services under `services:`.',

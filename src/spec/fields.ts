@@ -55,7 +55,8 @@ export interface IssueParams {
     | 'run-syntax'
     | 'run-shell'
     | 'version-source'
-    | 'objective-kind';
+    | 'objective-kind'
+    | 'health-kind';
   /** Position inside the text, when the problem has one. */
   index?: number;
 }

@@ -2,6 +2,11 @@
 export const upstreamProtocols = ['http1', 'h2c', 'grpc'] as const;
 export type UpstreamProtocol = (typeof upstreamProtocols)[number];
 
+/** Whether instances are reached over cleartext HTTP/2 with prior knowledge (RFC 9113 section 3.3), else over HTTP/1.1. */
+export function speaksHttp2(protocol: UpstreamProtocol | undefined): boolean {
+  return protocol === 'h2c' || protocol === 'grpc';
+}
+
 /** What a service may ask of the gateway beyond the everyday settings; each field is absent when the file does not name it. */
 export interface GatewaySpec {
   rules?: HeaderRuleSpec[];

@@ -50,8 +50,11 @@ export interface VersionSpec {
   zone: string | null;
 }
 
+/** How an instance is asked whether it is able to serve: GET over HTTP/1.1 or h2c, gRPC's health check ('' is the whole server), a TCP connection. */
+export type HealthProbe = { kind: 'http1' | 'h2c'; path: string } | { kind: 'grpc'; service: string } | { kind: 'tcp' };
+
 export interface HealthSpec {
-  path: string;
+  probe: HealthProbe;
   everyMs: number;
   timeoutMs: number;
   /** Consecutive failures before an instance is unhealthy, successes before it is healthy again. */

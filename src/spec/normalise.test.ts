@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { formatDurationMs, formatPoints, formatRatePerSecond, formatShare, formatWeightBp } from '../lib/units.ts';
-import type { PolicySpec, ServiceSpec, Spec } from './model.ts';
+import type { HealthProbe, PolicySpec, ServiceSpec, Spec } from './model.ts';
 import { parseSpec } from './parse.ts';
 
 const one = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: undefined });
@@ -22,15 +22,20 @@ const traffic = fc.record({
   ejection: one(fc.oneof(fc.constant('none'), fc.record({ consecutive5xx: one(count), for: one(duration) }))),
   canaryHeader: one(fc.constantFrom('none', 'X-Canary')),
   rateLimit: one(fc.oneof(fc.constant('none'), fc.record({ rate, burst: count }))),
+  protocol: one(fc.constantFrom('http1', 'h2c', 'grpc')),
 });
-const health = fc.record({
-  path: one(fc.constant('/up')),
-  every: one(duration),
-  timeout: one(fc.constantFrom('50ms', '1s')),
-  unhealthyAfter: one(count),
-  healthyAfter: one(count),
-  startWithin: one(duration),
-});
+const health = fc
+  .tuple(
+    fc.record({
+      every: one(duration),
+      timeout: one(fc.constantFrom('50ms', '1s')),
+      unhealthyAfter: one(count),
+      healthyAfter: one(count),
+      startWithin: one(duration),
+    }),
+    fc.constantFrom<object>({}, { path: '/up' }, { grpc: 'shop.Orders' }, { tcp: true }),
+  )
+  .map(([times, how]) => ({ ...times, ...how }));
 const run = fc.array(words, { maxLength: 3 }).map((args) => ['node', ...args].map(shellQuoted).join(' '));
 const version = fc.oneof(
   fc.record({
@@ -73,25 +78,28 @@ const policy = fc.record({
   warmup: one(fc.constantFrom('0s', '90s')),
   sharedIncident: one(fc.constantFrom('hold', 'rollback')),
 });
-const service = fc.record({
-  listen: fc.constant(8081),
-  stable: fc.constant('v1'),
-  versions: fc.record({ v1: version }),
-  health: one(health),
-  traffic: one(traffic),
-  release: fc.constant('p'),
-  objectives: one(
-    fc.tuple(
-      fc.record({ name: fc.constant('up'), target: share, window: one(fc.constant('7d')) }),
-      fc.record({ name: fc.constant('fast'), share, under: duration }),
+const service = fc
+  .record({
+    listen: fc.constant(8081),
+    stable: fc.constant('v1'),
+    versions: fc.record({ v1: version }),
+    health: one(health),
+    traffic: one(traffic),
+    release: fc.constant('p'),
+    objectives: one(
+      fc.tuple(
+        fc.record({ name: fc.constant('up'), target: share, window: one(fc.constant('7d')) }),
+        fc.record({ name: fc.constant('fast'), share, under: duration }),
+      ),
     ),
-  ),
-  expect: one(fc.record({ rate })),
-});
+    expect: one(fc.record({ rate })),
+  })
+  // HTTP/1.1 carries no gRPC check.
+  .map((one) => ('grpc' in (one.health ?? {}) ? { ...one, traffic: { ...one.traffic, protocol: 'h2c' } } : one));
 const spec = fc.record({
   davy: fc.constant(1),
   system: fc.constant('s'),
-  defaults: one(fc.record({ health: one(health), traffic: one(traffic) })),
+  defaults: one(fc.record({ health: one(health.filter((one) => !('grpc' in one))), traffic: one(traffic) })),
   services: fc.record({ a: service }),
   policies: fc.record({ p: policy }),
 });
@@ -103,7 +111,7 @@ function written(of: Spec): string {
 }
 
 function writtenService(of: ServiceSpec): object {
-  const { retries, ejection, canaryHeader, rateLimit, timeoutMs } = of.traffic;
+  const { retries, ejection, canaryHeader, rateLimit, timeoutMs, gateway } = of.traffic;
   return {
     listen: of.listenPort,
     stable: of.stable,
@@ -112,7 +120,7 @@ function writtenService(of: ServiceSpec): object {
       ...(zone === null ? {} : { zone }),
     })),
     health: {
-      path: of.health.path,
+      ...writtenProbe(of.health.probe),
       every: formatDurationMs(of.health.everyMs),
       timeout: formatDurationMs(of.health.timeoutMs),
       unhealthyAfter: of.health.unhealthyAfter,
@@ -131,6 +139,7 @@ function writtenService(of: ServiceSpec): object {
       ejection: ejection ? { consecutive5xx: ejection.consecutive5xx, for: formatDurationMs(ejection.forMs) } : 'none',
       canaryHeader: canaryHeader ?? 'none',
       rateLimit: rateLimit ? { rate: formatRatePerSecond(rateLimit.perSecond), burst: rateLimit.burst } : 'none',
+      ...(gateway?.protocol ? { protocol: gateway.protocol } : {}),
     },
     release: of.policy,
     objectives: of.objectives.map(({ name, kind, targetShare, underMs, windowMs }) => ({
@@ -142,6 +151,11 @@ function writtenService(of: ServiceSpec): object {
     })),
     ...(of.expect ? { expect: { rate: formatRatePerSecond(of.expect.ratePerSecond) } } : {}),
   };
+}
+
+function writtenProbe(probe: HealthProbe): object {
+  if (probe.kind === 'tcp') return { tcp: true };
+  return probe.kind === 'grpc' ? { grpc: probe.service } : { path: probe.path };
 }
 
 function writtenPolicy(of: PolicySpec): object {
@@ -214,5 +228,44 @@ describe('normalise', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('how an instance is asked', () => {
+  const probeOf = (traffic: string, health: string, defaults = '{}') =>
+    parseSpec(
+      `davy: 1
+system: s
+defaults: { health: ${defaults} }
+services:
+  a:
+    listen: 8081
+    stable: v1
+    versions: { v1: { run: node a.mjs } }
+    release: p
+    traffic: ${traffic}
+    health: ${health}
+policies: { p: { steps: [{ weight: 100%, hold: 1s }] } }
+`,
+      'davy.yaml',
+    ).spec.services.a!.health.probe;
+
+  it.each([
+    ['{}', '{}', '{}', { kind: 'http1', path: '/q/health' }],
+    ['{ protocol: http1 }', '{ path: /up }', '{}', { kind: 'http1', path: '/up' }],
+    ['{ protocol: h2c }', '{ path: /up }', '{}', { kind: 'h2c', path: '/up' }],
+    ['{ protocol: h2c }', '{}', '{}', { kind: 'h2c', path: '/q/health' }],
+    ['{ protocol: h2c }', "{ grpc: '' }", '{}', { kind: 'grpc', service: '' }],
+    ['{ protocol: grpc }', '{}', '{}', { kind: 'grpc', service: '' }],
+    ['{ protocol: grpc }', '{ grpc: shop.Orders }', '{}', { kind: 'grpc', service: 'shop.Orders' }],
+    ['{ protocol: grpc }', '{ every: 1s }', '{ every: 5s }', { kind: 'grpc', service: '' }],
+    ['{ protocol: grpc }', '{ path: /up }', '{}', { kind: 'h2c', path: '/up' }],
+    ['{}', '{ tcp: true }', '{}', { kind: 'tcp' }],
+    ['{}', '{}', '{ tcp: true }', { kind: 'tcp' }],
+    ['{}', '{ path: /own }', '{ tcp: true }', { kind: 'http1', path: '/own' }],
+    ['{ protocol: grpc }', '{ tcp: true }', '{ path: /up }', { kind: 'tcp' }],
+    ['{ protocol: grpc }', '{ every: 1s }', '{ path: /up }', { kind: 'h2c', path: '/up' }],
+  ])('traffic %s, health %s over the defaults %s', (traffic, health, defaults, probe) => {
+    expect(probeOf(traffic, health, defaults)).toEqual(probe);
   });
 });

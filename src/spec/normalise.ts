@@ -2,8 +2,10 @@ import { parseDurationMs, parsePoints, parseRatePerSecond, parseShare } from '..
 import { type AnchorSpec, anchorDefaults } from './anchors.ts';
 import { splitCommand } from './argv.ts';
 import { specDefaults } from './defaults.ts';
+import { speaksHttp2, type UpstreamProtocol } from './gateway-model.ts';
 import type { Locator } from './locator.ts';
 import type {
+  HealthProbe,
   HealthSpec,
   ObjectiveSpec,
   PolicySpec,
@@ -15,8 +17,9 @@ import type {
 } from './model.ts';
 import { normaliseChaos } from './normalise-chaos.ts';
 import { normaliseGateway } from './normalise-gateway.ts';
+import { probeFields } from './schema/health.ts';
 import { limitQuantiles } from './schema/policy.ts';
-import type { RawPolicy, RawService, RawSpec, RawTraffic, RawVersion } from './schema/spec.ts';
+import type { RawHealth, RawPolicy, RawService, RawSpec, RawTraffic, RawVersion } from './schema/spec.ts';
 
 /** Turns a spec that passed the schema into the form the rest of Davy reads: defaults in, units as numbers. */
 export function normalise(raw: RawSpec, source: Spec['source'], written: Locator['written']): Spec {
@@ -48,6 +51,7 @@ function normaliseService(
   defaults: RawSpec['defaults'],
   written: Locator['written'],
 ): ServiceSpec {
+  const traffic = normaliseTraffic(mergeTraffic(defaults?.traffic, raw.traffic));
   return {
     name,
     listenPort: raw.listen,
@@ -57,8 +61,8 @@ function normaliseService(
         written(['services', name, 'versions', versionName, 'env', variable]),
       ),
     ),
-    health: normaliseHealth(fill(specDefaults.health, defaults?.health, raw.health)),
-    traffic: normaliseTraffic(mergeTraffic(defaults?.traffic, raw.traffic)),
+    health: normaliseHealth(defaults?.health, raw.health, traffic.gateway?.protocol),
+    traffic,
     policy: raw.release,
     objectives: (raw.objectives ?? []).map(normaliseObjective),
     expect: raw.expect ? { ratePerSecond: known(parseRatePerSecond(raw.expect.rate)) } : null,
@@ -83,15 +87,33 @@ function normaliseEndpoint(text: string): string {
   return `http://${url.hostname}:${url.port || '80'}`;
 }
 
-function normaliseHealth(raw: typeof specDefaults.health): HealthSpec {
+function normaliseHealth(
+  base: RawHealth | undefined,
+  own: RawHealth | undefined,
+  protocol: UpstreamProtocol | undefined,
+): HealthSpec {
+  const raw = fill(specDefaults.health, base, own);
   return {
-    path: raw.path,
+    probe: normaliseProbe([own, base].find(saysHow) ?? {}, protocol),
     everyMs: ms(raw.every),
     timeoutMs: ms(raw.timeout),
     unhealthyAfter: raw.unhealthyAfter,
     healthyAfter: raw.healthyAfter,
     startWithinMs: ms(raw.startWithin),
   };
+}
+
+/** `path`, `grpc` and `tcp` are one setting: what the service says of them replaces all that the spec's defaults say. */
+function saysHow(raw: RawHealth | undefined): boolean {
+  return raw !== undefined && probeFields.some((name) => raw[name] !== undefined);
+}
+
+/** A path is asked for in the protocol of the service; one that serves gRPC is asked by gRPC unless the file says how. */
+function normaliseProbe({ path, grpc, tcp }: RawHealth, protocol: UpstreamProtocol | undefined): HealthProbe {
+  if (tcp) return { kind: 'tcp' };
+  if (grpc !== undefined) return { kind: 'grpc', service: grpc };
+  if (path === undefined && protocol === 'grpc') return { kind: 'grpc', service: '' };
+  return { kind: speaksHttp2(protocol) ? 'h2c' : 'http1', path: path ?? specDefaults.health.path };
 }
 
 /** The service's settings over the spec's defaults, field by field; `none` on either side replaces settings as a whole. */

@@ -94,7 +94,13 @@ function found(locator: Locator, path: SpecPath, params: IssueParams | null): st
 }
 
 /** Problems whose sentence says it all. */
-const hidden = new Set<IssueParams['kind']>(['version-source', 'objective-kind', 'run-shell', 'run-syntax']);
+const hidden = new Set<IssueParams['kind']>([
+  'version-source',
+  'objective-kind',
+  'health-kind',
+  'run-shell',
+  'run-syntax',
+]);
 
 /** For a value that is nearly one of the accepted ones. */
 function guess(schema: z.core.$ZodType | null, written: string | null): string {

@@ -1,5 +1,5 @@
 import type { UpstreamProtocol } from '../spec/gateway-model.ts';
-import type { EjectionSpec, RateLimitSpec, RetrySpec, WeightBp } from '../spec/model.ts';
+import type { EjectionSpec, HealthProbe, RateLimitSpec, RetrySpec, WeightBp } from '../spec/model.ts';
 
 /**
  * What a data plane must enforce, whole: a table replaces the one before it atomically.
@@ -52,11 +52,6 @@ export interface ServiceRoute {
   protocol?: UpstreamProtocol;
 }
 
-/** Whether instances are reached over cleartext HTTP/2 with prior knowledge (RFC 9113 section 3.3), else over HTTP/1.1. */
-export function speaksHttp2(protocol: UpstreamProtocol | undefined): boolean {
-  return protocol === 'h2c' || protocol === 'grpc';
-}
-
 /** All conditions of a rule must hold; rules are alternatives in their order. */
 export interface HeaderRule {
   when: HeaderCondition[];
@@ -105,13 +100,11 @@ export interface CapRoute {
 }
 
 export interface HealthCheckRoute {
-  path: string;
+  probe: HealthProbe;
   everyMs: number;
   timeoutMs: number;
   unhealthyAfter: number;
   healthyAfter: number;
-  /** Ask `grpc.health.v1.Health/Check` for this service name instead of the path; '' is the whole server. */
-  grpcService?: string | null;
 }
 
 /** Tunnels by `CONNECT` (RFC 9110 section 9.3.6): to the targets listed, and to nothing else. */

@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { parseAuthority } from '../lib/authority.ts';
 import { upstreamProtocols } from '../spec/gateway-model.ts';
+import type { HealthProbe } from '../spec/model.ts';
 import type { ConnectRoute, HeaderRule, ServiceRoute, StickyRoute, TlsRoute } from './model.ts';
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,64}$/;
@@ -67,16 +68,33 @@ function protectionProblem({ breaker, caps, rateLimitMode }: ServiceRoute): stri
 
 function healthProblem({ healthCheck, slowStartMs, accessLogShare }: ServiceRoute): string | null {
   if (healthCheck != null) {
-    const { path, everyMs, timeoutMs, unhealthyAfter, healthyAfter } = healthCheck;
-    if (!/^\/[\x21-\x7e]{0,1000}$/.test(path)) return 'healthCheck.path must begin with / and be visible ASCII.';
+    const { probe, everyMs, timeoutMs, unhealthyAfter, healthyAfter } = healthCheck;
+    const problem = probeProblem(probe);
+    if (problem !== null) return problem;
     if (!(everyMs >= 10) || !(timeoutMs > 0)) return 'healthCheck needs everyMs >= 10 and timeoutMs > 0.';
-    if (!/^[\x21-\x7e]{0,127}$/.test(healthCheck.grpcService ?? ''))
-      return 'healthCheck.grpcService must be at most 127 visible ASCII characters.';
     if (!(unhealthyAfter >= 1 && healthyAfter >= 1)) return 'healthCheck needs unhealthyAfter and healthyAfter >= 1.';
   }
   if (slowStartMs !== undefined && !(slowStartMs >= 0)) return 'slowStartMs must be >= 0.';
   const share = accessLogShare ?? 0;
   return share >= 0 && share <= 1 ? null : 'accessLogShare must be 0..1.';
+}
+
+function probeProblem(probe: HealthProbe): string | null {
+  switch (probe?.kind) {
+    case 'http1':
+    case 'h2c':
+      return /^\/[\x21-\x7e]{0,1000}$/.test(probe.path)
+        ? null
+        : 'healthCheck.probe.path must begin with / and be visible ASCII.';
+    case 'grpc':
+      return /^[\x21-\x7e]{0,127}$/.test(probe.service)
+        ? null
+        : 'healthCheck.probe.service must be at most 127 visible ASCII characters.';
+    case 'tcp':
+      return null;
+    default:
+      return 'healthCheck.probe.kind must be one of http1, h2c, grpc, tcp.';
+  }
 }
 
 function connectProblem(connect: ConnectRoute | null): string | null {

@@ -1,8 +1,8 @@
 import { sleep } from '../lib/clock.ts';
 import { DavyError } from '../lib/error.ts';
+import { ask } from '../probe/probe.ts';
 import { workloadsErrors } from './errors.ts';
 import { afterProbe, type HealthState, nextProbeMs, unaskedHealth } from './health.ts';
-import { probeOnce } from './health-probe.ts';
 import { type InstanceDeclaration, jittered, type ManagedInstance, type Supervision } from './managed-instance.ts';
 import type { InstanceStatus } from './workloads.ts';
 
@@ -59,7 +59,7 @@ export class ExternalInstance implements ManagedInstance {
     const { health } = this.#declared;
     const { signal } = this.#ended;
     while (!signal.aborted) {
-      const result = await probeOnce({ ...this.#address, ...health }, signal);
+      const result = await ask({ ...this.#address, timeoutMs: health.timeoutMs }, health.probe, signal);
       if (signal.aborted) break;
       this.#note(afterProbe(this.#health, result, health, clock.monoMs()));
       tried();

@@ -1,19 +1,22 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import type { ProbeResult } from '../probe/probe.ts';
 import type { HealthSpec } from '../spec/model.ts';
 import { startAgainMs } from './back-off.ts';
 import {
   afterProbe,
   freshHealth,
   type HealthState,
+  hangProblem,
   isHung,
+  isLate,
   nextProbeMs,
-  type ProbeResult,
+  shownProblem,
   unaskedHealth,
 } from './health.ts';
 
 const health: HealthSpec = {
-  path: '/q/health',
+  probe: { kind: 'http1', path: '/q/health' },
   everyMs: 2_000,
   timeoutMs: 1_000,
   unhealthyAfter: 3,
@@ -43,9 +46,35 @@ test.each<[string, ProbeResult[], HealthState['phase']]>([
   expect(run(results).phase).toBe(phase);
 });
 
-test('a start that takes too long has a problem in words', () => {
-  expect(run([bad], freshHealth(0), 29_999).problem).toBeNull();
-  expect(run([bad], freshHealth(0), 30_000).problem).toBe('not ready 30 s after its start: answered 503');
+test('while it starts, an answer that is not good is told at once, and silence once it has lasted a moment', () => {
+  expect(run([bad], freshHealth(0), 100)).toMatchObject({ phase: 'starting', problem: 'answered 503' });
+  expect(run([silent], freshHealth(0), 1_999).problem).toBeNull();
+  expect(run([silent], freshHealth(0), 2_000).problem).toBe('nothing listens');
+  expect(run([bad, good], freshHealth(0), 100).problem).toBeNull();
+});
+
+test('a start that takes too long says so, with the last words of the check', () => {
+  expect(run([bad], freshHealth(0), 29_999).problem).toBe('answered 503');
+  expect(run([bad], freshHealth(0), 30_000).problem).toBe('not ready within 30 s of its start: answered 503');
+  expect(isLate(run([bad], freshHealth(0), 29_999), health, 29_999)).toBe(false);
+  expect(isLate(run([bad], freshHealth(0), 30_000), health, 30_000)).toBe(true);
+  expect(isLate(run([good], freshHealth(0), 30_000), health, 60_000)).toBe(false);
+});
+
+test.each<[string, ProbeResult[], number, string | null]>([
+  ['as long as nothing listens', [silent, silent, silent], 5_000, 'exited with code 1'],
+  ['not when it answers', [silent, bad], 1_000, 'answered 503'],
+  ['not when it is ready', [silent, good], 1_000, null],
+  ['not when it is late', [silent], 30_000, 'not ready within 30 s of its start: nothing listens'],
+])('a process that starts again says why it had ended, %s', (_, results, everyMs, told) => {
+  const state = run(results, freshHealth(0), everyMs);
+  expect(shownProblem(state, 'exited with code 1', health, results.length * everyMs)).toBe(told);
+});
+
+test('a hang is told with the last words of the check', () => {
+  expect(hangProblem(run([silent]), health)).toBe('did not answer for 30 s: nothing listens');
+  expect(hangProblem(run([good, silent]), health)).toBe('did not answer for 30 s: nothing listens');
+  expect(hangProblem(freshHealth(0), { ...health, startWithinMs: 1_500 })).toBe('did not answer for 1.5 s');
 });
 
 test('silence for the start time is a hang; an error answer is not', () => {

@@ -1,8 +1,9 @@
+import type { ProbeResult } from '../probe/probe.ts';
 import type { HealthSpec } from '../spec/model.ts';
 import type { InstancePhase } from './workloads.ts';
 
-/** What one health check saw. `answered`: an HTTP response came back, whatever its status. */
-export type ProbeResult = { ok: true } | { ok: false; answered: boolean; says: string };
+/** A program needs a moment until it listens: silence that is no longer than this is no problem yet. */
+const quietStartMs = 2_000;
 
 /** What the health checks of one process have shown so far. */
 export interface HealthState {
@@ -12,11 +13,15 @@ export interface HealthState {
   /** Since when (monotonic ms) nothing has answered at all; null after an answer. */
   silentSinceMs: number | null;
   startedMs: number;
+  /** The last check that failed, in its own words; null after a good one. */
+  says: string | null;
+  /** What there is to tell about it now. */
   problem: string | null;
 }
 
 export function freshHealth(nowMs: number): HealthState {
-  return { phase: 'starting', goodInARow: 0, badInARow: 0, silentSinceMs: nowMs, startedMs: nowMs, problem: null };
+  const counts = { goodInARow: 0, badInARow: 0 };
+  return { phase: 'starting', ...counts, silentSinceMs: nowMs, startedMs: nowMs, says: null, problem: null };
 }
 
 /** For an endpoint that should be there already: the first answer decides, either way. */
@@ -38,21 +43,34 @@ export function afterProbe(state: HealthState, result: ProbeResult, health: Heal
   if (result.ok) {
     const goodInARow = state.goodInARow + 1;
     const ready = state.phase !== 'unhealthy' || goodInARow >= health.healthyAfter;
-    const seen = { ...state, goodInARow, badInARow: 0, silentSinceMs: null };
+    const seen = { ...state, goodInARow, badInARow: 0, silentSinceMs: null, says: null };
     return ready ? { ...seen, phase: 'ready', problem: null } : seen;
   }
   const badInARow = state.badInARow + 1;
   const silentSinceMs = result.answered ? null : (state.silentSinceMs ?? nowMs);
-  const seen = { ...state, goodInARow: 0, badInARow, silentSinceMs };
-  if (state.phase === 'starting') return { ...seen, problem: lateStart(state, result.says, health, nowMs) };
+  const seen = { ...state, goodInARow: 0, badInARow, silentSinceMs, says: result.says };
+  if (state.phase === 'starting') return { ...seen, problem: startProblem(state, result, health, nowMs) };
   if (badInARow < health.unhealthyAfter) return seen;
   return { ...seen, phase: 'unhealthy', problem: result.says };
 }
 
-function lateStart(state: HealthState, says: string, health: HealthSpec, nowMs: number): string | null {
-  const sinceStartMs = nowMs - state.startedMs;
-  if (sinceStartMs < health.startWithinMs) return null;
-  return `not ready ${Math.round(sinceStartMs / 1000)} s after its start: ${says}`;
+function startProblem(
+  state: HealthState,
+  { answered, says }: { answered: boolean; says: string },
+  health: HealthSpec,
+  nowMs: number,
+): string | null {
+  if (isLate(state, health, nowMs)) return `not ready within ${inSeconds(health.startWithinMs)} of its start: ${says}`;
+  return answered || nowMs - state.startedMs >= quietStartMs ? says : null;
+}
+
+/** Whether it is still starting after the time that a start may take. */
+export function isLate(state: HealthState, health: HealthSpec, nowMs: number): boolean {
+  return state.phase === 'starting' && nowMs - state.startedMs >= health.startWithinMs;
+}
+
+function inSeconds(ms: number): string {
+  return `${Number((ms / 1000).toFixed(1))} s`;
 }
 
 /**
@@ -61,6 +79,26 @@ function lateStart(state: HealthState, says: string, health: HealthSpec, nowMs: 
  */
 export function isHung(state: HealthState, health: HealthSpec, nowMs: number): boolean {
   return state.silentSinceMs !== null && nowMs - state.silentSinceMs >= health.startWithinMs;
+}
+
+/**
+ * What is told of a process: until it answers or is late, one that starts again after a failure keeps saying why it ended (`lastFailure`):
+ * its silence says less.
+ */
+export function shownProblem(
+  state: HealthState,
+  lastFailure: string | null,
+  health: HealthSpec,
+  nowMs: number,
+): string | null {
+  const silent = state.phase === 'starting' && state.silentSinceMs !== null && !isLate(state, health, nowMs);
+  return silent ? (lastFailure ?? state.problem) : state.problem;
+}
+
+/** Why it is started anew. */
+export function hangProblem({ says }: HealthState, health: HealthSpec): string {
+  const silence = `did not answer for ${inSeconds(health.startWithinMs)}`;
+  return says === null ? silence : `${silence}: ${says}`;
 }
 
 const fastestProbeMs = 100;

@@ -11,10 +11,19 @@ import {
   startProcess,
   terminate,
 } from '../lib/process.ts';
+import { ask } from '../probe/probe.ts';
 import { recoveredAfterMs, startAgainMs } from './back-off.ts';
 import { workloadsErrors } from './errors.ts';
-import { afterProbe, freshHealth, type HealthState, isHung, nextProbeMs } from './health.ts';
-import { probeOnce } from './health-probe.ts';
+import {
+  afterProbe,
+  freshHealth,
+  type HealthState,
+  hangProblem,
+  isHung,
+  isLate,
+  nextProbeMs,
+  shownProblem,
+} from './health.ts';
 import { configHash, type InstanceRecord } from './instance-records.ts';
 import { boundLog, rotateLog, tellingLine } from './log-file.ts';
 import { type InstanceDeclaration, jittered, type ManagedInstance, type Supervision } from './managed-instance.ts';
@@ -218,25 +227,28 @@ export class ProcessInstance implements ManagedInstance {
     let state = freshHealth(clock.monoMs());
     let logCheckedMs = clock.monoMs();
     this.#readySinceMs = null;
+    const lastFailure = this.#problem;
     while (!isHung(state, health, clock.monoMs())) {
-      const result = await probeOnce({ host, port, ...health }, signal);
+      const result = await ask({ host, port, timeoutMs: health.timeoutMs }, health.probe, signal);
       if (signal.aborted) return;
       state = afterProbe(state, result, health, clock.monoMs());
-      this.#noteHealth(state);
+      this.#noteHealth(state, lastFailure);
       if (clock.monoMs() - logCheckedMs >= logCheckEveryMs) {
         boundLog(this.#logFile);
         logCheckedMs = clock.monoMs();
       }
       await sleep(clock, jittered(nextProbeMs(state, health), random()), signal);
     }
-    this.#problem = `did not answer for ${Math.round(health.startWithinMs / 1000)} s: ${state.problem ?? 'silent'}`;
+    this.#problem = hangProblem(state, health);
   }
 
-  #noteHealth(state: HealthState): void {
-    // A process that starts again after a failure keeps saying why until it is ready.
-    this.#show(state.phase, state.problem ?? (state.phase === 'ready' ? null : this.#problem));
-    if (state.phase === 'ready') this.#readySinceMs ??= this.#shared.clock.monoMs();
-    if (state.phase !== 'starting' || state.problem !== null) this.#tried.resolve();
+  /** `lastFailure`: how the process before this one ended. */
+  #noteHealth(state: HealthState, lastFailure: string | null): void {
+    const { health } = this.#declared;
+    const nowMs = this.#shared.clock.monoMs();
+    this.#show(state.phase, shownProblem(state, lastFailure, health, nowMs));
+    if (state.phase === 'ready') this.#readySinceMs ??= nowMs;
+    if (state.phase !== 'starting' || isLate(state, health, nowMs)) this.#tried.resolve();
   }
 
   async #takeDown(running: Running | null, end: End): Promise<void> {

@@ -223,12 +223,11 @@ describe('gRPC health checks', () => {
     );
     open.push(() => server.forceShutdown());
     const healthCheck = {
-      path: '/',
+      probe: { kind: 'grpc', service: 't.T' } as const,
       everyMs: 20,
       timeoutMs: 1000,
       unhealthyAfter: 1,
       healthyAfter: 1,
-      grpcService: 't.T',
     };
     const gateway = await gatewayTo({ stable: [{ port } as TestUpstream], route: { healthCheck } });
     const healthy = () => [...gateway.engine.states.get('svc')!.allEndpoints()][0]!.healthy;

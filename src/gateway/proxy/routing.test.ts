@@ -211,7 +211,13 @@ describe('active health checks', () => {
       ),
     );
     const well = await upstream();
-    const healthCheck = { path: '/q/health', everyMs: 20, timeoutMs: 500, unhealthyAfter: 2, healthyAfter: 2 };
+    const healthCheck = {
+      probe: { kind: 'http1' as const, path: '/q/health' },
+      everyMs: 20,
+      timeoutMs: 500,
+      unhealthyAfter: 2,
+      healthyAfter: 2,
+    };
     const gateway = await gatewayTo({ stable: [sick, well], route: { healthCheck } });
     const healthy = (n: number) =>
       [...gateway.engine.states.get('svc')!.allEndpoints()].filter((endpoint) => endpoint.healthy).length === n;

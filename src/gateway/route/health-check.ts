@@ -1,15 +1,14 @@
-import http from 'node:http';
+import { ask } from '../../probe/probe.ts';
 import type { HealthCheckRoute } from '../../traffic/model.ts';
-import { askGrpc } from '../http2/grpc-health.ts';
 import { randomShare } from '../random.ts';
 import type { Endpoint } from './endpoint.ts';
 
-/** Asks one instance for its health at intervals, with 10 % jitter, until stopped. An answer of 200 to 399 is healthy. */
+/** Asks one instance for its health at intervals, with 10 % jitter, until stopped. */
 export class HealthChecker {
   private readonly endpoint: Endpoint;
   private readonly config: HealthCheckRoute;
+  private readonly stopped = new AbortController();
   private timer: NodeJS.Timeout;
-  private stopped = false;
   private streak = 0;
 
   constructor(endpoint: Endpoint, config: HealthCheckRoute) {
@@ -19,41 +18,19 @@ export class HealthChecker {
   }
 
   stop(): void {
-    this.stopped = true;
+    this.stopped.abort();
     clearTimeout(this.timer);
   }
 
-  private probe(): void {
-    let settled = false;
-    const settle = (healthy: boolean): void => {
-      if (settled) return;
-      settled = true;
-      this.note(healthy);
-    };
-    if (this.config.grpcService == null) this.askHttp(settle);
-    else askGrpc(this.endpoint, this.config.grpcService, this.config.timeoutMs).then(settle, () => settle(false));
-  }
-
-  private askHttp(settle: (healthy: boolean) => void): void {
+  private async probe(): Promise<void> {
     const { host, port } = this.endpoint;
-    const { path, timeoutMs } = this.config;
-    const options = { host, port, path, agent: false, timeout: timeoutMs, headers: { 'user-agent': 'davy-health' } };
-    const request = http.get(options, (response) => {
-      response.resume();
-      const status = response.statusCode ?? 0;
-      settle(status >= 200 && status < 400);
-    });
-    const limit = setTimeout(() => request.destroy(), timeoutMs);
-    request.on('timeout', () => request.destroy());
-    request.on('error', () => settle(false));
-    request.on('close', () => {
-      clearTimeout(limit);
-      settle(false);
-    });
+    const { probe, timeoutMs } = this.config;
+    const { signal } = this.stopped;
+    const result = await ask({ host, port, timeoutMs }, probe, signal);
+    if (!signal.aborted) this.note(result.ok);
   }
 
   private note(healthy: boolean): void {
-    if (this.stopped) return;
     const { endpoint, config } = this;
     this.streak = healthy === endpoint.healthy ? 0 : this.streak + 1;
     if (this.streak >= (healthy ? config.healthyAfter : config.unhealthyAfter)) {

@@ -1,5 +1,6 @@
 import type { Cohort } from '../../metrics/source.ts';
-import { type ServiceRoute, speaksHttp2 } from '../../traffic/model.ts';
+import { speaksHttp2 } from '../../spec/gateway-model.ts';
+import type { ServiceRoute } from '../../traffic/model.ts';
 import type { GatewayContext } from '../context.ts';
 import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';

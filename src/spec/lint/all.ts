@@ -2,6 +2,7 @@ import type { Finding } from '../finding.ts';
 import { lintEndpoints, lintPorts } from './addresses.ts';
 import { lintBudget } from './budget.ts';
 import { lintExperiments } from './chaos.ts';
+import { lintHealth, lintProbe } from './health.ts';
 import type { Lint, LintContext } from './lint.ts';
 import { lintDuplicates, lintNames, lintUnusedPolicies } from './names.ts';
 import {
@@ -12,7 +13,7 @@ import {
   lintPromotionSamples,
 } from './samples.ts';
 import { lintHolds, lintInstant, lintLimits, lintLook, lintWeights } from './steps.ts';
-import { lintCanaryHeader, lintEjection, lintHealth, lintTries } from './traffic.ts';
+import { lintCanaryHeader, lintEjection, lintTries } from './traffic.ts';
 
 const lints: Lint[] = [
   lintNames,
@@ -24,6 +25,7 @@ const lints: Lint[] = [
   lintTries,
   lintEjection,
   lintHealth,
+  lintProbe,
   lintWeights,
   lintLook,
   lintHolds,

@@ -80,16 +80,3 @@ export function lintCanaryHeader(context: LintContext): Finding[] {
     return [errorFinding(specErrors['header-reserved'], sentence, position)];
   });
 }
-
-/** A starting instance can pass its checks in time. */
-export function lintHealth({ spec, at, has }: LintContext): Finding[] {
-  return Object.values(spec.services).flatMap((service) => {
-    const { everyMs, healthyAfter, startWithinMs } = service.health;
-    if (everyMs * healthyAfter < startWithinMs) return [];
-    const sentence =
-      `services.${service.name}: ${healthyAfter} checks every ${formatDurationMs(everyMs)} take as long as ` +
-      `the ${formatDurationMs(startWithinMs)} in which a version must be ready`;
-    const own = ['services', service.name, 'health'];
-    return [warningFinding(specWarnings['health-too-slow'], sentence, at(has(own) ? own : ['defaults', 'health']))];
-  });
-}

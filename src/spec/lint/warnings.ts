@@ -79,6 +79,10 @@ export const specWarnings = defineWarnings({
     means: 'A starting instance cannot be found healthy within `startWithin`.',
     next: 'Check more often or lengthen `startWithin`.',
   },
+  'health-path-of-grpc': {
+    means: 'A service that serves gRPC is asked for a path, which few gRPC servers have.',
+    next: "Remove the path, or name a service to ask for: `health: { grpc: '' }`.",
+  },
   'unused-policy': {
     means: 'No service is released by this policy.',
     next: 'Remove it or name it under `release`.',

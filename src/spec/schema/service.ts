@@ -1,55 +1,10 @@
 import { z } from 'zod';
 import { specDefaults as d } from '../defaults.ts';
-import { duration, field, integer, named, rate, refuse, share } from '../fields.ts';
+import { duration, field, integer, rate, refuse, share } from '../fields.ts';
+import { health } from './health.ts';
 import { label, versionName } from './names.ts';
 import { traffic } from './traffic.ts';
 import { version } from './version.ts';
-
-export const health = z.strictObject({
-  path: named({
-    description: 'Path that answers 2xx when the instance is able to serve.',
-    example: '/q/health',
-    default: d.health.path,
-    pattern: /^\/[\x21-\x7e]{0,255}$/,
-    rule: 'start with / and contain neither blanks nor control characters, at most 256 characters',
-  }).optional(),
-  every: duration({
-    description: 'Time between two checks.',
-    example: '2s',
-    default: d.health.every,
-    min: '100ms',
-    max: '1h',
-  }).optional(),
-  timeout: duration({
-    description: 'A check without an answer for this long has failed.',
-    example: '1s',
-    default: d.health.timeout,
-    min: '10ms',
-    max: '1m',
-  }).optional(),
-  unhealthyAfter: integer({
-    description: 'Failed checks in a row after which a ready instance gets no traffic.',
-    example: 3,
-    default: d.health.unhealthyAfter,
-    min: 1,
-    max: 100,
-  }).optional(),
-  healthyAfter: integer({
-    description: 'Passed checks in a row after which an instance gets traffic.',
-    example: 1,
-    default: d.health.healthyAfter,
-    min: 1,
-    max: 100,
-  }).optional(),
-  startWithin: duration({
-    description:
-      'A version whose instances are not ready within this time fails its release; stable keeps all traffic.',
-    example: '60s',
-    default: d.health.startWithin,
-    min: '1s',
-    max: '1h',
-  }).optional(),
-});
 
 const objective = z
   .strictObject({

@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { field } from '../fields.ts';
 import { timestamps, witnesses } from './anchors.ts';
 import { chaos } from './chaos.ts';
+import { health } from './health.ts';
 import { label } from './names.ts';
 import { policy } from './policy.ts';
-import { health, service } from './service.ts';
+import { service } from './service.ts';
 import { traffic } from './traffic.ts';
 
 const defaults = z.strictObject({
@@ -64,5 +65,6 @@ export const specSchema = z.strictObject({
 export type RawSpec = z.infer<typeof specSchema>;
 export type RawService = RawSpec['services'][string];
 export type RawVersion = RawService['versions'][string];
+export type RawHealth = NonNullable<RawService['health']>;
 export type RawTraffic = NonNullable<RawService['traffic']>;
 export type RawPolicy = RawSpec['policies'][string];

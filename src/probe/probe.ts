@@ -1,0 +1,37 @@
+import type { HealthProbe } from '../spec/model.ts';
+import { askGrpc } from './grpc.ts';
+import { askH2c } from './h2c.ts';
+import { askHttp1 } from './http1.ts';
+import { askTcp } from './tcp.ts';
+
+/**
+ * What one question saw. `answered`: octets came back, whatever they said: such a process is alive. `says`: what went wrong, in words for
+ * `davy status`; it may hold text of the instance (a gRPC message), at most 200 characters.
+ */
+export type ProbeResult = { ok: true } | { ok: false; answered: boolean; says: string };
+
+/** Whom to ask, and how long everything may take, from connecting to the answer that decides. */
+export interface ProbeTarget {
+  /** A name or an address; IPv6 without brackets. */
+  host: string;
+  port: number;
+  timeoutMs: number;
+}
+
+/**
+ * Asks one instance once whether it is able to serve, on a connection of its own. Never rejects. When `signal` aborts, the connection is
+ * closed and the result says nothing.
+ */
+export function ask(target: ProbeTarget, probe: HealthProbe, signal: AbortSignal): Promise<ProbeResult> {
+  const within = AbortSignal.any([signal, AbortSignal.timeout(target.timeoutMs)]);
+  switch (probe.kind) {
+    case 'http1':
+      return askHttp1(target, probe.path, within);
+    case 'h2c':
+      return askH2c(target, probe.path, within);
+    case 'grpc':
+      return askGrpc(target, probe.service, within);
+    case 'tcp':
+      return askTcp(target, within);
+  }
+}
