@@ -1,4 +1,4 @@
-import { Cron } from 'croner';
+import { openCron } from '../lib/cron.ts';
 import type { ChaosSpec, ScheduleSpec } from '../spec/chaos-model.ts';
 
 /** Slots of one experiment that are looked back at, at most; older ones are not counted as missed one by one. */
@@ -34,7 +34,7 @@ function everySlots(everyMs: number, afterMs: number, untilMs: number): Slots {
 }
 
 function cronSlots(line: string, afterMs: number, untilMs: number): Slots {
-  const cron = new Cron(line, { timezone: 'UTC', paused: true });
+  const cron = openCron(line);
   let newestMs: number | null = null;
   let count = 0;
   let at = cron.nextRun(new Date(afterMs));
@@ -52,7 +52,7 @@ function cronSlots(line: string, afterMs: number, untilMs: number): Slots {
 /** When the experiment runs next, for lists; null when never. */
 export function nextSlotMs(schedule: ScheduleSpec, nowMs: number): number | null {
   if (schedule.kind === 'every') return (Math.floor(nowMs / schedule.everyMs) + 1) * schedule.everyMs;
-  return new Cron(schedule.cron, { timezone: 'UTC', paused: true }).nextRun(new Date(nowMs))?.getTime() ?? null;
+  return openCron(schedule.cron).nextRun(new Date(nowMs))?.getTime() ?? null;
 }
 
 /** Why nothing may start now; null when it may. */

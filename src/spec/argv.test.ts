@@ -13,6 +13,8 @@ describe('splitCommand', () => {
     [`a --x='1'"2"3`, ['a', '--x=123']],
     ['a b=c --d=~/e f#g', ['a', 'b=c', '--d=~/e', 'f#g']],
     [`a "\\n"`, ['a', '\\n']],
+    ['node service.mjs\n', ['node', 'service.mjs']],
+    ["sh -c 'a\nb\n'\n\n", ['sh', '-c', 'a\nb\n']],
   ])('%s', (line, argv) => expect(splitCommand(line)).toEqual({ argv }));
 
   it.each<[string, number, boolean]>([
@@ -27,6 +29,9 @@ describe('splitCommand', () => {
     ['A=1 b', 0, true],
     ['a # note', 2, true],
     ['a\nb', 1, true],
+    ['a\nb\n', 1, true],
+    ['a \\\n', 2, false],
+    ['\n', 0, false],
     ["a 'b", 2, false],
     ['a "b', 2, false],
     ['a \\', 2, false],

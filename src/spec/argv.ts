@@ -31,7 +31,9 @@ const shellCharacters: Record<string, string> = {
  * '…' is literal, "…" is literal but for \" \\ \$ \`, and \ takes the next character literally. Nothing is expanded:
  * what a shell would expand is refused instead, so that a line never means something else here than it does there.
  */
-export function splitCommand(line: string): { argv: string[] } | { problem: ArgvProblem } {
+export function splitCommand(text: string): { argv: string[] } | { problem: ArgvProblem } {
+  // A block scalar (`run: |`) ends in a line break, which begins no second line.
+  const line = text.replace(/\n+$/, '');
   const argv: string[] = [];
   let word: string | null = null;
   for (let i = 0; i < line.length; i += 1) {

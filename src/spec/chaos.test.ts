@@ -20,6 +20,17 @@ const experiment = (fields: string): string => `${base}chaos:
       for: 30s
 ${fields}`;
 
+const freeze = (from: string, to: string): string => `  freeze: [{ from: ${from}T00:00:00Z, to: ${to}T00:00:00Z }]\n`;
+
+test('a schedule is refused at the field that is wrong', () => {
+  expect(() => parseSpec(experiment('      schedule: "0 0 30 2 *"\n'), 'davy.yaml')).toThrow(
+    expect.objectContaining({
+      message: 'chaos.experiments.slow.schedule names day 30 of month 2, which no year has',
+      position: expect.objectContaining({ line: 15, column: 22 }),
+    }),
+  );
+});
+
 test('an experiment is read with its defaults', () => {
   const { spec } = parseSpec(experiment('      every: 4h\n'), 'davy.yaml');
   expect(spec.chaos?.limits).toEqual({ instancesShare: 0.5, requestsShare: 0.5, minHealthy: 1 });
@@ -61,7 +72,12 @@ test.each([
   ['an unknown service in a probe', experiment('').replace('gateway: a', 'gateway: x'), 'spec/unknown-service'],
   ['an unknown version', experiment('').replace('service: a }', 'service: a, version: v9 }'), 'spec/unknown-version'],
   ['two schedules', experiment('      every: 4h\n      schedule: "0 * * * *"\n'), 'spec/bad-value'],
-  ['a cron line that is none', experiment('      schedule: "61 * * * *"\n'), 'spec/bad-value'],
+  ['a cron line that is none', experiment('      schedule: "61 * * * *"\n'), 'spec/schedule-syntax'],
+  ['a cron line with seconds', experiment('      schedule: "0 0 0 * * *"\n'), 'spec/schedule-syntax'],
+  ['a cron line for no day', experiment('      schedule: "0 0 30 2 *"\n'), 'spec/schedule-syntax'],
+  ['a freeze from a day that no year has', experiment(freeze('2026-02-30', '2026-03-01')), 'spec/bad-value'],
+  ['a freeze to a month that no year has', experiment(freeze('2026-02-20', '2026-13-01')), 'spec/bad-value'],
+  ['a freeze that ends before it begins', experiment(freeze('2026-03-02', '2026-03-01')), 'spec/out-of-range'],
   [
     'a probe of both kinds',
     experiment('').replace('gateway: a,', 'gateway: a, http: "http://127.0.0.1/",'),

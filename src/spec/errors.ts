@@ -112,6 +112,11 @@ export const specErrors = defineErrors('spec', {
     next: "Put the characters in single quotes, use `env:` for variables, or ask for a shell by name: run: sh -c '…'.",
     ...invalid,
   },
+  'schedule-syntax': {
+    means: 'A `schedule` is no cron line, or one that never comes due.',
+    next: 'Write five fields in UTC, minute hour day month weekday: schedule: "0 */4 * * *". Or use `every: 4h`.',
+    ...invalid,
+  },
   'version-source': {
     means: 'A version must say either how it is run or where it runs already, and only what belongs to that.',
     next: 'Give `run` (with `env`, `replicas`) or `endpoints`, not both.',

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { cronProblem } from '../lib/cron.ts';
 import {
   formatDurationMs,
   formatPoints,
@@ -56,7 +57,8 @@ export interface IssueParams {
     | 'run-shell'
     | 'version-source'
     | 'objective-kind'
-    | 'health-kind';
+    | 'health-kind'
+    | 'schedule-syntax';
   /** Position inside the text, when the problem has one. */
   index?: number;
 }
@@ -130,6 +132,35 @@ export function named(about: About & { pattern: RegExp; rule: string }) {
       if (!about.pattern.test(context.value)) refuse(context, { kind: 'bad-name' }, `must ${about.rule}`);
     })
     .meta({ ...metaOf(about), pattern: about.pattern.source });
+}
+
+/** A point in time in UTC, to the second. */
+export function moment(about: About) {
+  return z
+    .string()
+    .check((context) => {
+      const ms = Date.parse(context.value);
+      // JavaScript reads 30 February as 2 March.
+      const isDate = momentPattern.test(context.value) && !Number.isNaN(ms);
+      if (!isDate || new Date(ms).toISOString() !== context.value.replace('Z', '.000Z'))
+        refuse(context, { kind: 'bad-value' }, 'must be a time such as 2026-12-24T00:00:00Z');
+    })
+    .meta({ ...metaOf(about), pattern: momentPattern.source });
+}
+
+const momentPattern = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/;
+
+/** A cron line that comes due at some time. */
+export function cronLine(about: About & { max: number }) {
+  return z
+    .string()
+    .min(1)
+    .max(about.max)
+    .check((context) => {
+      const problem = cronProblem(context.value);
+      if (problem) refuse(context, { kind: 'schedule-syntax', index: problem.index }, problem.sentence);
+    })
+    .meta(metaOf(about));
 }
 
 /** Either the word `none`, which switches the feature off, or its settings. */

@@ -100,6 +100,7 @@ const hidden = new Set<IssueParams['kind']>([
   'health-kind',
   'run-shell',
   'run-syntax',
+  'schedule-syntax',
 ]);
 
 /** For a value that is nearly one of the accepted ones. */

@@ -1,5 +1,3 @@
-import { Cron } from 'croner';
-import { messageOf } from '../../lib/error.ts';
 import { didYouMean } from '../../lib/nearest.ts';
 import { own } from '../../lib/own.ts';
 import { formatShare } from '../../lib/units.ts';
@@ -10,13 +8,12 @@ import type { SpecPath } from '../locator.ts';
 import { errorFinding, type LintContext, warningFinding } from './lint.ts';
 import { specWarnings } from './warnings.ts';
 
-/** Every experiment names services and versions that exist, a gateway edge that is counted, and a cron line that can be read. */
+/** Every experiment names services and versions that exist, and a gateway edge that is counted. */
 export function lintExperiments(context: LintContext): Finding[] {
   const experiments = Object.values(context.spec.chaos?.experiments ?? {});
   return experiments.flatMap((experiment) => [
     ...lintScope(context, experiment),
     ...lintProbes(context, experiment),
-    ...lintCron(context, experiment),
     ...lintBlast(context, experiment),
   ]);
 }
@@ -79,15 +76,4 @@ function unknownService({ spec, at }: LintContext, name: string, path: SpecPath)
   if (known.includes(name)) return [];
   const sentence = `There is no service ${name}${didYouMean(name, known)}`;
   return [errorFinding(specErrors['unknown-service'], sentence, at(path), `Declared services: ${known.join(', ')}.`)];
-}
-
-function lintCron({ at }: LintContext, { name, schedule }: ExperimentSpec): Finding[] {
-  if (schedule?.kind !== 'cron') return [];
-  try {
-    new Cron(schedule.cron, { timezone: 'UTC', paused: true }).stop();
-    return [];
-  } catch (error) {
-    const sentence = `chaos.experiments.${name}.schedule is no cron line: ${messageOf(error)}`;
-    return [errorFinding(specErrors['bad-value'], sentence, at(['chaos', 'experiments', name, 'schedule']))];
-  }
 }

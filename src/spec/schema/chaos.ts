@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { chaosDefaults as d } from '../chaos-defaults.ts';
-import { duration, field, integer, named, refuse, share, text } from '../fields.ts';
+import { cronLine, duration, field, integer, moment, named, refuse, share, text } from '../fields.ts';
 import { label, versionName } from './names.ts';
 import { limitQuantiles } from './policy.ts';
 
@@ -184,7 +184,11 @@ export const experiment = z
       min: '1s',
       max: '30d',
     }).optional(),
-    schedule: text({ description: 'Cron line in UTC.', example: '0 */4 * * *', max: 100 }).optional(),
+    schedule: cronLine({
+      description: 'Cron line of five fields, in UTC: minute hour day month weekday.',
+      example: '0 */4 * * *',
+      max: 100,
+    }).optional(),
     duringRelease: field(z.boolean(), {
       description: 'May run while a release is in flight.',
       example: false,
@@ -221,21 +225,16 @@ const blastLimits = z.strictObject({
   }).optional(),
 });
 
-const freeze = z.strictObject({
-  from: named({
-    description: 'Start (UTC).',
-    example: '2026-12-24T00:00:00Z',
-    pattern: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/,
-    rule: 'be a time such as 2026-12-24T00:00:00Z',
-  }),
-  to: named({
-    description: 'End (UTC).',
-    example: '2026-12-27T00:00:00Z',
-    pattern: /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/,
-    rule: 'be a time such as 2026-12-24T00:00:00Z',
-  }),
-  why: text({ description: 'Why nothing is rehearsed then.', example: 'holidays', max: 200 }).optional(),
-});
+const freeze = z
+  .strictObject({
+    from: moment({ description: 'Start (UTC).', example: '2026-12-24T00:00:00Z' }),
+    to: moment({ description: 'End (UTC), after the start.', example: '2026-12-27T00:00:00Z' }),
+    why: text({ description: 'Why nothing is rehearsed then.', example: 'holidays', max: 200 }).optional(),
+  })
+  .check((context) => {
+    const { from, to } = context.value;
+    if (Date.parse(to) <= Date.parse(from)) refuse(context, { kind: 'out-of-range' }, 'must be after from', ['to']);
+  });
 
 /** Rehearsals of failure: what may be tried, how far it may go, and when. */
 export const chaos = z.strictObject({
