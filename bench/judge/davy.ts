@@ -26,6 +26,7 @@ export function policyFor(changes: Partial<PolicySpec> = {}, limits: Partial<Ste
     inconclusive: { holdMs: 1, then: 'hold' },
     errors: ['5xx'],
     warmupMs: 0,
+    holdBackBp: 0,
     sharedIncident: 'hold',
     ...changes,
   };

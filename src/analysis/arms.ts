@@ -1,5 +1,6 @@
 import { own } from '../lib/own.ts';
 import type { InstanceTick, Tick } from '../metrics/tick.ts';
+import { type Ages, ageOf } from './ages.ts';
 import { groupCount, type Pod, podOf, tally } from './pods.ts';
 
 /** Counts of a set of instances in one tick. */
@@ -9,22 +10,26 @@ export interface Arm {
   over: number[];
 }
 
-/** A tick as the tests see it. Settled instances are older than the warm-up; young ones stay out of comparisons. */
+/**
+ * A tick as the tests see it. Errors count at any age. Latency is compared between settled instances, those older than the
+ * warm-up; where a version has none yet, all of it stands in, and `warming` says that the canary's latency may be its age.
+ */
 export interface Arms {
+  /** Every instance of either version. */
   canary: Arm;
   stable: Arm;
-  /** Canary instances within their warm-up. */
-  young: Arm;
-  /** Settled canary counts by instance group. */
+  /** Canary counts by instance group. */
   groups: Arm[];
-  /** Every canary instance, young ones included, by group. */
-  allGroups: Arm[];
-  /** Settled stable instances in the order of their names. */
+  /** Instances of stable in the order of their names. */
   stableEach: Arm[];
-  /** All requests of either version, young ones included. */
-  canaryTotal: number;
-  stableTotal: number;
-  stableErrors: number;
+  /** What latency is judged by: settled instances, or all where none is. */
+  warmCanary: Arm;
+  warmStable: Arm;
+  warmGroups: Arm[];
+  /** No canary instance with requests is settled. */
+  warming: boolean;
+  /** Age of the youngest canary instance with requests in this tick, ms; null when none had any. */
+  youngestMs: number | null;
 }
 
 export function emptyArm(edges: number): Arm {
@@ -44,60 +49,66 @@ export function addArm(arm: Arm, other: Arm): void {
   for (let j = 0; j < arm.over.length; j++) arm.over[j]! += other.over[j]!;
 }
 
+/** What sorting a tick needs besides it. */
+export interface ArmsSetup {
+  stable: string;
+  canary: string;
+  warmupMs: number;
+  /** Slow is what exceeds this edge; -1: not known yet. */
+  slowEdge: number;
+}
+
 const NONE: InstanceTick[] = [];
 
-/** Sorts a valid tick into arms and notes the canary's instances in `pods`; slow is what exceeds `slowEdge` (-1: not known yet). */
-export function armsOf(
-  tick: Tick,
-  stable: string,
-  canary: string,
-  warmupMs: number,
-  pods: Pod[],
-  slowEdge: number,
-): Arms {
+/** Sorts a valid tick into arms and notes the canary's instances in `pods` and the ages of all in `ages`. */
+export function armsOf(tick: Tick, setup: ArmsSetup, pods: Pod[], ages: Ages): Arms {
   const edges = tick.edges.length;
-  const canaryRows = own(tick.versions, canary) ?? NONE;
-  const stableRows = own(tick.versions, stable) ?? NONE;
+  const rows = (version: string): InstanceTick[] => own(tick.versions, version) ?? NONE;
+  const canaryRows = rows(setup.canary);
   const owners = canaryRows.map((row) => podOf(pods, row.instance));
-  const arms: Arms = {
-    canary: emptyArm(edges),
-    stable: emptyArm(edges),
-    young: emptyArm(edges),
-    groups: [],
-    allGroups: [],
-    stableEach: [],
-    canaryTotal: 0,
-    stableTotal: 0,
-    stableErrors: 0,
-  };
-  for (let g = groupCount(pods); g > 0; g--) {
-    arms.groups.push(emptyArm(edges));
-    arms.allGroups.push(emptyArm(edges));
-  }
+  const emptyGroups = (): Arm[] => Array.from({ length: groupCount(pods) }, () => emptyArm(edges));
+  const canary = emptyArm(edges);
+  const settled = emptyArm(edges);
+  const groups = emptyGroups();
+  const settledGroups = emptyGroups();
+  let youngestMs: number | null = null;
   canaryRows.forEach((row, i) => {
     const pod = owners[i]!;
-    tally(pod, row.requests, row.errors, row.over[slowEdge] ?? 0);
-    arms.canaryTotal += row.requests;
-    add(arms.allGroups[pod.group]!, row);
-    const young = isYoung(row, warmupMs);
-    add(young ? arms.young : arms.canary, row);
-    if (!young) add(arms.groups[pod.group]!, row);
+    tally(pod, row.requests, row.errors, row.over[setup.slowEdge] ?? 0);
+    add(canary, row);
+    add(groups[pod.group]!, row);
+    const ageMs = ageOf(ages, row);
+    if (row.requests > 0) youngestMs = Math.min(youngestMs ?? Number.POSITIVE_INFINITY, ageMs);
+    if (ageMs < setup.warmupMs) return;
+    add(settled, row);
+    add(settledGroups[pod.group]!, row);
   });
-  addStable(arms, stableRows, warmupMs);
-  return arms;
+  const warming = canary.n > 0 && settled.n === 0 && setup.warmupMs > 0;
+  return {
+    canary,
+    groups,
+    warmCanary: warming ? canary : settled,
+    warmGroups: warming ? groups : settledGroups,
+    warming,
+    youngestMs,
+    ...stableArms(rows(setup.stable), edges, setup.warmupMs, ages),
+  };
 }
 
-function addStable(arms: Arms, rows: readonly InstanceTick[], warmupMs: number): void {
+function stableArms(
+  rows: readonly InstanceTick[],
+  edges: number,
+  warmupMs: number,
+  ages: Ages,
+): Pick<Arms, 'stable' | 'stableEach' | 'warmStable'> {
+  const stable = emptyArm(edges);
+  const settled = emptyArm(edges);
+  const stableEach: Arm[] = [];
   const ordered = rows.length < 2 ? rows : [...rows].sort((a, b) => (a.instance < b.instance ? -1 : 1));
   for (const row of ordered) {
-    arms.stableTotal += row.requests;
-    arms.stableErrors += row.errors;
-    if (isYoung(row, warmupMs)) continue;
-    add(arms.stable, row);
-    arms.stableEach.push({ n: row.requests, x: row.errors, over: row.over });
+    add(stable, row);
+    stableEach.push({ n: row.requests, x: row.errors, over: row.over });
+    if (ageOf(ages, row) >= warmupMs) add(settled, row);
   }
-}
-
-function isYoung(row: InstanceTick, warmupMs: number): boolean {
-  return row.ageMs !== undefined && row.ageMs < warmupMs;
+  return { stable, stableEach, warmStable: settled.n > 0 ? settled : stable };
 }

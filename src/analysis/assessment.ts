@@ -8,19 +8,30 @@ export type Why =
   | { kind: 'no-data'; problem: string; blindMs: number; rolledBack: boolean }
   | { kind: 'canary-silent'; blindMs: number; looks: number; rolledBack: boolean }
   | { kind: 'stable-silent'; looks: number }
-  | { kind: 'instant'; requests: number; errors: number; overMs: number }
+  | { kind: 'instant'; requests: number; errors: number; overMs: number; limit: number }
   | { kind: 'evidence'; named: MetricName[] }
   | { kind: 'instance-instant'; instance: string; requests: number; errors: number }
   | { kind: 'instance-evidence'; instance: string; without: number }
   | { kind: 'uncorroborated'; without: number }
-  | { kind: 'sustained'; limit: string; forMs: number; requests: number; events: number; share: number }
+  | {
+      kind: 'sustained';
+      limit: string;
+      /** The limit in ms for latency, else null. */
+      underMs: number | null;
+      forMs: number;
+      requests: number;
+      events: number;
+      share: number;
+      /** The instance that alone breaks it, or null. */
+      instance: string | null;
+    }
   | { kind: 'shared'; limits: string[] }
   | { kind: 'placebo'; evidence: number }
   | { kind: 'load-drop'; evidence: number }
   | { kind: 'safe' }
   | { kind: 'inconclusive'; waiting: string; rolledBack: boolean }
   | { kind: 'no-traffic' }
-  | { kind: 'warming-up' }
+  | { kind: 'cold-start'; youngestMs: number; warming: boolean }
   | { kind: 'waiting'; waiting: string };
 
 /** One look in numbers; words are put to it afterwards. */

@@ -25,4 +25,11 @@ export const analysisErrors = defineErrors('analysis', {
     exit: 2,
     http: 400,
   },
+  'other-method': {
+    means:
+      'The release was judged by another version of the method, so judging it again would say nothing about that decision.',
+    next: "Use the Davy that judged it; the ledger's records of the decision stay valid and can be verified by any version.",
+    exit: 2,
+    http: 409,
+  },
 });

@@ -1,23 +1,30 @@
 import type { Arms } from './arms.ts';
 import type { Why } from './assessment.ts';
 import { phiOf } from './dispersion.ts';
-import { forgetGroup, type InstantFinding, judgeInstant, keepWindow, stableOf } from './instant.ts';
+import {
+  forgetGroup,
+  type InstantEntry,
+  type InstantFinding,
+  type InstantGuard,
+  type InstantRule,
+  judgeInstant,
+  keepWindow,
+  stableOf,
+} from './instant.ts';
 import type { RollbackSpeed, Verdict } from './judge.ts';
 import { dropGroup } from './mixture.ts';
 import type { MetricName, Plan } from './plan.ts';
-import { worstOf } from './pods.ts';
+import { activePods, EVEN_NATS, STANDS_OUT_NATS, unevenNats, worstOf } from './pods.ts';
+import { toleratedFactor } from './spread.ts';
 import type { State } from './state.ts';
-import { toleratedErrorShare, type Weighed } from './weigh.ts';
+import { isLatency, toleratedErrorShare, type Weighed } from './weigh.ts';
 
 /** Evidence left without the strongest instance that confirms it, when its part of the failures is not striking. */
 const CONFIRMED = 10;
-/** The same when even a chance of one in twenty (ln 20) would not call the spread uneven: the others must not contradict. */
+/** The same when the failures lie evenly: the others must not contradict. */
 const CONFIRMED_EVEN = 1;
-const EVEN_NATS = 3;
 /** Evidence left without the suspect: at most this, and the others are innocent. */
 const INNOCENT_BELOW = 3;
-/** ln 1000: an instance is named only when chance explains its part less than once in a thousand times. */
-const STANDS_OUT_NATS = 6.9;
 /** What the evidence or the instant rule demands: roll back, replace an instance, or hold until others confirm. */
 export interface Harm {
   verdict: Verdict;
@@ -35,22 +42,76 @@ export function instantHarm(
   guarded: boolean,
 ): Harm | null {
   const rule = plan.policy.instant;
-  if (rule === null) return null;
-  keepWindow(s.instant, rule, arms.allGroups, arms.stable, dtMs);
-  const finding: InstantFinding = judgeInstant(s.instant, rule, {
-    tolerated: toleratedErrorShare(s, plan, control, stableOf(s.instant)),
-    nats: Math.log((10 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))) * phiOf(s.dispersion),
+  return rule === null ? null : windowHarm(s, plan, s.instant, rule, arms, dtMs, control, guarded, BESIDE_NATS);
+}
+
+/**
+ * Gross failure at any traffic: a quarter of the canary's requests, and more than chance explains. It is what the policy's
+ * instant rule means where that one still waits for its number of requests; `instant: none` turns both off.
+ */
+/** Chance explains the distance from stable less than once in 1,100 times; for a gross failure once in 20 is enough to lower. */
+const BESIDE_NATS = 7;
+const GROSS_BESIDE_NATS = 3;
+const GROSS_SHARE = 0.25;
+const GROSS_REQUESTS = 6;
+const GROSS_LOOKS = 3;
+const GROSS_MS = 5_000;
+
+export function grossHarm(
+  s: State,
+  plan: Plan,
+  arms: Arms,
+  dtMs: number,
+  control: boolean,
+  guarded: boolean,
+): Harm | null {
+  const { instant, lookMs } = plan.policy;
+  if (instant === null) return null;
+  const rule = {
+    errorShare: Math.max(GROSS_SHARE, instant.errorShare),
+    overMs: Math.max(GROSS_MS, GROSS_LOOKS * lookMs),
+    minRequests: GROSS_REQUESTS,
+  };
+  return windowHarm(s, plan, s.gross, rule, arms, dtMs, control, guarded, GROSS_BESIDE_NATS);
+}
+
+function besideOf(
+  s: State,
+  plan: Plan,
+  arms: Arms,
+  stable: { n: number; x: number },
+  nats: number,
+): InstantGuard['beside'] {
+  const { ratio, plusShare } = plan.policy.compare.errors;
+  const spread = toleratedFactor(s.spread, -1, activePods(s.pods), arms.stableEach.length);
+  return stable.n > 0 ? { ...stable, ratio: Math.max(ratio, spread), plus: plusShare, nats } : null;
+}
+
+function windowHarm(
+  s: State,
+  plan: Plan,
+  window: InstantEntry[],
+  rule: InstantRule,
+  arms: Arms,
+  dtMs: number,
+  control: boolean,
+  guarded: boolean,
+  besideNats: number,
+): Harm | null {
+  keepWindow(window, rule, arms.groups, arms.stable, dtMs);
+  const finding: InstantFinding = judgeInstant(window, rule, {
+    tolerated: toleratedErrorShare(s, plan, control),
+    beside:
+      control && plan.policy.sharedIncident === 'hold' ? besideOf(s, plan, arms, stableOf(window), besideNats) : null,
+    nats: Math.log((20 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))) * phiOf(s.dispersion),
     separable: guarded,
   });
   if (finding.kind === 'none') return null;
+  const limit = rule.errorShare;
   if (finding.kind === 'rollback') {
     const { requests, errors, overMs } = finding;
-    return {
-      verdict: 'rollback',
-      speed: 'instant',
-      why: { kind: 'instant', requests, errors, overMs },
-      instance: null,
-    };
+    const why: Why = { kind: 'instant', requests, errors, overMs, limit };
+    return { verdict: 'rollback', speed: 'instant', why, instance: null };
   }
   const instance = accuse(s, finding.group, false);
   const { requests, errors } = finding;
@@ -93,7 +154,7 @@ function suspicion(s: State, weighed: Weighed, group: number): number {
   for (const edge of slow ? (s.choice?.tested ?? []) : [-1]) {
     const own = edge < 0 ? arm.x : arm.over[edge]!;
     const all = edge < 0 ? canary.x : canary.over[edge]!;
-    most = Math.max(most, all * divergence(own / Math.max(all, 1), arm.n / canary.n));
+    most = Math.max(most, unevenNats(own, all, arm.n, canary.n));
   }
   return most;
 }
@@ -102,20 +163,11 @@ function topOf(weighed: Weighed): MetricName {
   return weighed.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a)).name;
 }
 
-function isLatency(name: MetricName): boolean {
-  return name === 'latency' || name.startsWith('absolute-p');
-}
-
-/** KL(p || u) of two shares when p is the greater, else 0. */
-function divergence(p: number, u: number): number {
-  if (p <= u || u <= 0) return 0;
-  return p * Math.log(p / u) + (p < 1 ? (1 - p) * Math.log((1 - p) / (1 - u)) : 0);
-}
-
 /** Names the worst instance of a group and takes the group's evidence out: its replacement starts clean. */
 function accuse(s: State, group: number, bySlow: boolean): string {
   const instance = worstOf(s.pods, group, bySlow) ?? `group ${group + 1}`;
   for (const m of [s.errors, s.latency, s.absoluteErrors, ...s.absoluteLatency]) dropGroup(m, group);
   forgetGroup(s.instant, group);
+  forgetGroup(s.gross, group);
   return instance;
 }

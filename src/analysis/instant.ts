@@ -1,4 +1,5 @@
 import type { Arm } from './arms.ts';
+import { worseNats } from './two-sample.ts';
 
 /** A part of the instant rule's window. `groups` holds requests and errors of each canary group in turn. */
 export interface InstantEntry {
@@ -16,12 +17,17 @@ export interface InstantRule {
 
 /** What is tolerated while the rule looks, and how sure it must be that chance did not do it. */
 export interface InstantGuard {
-  /** Share of errors that a harmless canary may have now (limit, or what stable shows). */
+  /** Share of errors that a harmless canary may have: its limit, or what stable showed before. */
   tolerated: number;
   /** -ln of the probability allowed to chance at this look, times the dispersion of stable's failures. */
   nats: number;
   /** One group may be at fault alone: the rule must hold without it. */
   separable: boolean;
+  /**
+   * Stable in the same window, what is tolerated beyond its rate, and how little chance must explain the difference (nats):
+   * a failure that both versions share is not the canary's. Null: there is nothing to compare with.
+   */
+  beside: { n: number; x: number; ratio: number; plus: number; nats: number } | null;
 }
 
 export type InstantFinding =
@@ -84,7 +90,7 @@ export function stableOf(entries: readonly InstantEntry[]): { n: number; x: numb
 /**
  * The instant rule: at least `errorShare` of at least `minRequests` canary requests failed, and the Chernoff bound
  * exp(-n KL) of so many failures at the tolerated rate is below what chance is allowed at this look. The allowances add
- * up to a tenth of alpha over the release, so this rule has a bound as well.
+ * up to a twentieth of alpha over the release, so this rule has a bound as well.
  */
 export function judgeInstant(entries: readonly InstantEntry[], rule: InstantRule, guard: InstantGuard): InstantFinding {
   const sums = groupSums(entries);
@@ -96,14 +102,14 @@ export function judgeInstant(entries: readonly InstantEntry[], rule: InstantRule
     x += sums[g + 1]!;
   }
   for (const entry of entries) overMs += entry.ms;
-  if (n < rule.minRequests || x < rule.errorShare * n || poissonNats(x, n * guard.tolerated) < guard.nats) {
+  if (n < rule.minRequests || x < rule.errorShare * n || !isHarm(n, x, guard, 1)) {
     return { kind: 'none' };
   }
   if (!guard.separable) return { kind: 'rollback', requests: n, errors: x, overMs };
   const worst = worstGroup(sums);
   const otherN = n - sums[2 * worst]!;
   const otherX = x - sums[2 * worst + 1]!;
-  if (otherX >= rule.errorShare * otherN && poissonNats(otherX, otherN * guard.tolerated) >= guard.nats / 2) {
+  if (otherX >= rule.errorShare * otherN && isHarm(otherN, otherX, guard, 0.5)) {
     return { kind: 'rollback', requests: n, errors: x, overMs };
   }
   const enough = otherN >= rule.minRequests / 2;
@@ -111,6 +117,14 @@ export function judgeInstant(entries: readonly InstantEntry[], rule: InstantRule
     return { kind: 'instance', group: worst, requests: sums[2 * worst]!, errors: sums[2 * worst + 1]! };
   }
   return { kind: 'none' };
+}
+
+/** More failures than chance explains, beyond what is tolerated and beyond stable's of the same time. `part` of the proof is asked. */
+function isHarm(n: number, x: number, { tolerated, nats, beside }: InstantGuard, part: number): boolean {
+  if (poissonNats(x, n * tolerated) < part * nats) return false;
+  if (beside === null) return true;
+  const counts = { nc: n, xc: x, ns: beside.n, xs: beside.x };
+  return worseNats(counts, beside.ratio, beside.plus) >= part * beside.nats;
 }
 
 function groupSums(entries: readonly InstantEntry[]): number[] {

@@ -7,6 +7,12 @@ export type Verdict = 'rollback' | 'advance' | 'continue' | 'hold' | 'pod-fault'
 /** Which rule demanded a rollback. */
 export type RollbackSpeed = 'instant' | 'statistical' | 'sustained' | 'no-data';
 
+/**
+ * The version of the method: what the same looks come to. It stands in the record of every release, because a release can
+ * only be judged again by the method that judged it. 1: until release 0.1; 2: see docs/judge.md, "Versions of the method".
+ */
+export const METHOD = 2;
+
 /** What is fixed for a whole release. */
 export interface JudgeSetup {
   policy: PolicySpec;
@@ -27,6 +33,10 @@ export interface StableHistory {
   over: number[];
   /** Sums of the dispersion estimate of the day before. */
   dispersion?: { a: number; b: number };
+  /** Fading moments of the ten-minute rates, for errors and then for each edge. */
+  blocks?: { weight: number; rates: number[]; squares: number[] };
+  /** What stable's instances differ by. */
+  spread?: { instances: number; weights: number[]; variances: number[] };
 }
 
 /** One look. `tick` is null when the source gave nothing usable, `problem` says why. */
@@ -37,6 +47,8 @@ export interface Look {
   problem?: string;
   stepIndex: number;
   weightBp: WeightBp;
+  /** A person paused the release: harm is looked for, no clock of the step runs. */
+  paused?: boolean;
   /** Requests that a forecast expects in this interval, both versions together; advisory. */
   forecastRequests?: number;
 }

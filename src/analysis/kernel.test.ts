@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GROSS_PSI, LATENCY_PSI, logKernel, RATE_PSI, SAFE_BETS, tunedBet } from './kernel.ts';
+import { GROSS_PSI, HARM_BETS, LATENCY_PSI, logKernel, RATE_PSI, SAFE_PSI, tunedBet } from './kernel.ts';
 
 /** ln of the binomial probability. */
 function logBinomial(n: number, p: number): number[] {
@@ -71,7 +71,12 @@ describe('the kernel is an e-value, by exact enumeration', () => {
         for (const ps of STABLE_RATES) {
           const pc = ratio * ps + plus;
           if (pc > 1) continue;
-          for (const b of SAFE_BETS) expect(expectation(nc, ns, pc, ps, ratio, plus, b)).toBeLessThanOrEqual(1 + 1e-12);
+          const k = (ratio * nc) / ns;
+          const shares = [0.0005, 0.05].map((guess) => (ratio * guess) / (ratio * guess + plus));
+          const tuned = SAFE_PSI.flatMap((psi) => shares.map((s) => tunedBet(psi, s, k)));
+          for (const b of [...tuned, ...HARM_BETS]) {
+            expect(expectation(nc, ns, pc, ps, ratio, plus, b)).toBeLessThanOrEqual(1 + 1e-12);
+          }
         }
       }
     }
@@ -95,6 +100,18 @@ describe('the kernel over ticks', () => {
         const whole = logKernel(x1 + x2, s1 + s2, 2000, k, 1e-4, b);
         const halves = logKernel(x1, s1, 1000, k, 1e-4, b) + logKernel(x2, s2, 1000, k, 1e-4, b);
         expect(Math.abs(whole - halves)).toBeLessThan(1e-9);
+      }),
+    );
+  });
+
+  it('keeps 1 + b positive for the bets of the promotion gates whatever the traffic', () => {
+    const share = fc.double({ min: 0, max: 1, noNaN: true });
+    const load = fc.double({ min: 1e-6, max: 1e6, noNaN: true });
+    fc.assert(
+      fc.property(load, share, fc.constantFrom(...SAFE_PSI), (k, s, psi) => {
+        const b = tunedBet(psi, s, k);
+        expect(b).toBeLessThan(0);
+        expect(1 + b).toBeGreaterThan(0);
       }),
     );
   });

@@ -16,7 +16,7 @@ export function logKernel(xc: number, xs: number, nc: number, k: number, plus: n
 }
 
 /**
- * The growth-optimal bet when the canary's rate is `psi` times the tolerated one. `s` = ratio Ls / (ratio Ls + plus) is a
+ * The growth-optimal bet when the canary's rate is `psi` times the tolerated one (`psi` < 1: a negative bet). `s` = ratio Ls / (ratio Ls + plus) is a
  * guess from the past: a wrong guess costs power, never validity. Kept below 0.99 / k so that 1 - k b stays positive.
  */
 export function tunedBet(psi: number, s: number, k: number): number {
@@ -28,10 +28,15 @@ export function tunedBet(psi: number, s: number, k: number): number {
 }
 
 /** Alternatives for rates: the canary's rate as a multiple of the tolerated one. */
-export const RATE_PSI: readonly number[] = [1.2, 1.5, 2, 3, 6, 20];
+export const RATE_PSI: readonly number[] = [1.4, 2.2, 4, 12];
 /** Alternatives for shares above a latency edge. */
 export const LATENCY_PSI: readonly number[] = [1.2, 1.5, 2, 4];
-/** Bets of the non-inferiority tests (harm at least the margin is the hypothesis to refute). */
-export const SAFE_BETS: readonly number[] = [-0.12, -0.25, -0.4, -0.6, -0.85];
+/**
+ * Alternatives of the promotion gates: the canary's rate as a fraction of the margin, which is what the gate must refute.
+ * Tuned to stable's rate and the split, one of these is within a tenth of the best bet at any weight from 1 to 99 %.
+ */
+export const SAFE_PSI: readonly number[] = [0.88, 0.72, 0.58, 0.42, 0.2];
+/** Fixed bets of the published harm bound: one sum serves every margin of its grid, so they cannot be tuned to one. */
+export const HARM_BETS: readonly number[] = [-0.005, -0.02, -0.06, -0.12, -0.25, -0.4, -0.6, -0.85];
 /** Alternatives for the catastrophe test, whose tolerated rate is a large share. */
 export const GROSS_PSI: readonly number[] = [1.1, 1.3, 1.6, 2];

@@ -9,29 +9,29 @@ const perEvent = new Array<number>(BETS_PER_EDGE).fill(0);
 const perStable = new Array<number>(BETS_PER_EDGE).fill(0);
 
 /**
- * Latency against stable: the same kernel on the counts above each tested edge; E is the mean over edges. On finely
- * spaced exponential edges the canary is held to the edge `shift` places up ("slower by more than a factor") with
- * ratio 1, otherwise to the same edge with `ratio`.
+ * Latency against stable: the same kernel on the counts above each tested edge; E is the mean over edges. The canary is
+ * held to stable's share times `ratios[e]`; on finely spaced exponential edges at the edge `shift` places up ("slower by
+ * more than a factor"), otherwise at the same edge.
  */
 export function stepLatency(
   m: Mixture,
   choice: EdgeChoice,
-  ratio: number,
+  ratios: readonly number[],
   canary: Arm,
   stable: Arm,
   groups: readonly Arm[] | null,
   dispersion: readonly Dispersion[],
 ): void {
   if (canary.n <= 0 || stable.n <= 0) return;
-  const k = ((choice.shift > 0 ? 1 : ratio) * canary.n) / stable.n;
-  for (let i = 0; i < BETS_PER_EDGE; i++) {
-    const psi = LATENCY_PSI[i]!;
-    const b = Math.min((psi - 1) / (1 + k * psi), 0.99 / k);
-    perEvent[i] = Math.log1p(b);
-    perStable[i] = Math.log1p(-k * b);
-  }
   for (let e = 0; e < choice.tested.length; e++) {
     const edge = choice.tested[e]!;
+    const k = (ratios[e]! * canary.n) / stable.n;
+    for (let i = 0; i < BETS_PER_EDGE; i++) {
+      const psi = LATENCY_PSI[i]!;
+      const b = Math.min((psi - 1) / (1 + k * psi), 0.99 / k);
+      perEvent[i] = Math.log1p(b);
+      perStable[i] = Math.log1p(-k * b);
+    }
     const above = Math.min(edge + choice.shift, canary.over.length - 1);
     const xc = canary.over[above]!;
     const xs = stable.over[edge]!;

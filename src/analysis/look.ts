@@ -1,15 +1,19 @@
+import { growAges, rememberOld } from './ages.ts';
 import { type Arms, addArm, armsOf, emptyArm } from './arms.ts';
 import type { Assessment, Promotion, Why } from './assessment.ts';
-import { evidenceHarm, instantHarm } from './harm.ts';
+import { chooseFor } from './choose.ts';
+import { COOLING_WARMUPS, stillCooling } from './cooling.ts';
+import { SILENCE_FROM } from './evidence.ts';
+import { evidenceHarm, grossHarm, instantHarm } from './harm.ts';
 import type { JudgeSetup, Look, RollbackSpeed, Verdict } from './judge.ts';
 import { type Broken, watchLimits } from './limits.ts';
-import { evidence } from './mixture.ts';
+import { evidence, restart } from './mixture.ts';
 import { type Plan, stepOf } from './plan.ts';
 import { activeGroups, fade } from './pods.ts';
 import { assessPromotion } from './promotion.ts';
-import { newSafe } from './safe.ts';
+import { freshSafe } from './safe.ts';
 import { newSums, type State } from './state.ts';
-import { adoptEdges, passTime, SILENCE_FROM, takeTick } from './step.ts';
+import { adoptEdges, passTime, takeTick } from './step.ts';
 import { newSustained } from './sustained.ts';
 import { problemOf } from './validate-tick.ts';
 import { comparable, hasControl, type Weighed, weigh } from './weigh.ts';
@@ -29,10 +33,13 @@ export function beginStep(s: State, plan: Plan, step: number): void {
   s.looks = 0;
   s.canarySilent = 0;
   s.stableSilent = 0;
-  s.boost = true;
-  s.safe = { ...newSafe(), latency: (s.choice?.gates ?? []).map(() => newSafe().errors) };
+  s.boost = s.looks > 0 || s.ageMs > 0;
+  s.pairing = null;
+  if (s.ageMs > 0) chooseFor(s);
+  s.safe = freshSafe(s.choice?.gates.length ?? 0);
   s.sustained = newSustained(1 + plan.quantiles.length);
   s.instant = [];
+  s.gross = [];
   s.sums = newSums(s.edges?.length ?? 0);
 }
 
@@ -41,20 +48,25 @@ export function lookInto(s: State, setup: JudgeSetup, plan: Plan, look: Look): A
   if (look.stepIndex !== s.step) beginStep(s, plan, look.stepIndex);
   const dtMs = countedMs(look.dtMs, plan.gapMs);
   const control = hasControl(look.weightBp);
-  s.elapsedMs += dtMs;
+  if (look.paused !== true) s.elapsedMs += dtMs;
   const first = s.looks === 0;
   s.looks++;
   passTime(s, plan, dtMs);
   fade(s.pods, dtMs);
   const problem = problemWith(s, look);
-  if (problem !== null) return blind(s, plan, dtMs, control, first, problem);
+  if (problem !== null) return blind(s, plan, look, dtMs, first, problem);
   const tick = look.tick!;
   s.lastT = tick.t + 0; // -0 is not JSON
+  if (s.youngestMs !== null) s.youngestMs += dtMs;
+  if (s.edges === null) rememberOld(s.ages, tick, plan.stable);
   adoptEdges(s, setup, tick);
-  const arms = armsOf(tick, plan.stable, plan.canary, plan.policy.warmupMs, s.pods, s.choice?.gates[0] ?? -1);
+  growAges(s.ages, tick, dtMs);
+  const { stable, canary, policy } = plan;
+  const slowEdge = s.choice?.gates[0] ?? -1;
+  const arms = armsOf(tick, { stable, canary, warmupMs: policy.warmupMs, slowEdge }, s.pods, s.ages);
   noteSilence(s, look, arms);
-  if (s.canarySilent >= SILENT_LOOKS) return canarySilent(s, plan, dtMs, control);
-  if (arms.canaryTotal > 0 || arms.stableTotal === 0) s.blindMs = 0;
+  if (s.canarySilent >= SILENT_LOOKS) return canarySilent(s, plan, look, dtMs);
+  if (arms.canary.n > 0 || arms.stable.n === 0) s.blindMs = 0;
   return seen(s, plan, look, arms, Math.min(dtMs, countedMs(tick.dtMs, plan.gapMs)), control);
 }
 
@@ -74,55 +86,100 @@ function problemWith(s: State, look: Look): string | null {
   return problem;
 }
 
-function blind(s: State, plan: Plan, dtMs: number, control: boolean, first: boolean, problem: string): Assessment {
-  if (first && s.blindMs === 0) return conclude(s, plan, control, 'continue', { kind: 'counting-starts', problem });
+function blind(s: State, plan: Plan, look: Look, dtMs: number, first: boolean, problem: string): Assessment {
+  if (first && s.blindMs === 0) return conclude(s, plan, look, 'continue', { kind: 'counting-starts', problem });
   s.blindMs += dtMs;
   const over = s.blindMs >= plan.policy.noData.holdMs && plan.policy.noData.then === 'rollback';
   const why: Why = { kind: 'no-data', problem, blindMs: s.blindMs, rolledBack: over };
-  if (over) return conclude(s, plan, control, 'rollback', why, 'no-data');
-  return lateOr(s, plan, control, 'usable metrics') ?? conclude(s, plan, control, 'hold', why);
+  if (over) return conclude(s, plan, look, 'rollback', why, 'no-data');
+  return lateOr(s, plan, look, 'usable metrics') ?? conclude(s, plan, look, 'hold', why);
 }
 
-function canarySilent(s: State, plan: Plan, dtMs: number, control: boolean): Assessment {
+function canarySilent(s: State, plan: Plan, look: Look, dtMs: number): Assessment {
   s.blindMs += dtMs;
   const over = s.blindMs >= plan.policy.noData.holdMs && plan.policy.noData.then === 'rollback';
   const why: Why = { kind: 'canary-silent', blindMs: s.blindMs, looks: s.canarySilent, rolledBack: over };
-  if (over) return conclude(s, plan, control, 'rollback', why, 'no-data');
-  return lateOr(s, plan, control, 'requests on the canary') ?? conclude(s, plan, control, 'hold', why);
+  if (over) return conclude(s, plan, look, 'rollback', why, 'no-data');
+  return lateOr(s, plan, look, 'requests on the canary') ?? conclude(s, plan, look, 'hold', why);
 }
 
 function noteSilence(s: State, look: Look, arms: Arms): void {
   // Where a few requests a look are expected, none is chance: leaving such looks out would shift the share.
-  const expected = (arms.stableTotal * look.weightBp) / Math.max(1, 10_000 - look.weightBp);
-  const silent = arms.canaryTotal === 0 && expected * SILENT_LOOKS >= SILENCE_FROM;
+  const expected = (arms.stable.n * look.weightBp) / Math.max(1, 10_000 - look.weightBp);
+  const silent = arms.canary.n === 0 && expected * SILENT_LOOKS >= SILENCE_FROM;
   s.canarySilent = silent ? s.canarySilent + 1 : 0;
-  s.stableSilent = arms.stableTotal === 0 && arms.canaryTotal > 0 && hasControl(look.weightBp) ? s.stableSilent + 1 : 0;
+  const ofStable = (arms.canary.n * (10_000 - look.weightBp)) / Math.max(1, look.weightBp);
+  const alone = arms.stable.n === 0 && ofStable * SILENT_LOOKS >= SILENCE_FROM && hasControl(look.weightBp);
+  s.stableSilent = alone ? s.stableSilent + 1 : 0;
 }
 
 function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, control: boolean): Assessment {
   const guarded = plan.guard === 'auto' && activeGroups(s.pods) >= 2;
-  if (arms.canary.n > 0) {
-    if (s.warming) s.boost = true;
-    s.warming = false;
-  } else if (arms.young.n > 0) s.warming = true;
   takeTick(s, plan, look, arms, control, guarded, dtMs);
-  if (control ? comparable(arms) : arms.canary.n > 0) s.heldMs += dtMs;
+  settle(s, arms);
+  if (look.paused !== true && (control ? comparable(arms) : arms.canary.n > 0)) s.heldMs += dtMs;
   count(s, arms, dtMs);
   const weighed = weigh(s, plan, control, guarded);
   if (weighed.total <= AT_REST) s.rise = newSums(s.edges!.length);
-  const harm = instantHarm(s, plan, arms, dtMs, control, guarded) ?? evidenceHarm(s, plan, weighed);
-  const broken = watchLimits(s, plan, arms, dtMs, control);
+  const harm =
+    instantHarm(s, plan, arms, dtMs, control, guarded) ??
+    grossHarm(s, plan, arms, dtMs, control, guarded) ??
+    evidenceHarm(s, plan, weighed);
+  const broken = watchLimits(s, plan, arms, dtMs, control, guarded);
+  const cold = coldStart(s, plan, harm, broken, weighed);
+  if (cold !== null) return conclude(s, plan, look, 'hold', cold, null, weighed);
   if (harm !== null && harm.verdict !== 'hold') {
-    return conclude(s, plan, control, harm.verdict, harm.why, harm.speed, weighed, harm.instance);
+    return conclude(s, plan, look, harm.verdict, harm.why, harm.speed, weighed, harm.instance);
   }
-  if (broken !== null && !broken.shared)
-    return conclude(s, plan, control, 'rollback', broken.why, 'sustained', weighed);
+  if (broken !== null && broken.blame === 'canary')
+    return conclude(s, plan, look, 'rollback', broken.why, 'sustained', weighed);
+  if (broken !== null && broken.blame === 'instance')
+    return conclude(s, plan, look, 'pod-fault', broken.why, null, weighed, broken.instance);
   const held = harm?.why ?? reasonToHold(s, plan, weighed, broken);
   if (held !== null) {
-    const late = lateOr(s, plan, control, 'a calm environment', weighed);
-    return late ?? conclude(s, plan, control, 'hold', held, null, weighed);
+    const late = lateOr(s, plan, look, 'a calm environment', weighed);
+    return late ?? conclude(s, plan, look, 'hold', held, null, weighed);
   }
-  return calm(s, plan, arms, control, weighed);
+  return calm(s, plan, look, arms, weighed);
+}
+
+/** The warm-up ends: what latency evidence there is counts, unless the canary still gets quicker. */
+function settle(s: State, arms: Arms): void {
+  if (arms.youngestMs === null) return;
+  s.youngestMs = arms.youngestMs;
+  const ended = s.warming && !arms.warming;
+  s.warming = arms.warming;
+  if (ended && stillCooling(s.cooling, s.choice?.tested ?? [])) restartLatency(s);
+}
+
+function restartLatency(s: State): void {
+  for (const m of [s.latency, ...s.absoluteLatency]) restart(m, 1 - s.reserve);
+}
+
+/**
+ * Latency that would roll back, but may be a cold start: the canary is still warming up, or young and getting quicker. What
+ * is at stake besides latency (errors, limits on errors, one instance) is none of this rule's business.
+ */
+function coldStart(
+  s: State,
+  plan: Plan,
+  harm: ReturnType<typeof evidenceHarm>,
+  broken: Broken | null,
+  weighed: Weighed,
+): Why | null {
+  const { warmupMs } = plan.policy;
+  if (warmupMs <= 0 || s.youngestMs === null || s.youngestMs > COOLING_WARMUPS * warmupMs) return null;
+  const byEvidence = harm !== null && harm.speed !== 'instant' && harm.why.kind !== 'instance-instant';
+  if (harm !== null && (!byEvidence || weighed.withoutLatency >= plan.threshold)) return null;
+  const bySustained =
+    broken !== null &&
+    (broken.blame === 'canary' || broken.blame === 'instance') &&
+    broken.why.limit !== 'absolute-errors';
+  if (harm === null && !bySustained) return null;
+  if (!s.warming && !stillCooling(s.cooling, s.choice?.tested ?? [])) return null;
+  if (!s.warming) restartLatency(s);
+  s.sustained = newSustained(1 + plan.quantiles.length);
+  return { kind: 'cold-start', youngestMs: s.youngestMs, warming: s.warming };
 }
 
 function count(s: State, arms: Arms, dtMs: number): void {
@@ -139,27 +196,27 @@ function count(s: State, arms: Arms, dtMs: number): void {
 }
 
 /** Nothing speaks against the release: is it proven, or is time up? */
-function calm(s: State, plan: Plan, arms: Arms, control: boolean, weighed: Weighed): Assessment {
-  const promotion = assessPromotion(s, plan, control);
+function calm(s: State, plan: Plan, look: Look, arms: Arms, weighed: Weighed): Assessment {
+  const control = hasControl(look.weightBp);
+  const promotion = assessPromotion(s, plan, hasControl(look.weightBp), look.weightBp);
   const step = stepOf(plan, s.step);
   const splitOk = !control || evidence(s.split, s.reserve) < SPLIT_OK_BELOW;
-  if (promotion.passed && splitOk && s.heldMs >= step.holdMs) {
-    return conclude(s, plan, control, 'advance', { kind: 'safe' }, null, weighed, null, promotion);
+  if (look.paused !== true && promotion.passed && splitOk && s.heldMs >= step.holdMs) {
+    return conclude(s, plan, look, 'advance', { kind: 'safe' }, null, weighed, null, promotion);
   }
   const waiting = promotion.missing ?? (splitOk ? 'the rest of the hold' : 'a split that matches the weight');
-  const late = lateOr(s, plan, control, waiting, weighed);
+  const late = lateOr(s, plan, look, waiting, weighed);
   if (late !== null) return late;
-  return conclude(s, plan, control, 'continue', whyContinue(arms, waiting), null, weighed, null, promotion);
+  return conclude(s, plan, look, 'continue', whyContinue(arms, waiting), null, weighed, null, promotion);
 }
 
 function whyContinue(arms: Arms, waiting: string): Why {
-  if (arms.canaryTotal === 0 && arms.stableTotal === 0) return { kind: 'no-traffic' };
-  if (arms.canary.n === 0 && arms.young.n > 0) return { kind: 'warming-up' };
+  if (arms.canary.n === 0 && arms.stable.n === 0) return { kind: 'no-traffic' };
   return { kind: 'waiting', waiting };
 }
 
 function reasonToHold(s: State, plan: Plan, weighed: Weighed, broken: Broken | null): Why | null {
-  if (broken !== null) return { kind: 'shared', limits: [broken.why.limit] };
+  if (broken !== null) return broken.blame === 'stable' ? { kind: 'shared', limits: [broken.why.limit] } : broken.why;
   if (weighed.shared.length > 0) return { kind: 'shared', limits: weighed.shared };
   if (s.stableSilent >= SILENT_LOOKS) return { kind: 'stable-silent', looks: s.stableSilent };
   const placebo = placeboEvidence(s);
@@ -174,18 +231,18 @@ function placeboEvidence(s: State): number {
 }
 
 /** The step ran out of time: what the policy says for that; null while there is time. */
-function lateOr(s: State, plan: Plan, control: boolean, waiting: string, weighed?: Weighed): Assessment | null {
+function lateOr(s: State, plan: Plan, look: Look, waiting: string, weighed?: Weighed): Assessment | null {
   const { holdMs, then } = plan.policy.inconclusive;
   if (s.elapsedMs < stepOf(plan, s.step).holdMs + holdMs) return null;
   const why: Why = { kind: 'inconclusive', waiting, rolledBack: then === 'rollback' };
-  if (then === 'rollback') return conclude(s, plan, control, 'rollback', why, 'no-data', weighed);
-  return conclude(s, plan, control, 'inconclusive', why, null, weighed);
+  if (then === 'rollback') return conclude(s, plan, look, 'rollback', why, 'no-data', weighed);
+  return conclude(s, plan, look, 'inconclusive', why, null, weighed);
 }
 
 function conclude(
   s: State,
   plan: Plan,
-  control: boolean,
+  look: Look,
   verdict: Verdict,
   why: Why,
   speed: RollbackSpeed | null = null,
@@ -193,7 +250,7 @@ function conclude(
   instance: string | null = null,
   promotion?: Promotion,
 ): Assessment {
-  const found = weighed ?? weigh(s, plan, control, false);
-  const promote = promotion ?? assessPromotion(s, plan, control);
+  const found = weighed ?? weigh(s, plan, hasControl(look.weightBp), false);
+  const promote = promotion ?? assessPromotion(s, plan, hasControl(look.weightBp), look.weightBp);
   return { verdict, speed, why, total: found.total, metrics: found.metrics, promote, instance };
 }

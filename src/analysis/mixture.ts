@@ -2,8 +2,9 @@
  * The detector: a weighted Shiryaev-Roberts mixture over bets and start times (Shin, Ramdas & Rinaldo, arXiv 2203.03532,
  * with weights that sum to 1, so that it stays an e-process and Ville's inequality bounds a false alarm over any horizon).
  *
- * Every component starts with mass 1/2; a reserve of 1/2 is fed in over the horizon, so a regression at hour 12 finds
- * fresh mass. E = mean(s) + reserve, E_0 = 1, and P(sup E >= 1/a) <= a while the release is harmless.
+ * Every component starts with a quarter of its mass; the reserve of three quarters is fed in over the horizon, half of it
+ * evenly and half by the logarithm of the release's age, so that a regression at hour 1 or hour 12 finds almost as much
+ * fresh mass as one at the start. E = mean(s) + reserve, E_0 = 1, and P(sup E >= 1/a) <= a while the release is harmless.
  * The reserve moves alike in every detector, so a release keeps one.
  */
 export interface Mixture {
@@ -15,15 +16,22 @@ export interface Mixture {
 }
 
 /** Evidence of one instance group may grow by this many nats at once, and regains `CAP_NATS` of it per `CAP_WINDOW_MS`. */
-const CAP_ROOM = 1.6;
+const CAP_ROOM = 2.5;
 const CAP_NATS = 1.25;
 const CAP_WINDOW_MS = 30_000;
+
+/** Mass of every component at the start; the rest of 1 is the reserve. */
+export const FIRST_MASS = 0.2;
+/** Share of the reserve that is fed evenly; the rest goes with the logarithm of the age. */
+const EVEN_SHARE = 0.4;
+/** Ages below this count alike for the logarithmic half of the feed. */
+const YOUNG_MS = 300_000;
 
 const MAX_STEP = 500;
 const MAX_MASS = 1e290;
 
 export function newMixture(size: number): Mixture {
-  return { s: new Array<number>(size).fill(0.5), without: [], room: [] };
+  return { s: new Array<number>(size).fill(FIRST_MASS), without: [], room: [] };
 }
 
 export function cloneMixture(m: Mixture): Mixture {
@@ -33,12 +41,18 @@ export function cloneMixture(m: Mixture): Mixture {
 /** A group that appears now: leaving it out leaves everything so far. */
 export function addGroup(m: Mixture): void {
   m.without.push(m.s.slice());
-  m.room.push(new Array<number>(m.s.length).fill(CAP_ROOM));
+  m.room.push(refillRoom(m.s.length));
 }
 
-/** Mass that leaves the reserve in `dtMs`: evenly over the horizon, and in ever smaller parts once a tenth is left. */
-export function releasedMass(reserve: number, dtMs: number, horizonMs: number): number {
-  return Math.min(reserve, dtMs / (2 * horizonMs), (reserve * 10 * dtMs) / horizonMs);
+/**
+ * Mass that leaves the reserve in the `dtMs` after age `ageMs`: half of it evenly over the horizon, half in proportion to
+ * 1 / (age + 5 min), and in ever smaller parts once a tenth is left.
+ */
+export function releasedMass(reserve: number, ageMs: number, dtMs: number, horizonMs: number): number {
+  const even = (EVEN_SHARE * dtMs) / horizonMs;
+  const early = ((1 - EVEN_SHARE) * Math.log1p(dtMs / (ageMs + YOUNG_MS))) / Math.log1p(horizonMs / YOUNG_MS);
+  const planned = Math.min(reserve, (1 - FIRST_MASS) * (even + early));
+  return reserve > (1 - FIRST_MASS) / 10 ? planned : Math.min(planned, (reserve * 10 * dtMs) / horizonMs);
 }
 
 /** Feeds reserve mass into every component; done once per look, before the evidence of that look. */
@@ -57,6 +71,16 @@ export function multiply(m: Mixture, k: number, nats: number): void {
   for (const w of m.without) w[k] = grown(w[k]!, nats);
 }
 
+/** Room of a group that has used none of it, for `size` components. */
+export function refillRoom(size: number): number[] {
+  return new Array<number>(size).fill(CAP_ROOM);
+}
+
+/** Lowers every component to at most `mass` (the detector starts again): evidence may always be thrown away. */
+export function restart(m: Mixture, mass: number): void {
+  for (const row of [m.s, ...m.without]) for (let k = 0; k < row.length; k++) row[k] = Math.min(row[k]!, mass);
+}
+
 /** Lets each group's room grow back with time. */
 export function refill(m: Mixture, dtMs: number): void {
   const back = (CAP_NATS * dtMs) / CAP_WINDOW_MS;
@@ -73,7 +97,8 @@ export function multiplyCapped(m: Mixture, k: number, nats: number[]): void {
   for (let g = 0; g < nats.length; g++) {
     const room = m.room[g]!;
     const allowed = Math.min(nats[g]!, room[k]!);
-    if (allowed > 0) room[k]! -= allowed;
+    // What counts is the net growth: evidence for the instance gives room back, or ordinary ups and downs would use it up.
+    room[k] = Math.min(CAP_ROOM, room[k]! - allowed);
     nats[g] = allowed;
     sum += allowed;
   }

@@ -37,15 +37,17 @@ export type MetricName =
 
 /** Shares of the false-rollback budget by family; families that a policy does not use leave theirs to the others. */
 const FAMILY_WEIGHTS = {
-  errors: 0.35,
-  latency: 0.25,
-  absoluteErrors: 0.15,
-  absoluteLatency: 0.1,
-  split: 0.05,
-  throughput: 0.05,
-  catastrophe: 0.05,
+  errors: 0.42,
+  latency: 0.3,
+  absoluteErrors: 0.1,
+  absoluteLatency: 0.06,
+  split: 0.04,
+  throughput: 0.04,
+  catastrophe: 0.04,
 } as const;
 
+/** A release is planned to take this many times its holds. */
+const HORIZON_HOLDS = 1.25;
 const MIN_HORIZON_MS = 60_000;
 const MAX_HORIZON_MS = 60 * 86_400_000;
 const MIN_GAP_MS = 30_000;
@@ -63,7 +65,7 @@ export function planOf(setup: JudgeSetup): Plan {
     alpha,
     threshold: 1 / alpha,
     safeThreshold: 1 / (1 - policy.promote.confidenceShare),
-    horizonMs: Math.min(MAX_HORIZON_MS, Math.max(MIN_HORIZON_MS, held + policy.inconclusive.holdMs)),
+    horizonMs: Math.min(MAX_HORIZON_MS, Math.max(MIN_HORIZON_MS, HORIZON_HOLDS * held)),
     gapMs: Math.max(MIN_GAP_MS, 10 * policy.lookMs),
     metrics: metricsOf(policy.steps, quantiles),
     quantiles,

@@ -84,3 +84,20 @@ export function worstOf(pods: readonly Pod[], group: number, bySlow: boolean): s
   }
   return worst?.id ?? null;
 }
+
+/** Below this (chance explains it once in 20 times) events lie evenly over the instances. */
+export const EVEN_NATS = 3;
+/** From this on (once in 1,000 times) an instance stands out and may be named. */
+export const STANDS_OUT_NATS = 6.9;
+
+/**
+ * How much more than its part one group has of all events, in nats: Chernoff's bound all x KL(own/all || n/total) for so
+ * many of them on a group that gets `n` of `total` requests, 0 when it has no more than its part.
+ */
+export function unevenNats(own: number, all: number, n: number, total: number): number {
+  if (all <= 0 || n <= 0 || total <= 0) return 0;
+  const p = own / all;
+  const u = n / total;
+  if (p <= u) return 0;
+  return all * (p * Math.log(p / u) + (p < 1 ? (1 - p) * Math.log((1 - p) / (1 - u)) : 0));
+}

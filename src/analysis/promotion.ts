@@ -1,15 +1,41 @@
+import type { Arm } from './arms.ts';
 import type { Promotion } from './assessment.ts';
+import { guessedShare } from './baseline.ts';
 import { phiOf } from './dispersion.ts';
+import { aloneMargins, edgePhi, guessedEdge } from './evidence.ts';
 import type { Judgement } from './judge.ts';
 import type { Plan } from './plan.ts';
-import { harmBound, logEvidence, requestsNeeded } from './safe.ts';
+import { harmBound, logEvidence, type Margin, requestsNeeded } from './safe.ts';
 import type { State } from './state.ts';
-import { aloneMargins, edgePhi } from './step.ts';
 
-/** Is it proven that the harm is below the margin: every gate, at this weight? */
-export function assessPromotion(s: State, plan: Plan, control: boolean): Promotion {
-  const missing = firstMissing(s, plan, control, Math.log(plan.safeThreshold));
-  return { passed: missing === null, missing };
+/** From this weight on stable has so little traffic that its past may stand in for it at promotion. */
+const PAST_FROM_BP = 9_000;
+
+/** Whether the step's gates are also held against stable's past. */
+export function readsPast(weightBp: number): boolean {
+  return weightBp >= PAST_FROM_BP;
+}
+
+/** One way to pass: against stable's traffic of the same time, or against its past. */
+interface Way {
+  errors: readonly number[];
+  latency: readonly (readonly number[])[];
+  /** Null margins hold the canary to nothing; at least one must be left. */
+  margins: { errors: number | null; latency: (number | null)[] } | null;
+}
+
+/** Is it proven that the harm is below the margin: every gate, at this weight? Two ways share the doubt that one would have. */
+export function assessPromotion(s: State, plan: Plan, control: boolean, weightBp: number): Promotion {
+  const ways = waysOf(s, plan, control, weightBp);
+  const wanted = Math.log(plan.safeThreshold * ways.length);
+  const missing = ways.map((way) => firstMissing(s, way, wanted));
+  return { passed: missing.includes(null), missing: missing.includes(null) ? null : missing[0]! };
+}
+
+function waysOf(s: State, plan: Plan, control: boolean, weightBp: number): Way[] {
+  const ways: Way[] = control ? [{ errors: s.safe.errors, latency: s.safe.latency, margins: null }] : [];
+  if (!control || readsPast(weightBp)) ways.push({ ...s.safe.past, margins: aloneMargins(s, plan) });
+  return ways;
 }
 
 /** The figures that go with it: the bound proven so far, and what the missing proof would take. */
@@ -17,9 +43,13 @@ export function promotionFigures(
   s: State,
   plan: Plan,
   control: boolean,
+  weightBp: number,
   passed: boolean,
 ): Pick<Judgement['promote'], 'harmBoundShare' | 'needRequests' | 'needMs'> {
-  const need = passed ? null : neededRequests(s, plan, control);
+  const ways = waysOf(s, plan, control, weightBp);
+  const needs = passed ? [] : ways.map((way) => neededRequests(s, plan, way, plan.safeThreshold * ways.length));
+  const known = needs.filter((need) => need !== null);
+  const need = known.length === 0 ? null : Math.min(...known);
   const perMs = s.sums.ms > 0 ? s.sums.canary.n / s.sums.ms : 0;
   return {
     harmBoundShare: harmBound(s.safe, plan.safeThreshold),
@@ -31,44 +61,52 @@ export function promotionFigures(
 /** Rounding must not decide: 1 / (1 - 0.99) is not quite 100 in binary. */
 const ROUNDING = 1e-9;
 
-function firstMissing(s: State, plan: Plan, control: boolean, wanted: number): string | null {
-  if (!control && aloneMargins(s, plan).errors === null) return 'an error limit, since stable was never seen';
-  if (logEvidence(s.safe.errors) < wanted - ROUNDING) return 'proof that errors stay below the margin';
+function firstMissing(s: State, way: Way, wanted: number): string | null {
+  const { margins } = way;
+  if (margins !== null && margins.errors === null) return 'an error limit, since stable was never seen';
+  if (logEvidence(way.errors) < wanted - ROUNDING) return 'proof that errors stay below the margin';
   if (s.edges !== null && s.edges.length === 0) return 'latency counts: the source reports no latency edges';
   if (s.choice === null) return "a picture of stable's latency";
   if (s.choice.gates.length === 0) return 'latency edges that reach above the median of stable';
-  const margins = control ? null : aloneMargins(s, plan).latency;
   // A margin that anything keeps to proves nothing; the other gates must.
-  if (margins?.every((margin) => margin === null)) return "enough of stable's latency to compare with";
+  if (margins?.latency.every((margin) => margin === null)) return "enough of stable's latency to compare with";
   for (let i = 0; i < s.choice.gates.length; i++) {
-    if (margins !== null && margins[i] === null) continue;
+    if (margins !== null && margins.latency[i] === null) continue;
     const edge = s.edges![s.choice.gates[i]!]!;
-    if (logEvidence(s.safe.latency[i]!) < wanted - ROUNDING) return `proof that not more requests take over ${edge} ms`;
+    if (logEvidence(way.latency[i]!) < wanted - ROUNDING) return `proof that not more requests take over ${edge} ms`;
   }
   return null;
 }
 
-function neededRequests(s: State, plan: Plan, control: boolean): number | null {
+function neededRequests(s: State, plan: Plan, way: Way, threshold: number): number | null {
   const { canary, stable } = s.sums;
-  if (s.choice === null || canary.n <= 0 || (control && stable.n <= 0)) return null;
-  const perStable = control ? canary.n / stable.n : 0;
-  const margins = control ? null : aloneMargins(s, plan);
+  const { margins } = way;
+  const beside = margins === null;
+  if (s.choice === null || canary.n <= 0 || (beside && stable.n <= 0)) return null;
   if (margins?.latency.every((margin) => margin === null)) return null;
   const { errors, latency } = plan.policy.promote;
-  const rate = control ? (stable.x + 0.5) / (stable.n + 1) : (canary.x + 0.5) / (canary.n + 1);
-  const plus = margins === null ? errors.plusShare : margins.errors;
+  const plus = beside ? errors.plusShare : margins.errors;
   if (plus === null) return null;
-  const ratio = control ? errors.ratio : 0;
-  const wanted = plan.safeThreshold;
-  let most = requestsNeeded(s.safe.errors, wanted, ratio, plus, rate, rate, perStable, phiOf(s.dispersion));
+  const share = (arm: Arm, events: number): number => (events + 0.5) / (arm.n + 1);
+  const needed = (logs: readonly number[], margin: Margin, own: number, others: number): number | null =>
+    requestsNeeded(logs, threshold, margin, {
+      canary: beside ? share(stable, others) : share(canary, own),
+      stable: share(stable, others),
+      canaryPerStable: beside ? canary.n / stable.n : 0,
+    });
+  const margin = { ratio: beside ? errors.ratio : 0, plus, guess: guessedShare(s.baseline), phi: phiOf(s.dispersion) };
+  let most = needed(way.errors, margin, canary.x, stable.x);
   for (let i = 0; most !== null && i < s.choice.gates.length; i++) {
     const edge = s.choice.gates[i]!;
-    const share = control ? (stable.over[edge]! + 0.5) / (stable.n + 1) : (canary.over[edge]! + 0.5) / (canary.n + 1);
-    const extra = margins === null ? latency.plusShare : margins.latency[i]!;
+    const extra = beside ? latency.plusShare : margins.latency[i]!;
     if (extra === null) continue;
-    const logs = s.safe.latency[i]!;
-    const times = control ? latency.ratio : 0;
-    const need = requestsNeeded(logs, wanted, times, extra, share, share, perStable, edgePhi(s, edge));
+    const bound = {
+      ratio: beside ? latency.ratio : 0,
+      plus: extra,
+      guess: guessedEdge(s, edge),
+      phi: edgePhi(s, edge),
+    };
+    const need = needed(way.latency[i]!, bound, canary.over[edge]!, stable.over[edge]!);
     most = need === null ? null : Math.max(most, need);
   }
   return most;

@@ -50,38 +50,20 @@ export function stepRate(
   }
 }
 
-/** Young instances may fail up to this many times the absolute limit. */
-const YOUNG_FACTOR = 5;
-
-/**
- * One look of an absolute limit: canary events above `limit`, young instances above five times it. Written out because
- * the two kinds of instances have different tolerated rates under one bet.
- */
+/** One look of an absolute limit: canary events above `limit`. */
 export function stepAbsolute(
   m: Mixture,
   limit: number,
-  all: Groups,
-  settled: Groups,
+  canary: Arm1,
+  groups: Groups,
   phi: number,
   guard: boolean,
 ): void {
-  const youngLimit = Math.min(1, YOUNG_FACTOR * limit);
-  for (let i = 0; i < RATE_PSI.length; i++) {
-    const b = RATE_PSI[i]! - 1;
-    const perEvent = Math.log1p(b);
-    nats.length = all.length;
-    let sum = 0;
-    for (let g = 0; g < all.length; g++) {
-      const settledN = settled[g]!.n;
-      const young = all[g]!.n - settledN;
-      const value = (all[g]!.x * perEvent - (settledN * limit + young * youngLimit) * b) / phi;
-      nats[g] = value;
-      sum += value;
-    }
-    if (guard) multiplyCapped(m, i, nats);
-    else multiply(m, i, sum);
-  }
+  const test = { ratio: 0, plus: limit, psi: RATE_PSI, guess: 0, phi };
+  stepRate(m, test, canary.n, canary.x, 0, 0, guard ? groups : null);
 }
+
+type Arm1 = Groups[number];
 
 /**
  * The catastrophe test, without caps: the canary fails more than stable does by at least 1/instances + 10 points, which

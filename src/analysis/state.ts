@@ -1,19 +1,23 @@
+import { type Ages, cloneAges, newAges } from './ages.ts';
 import type { Arm } from './arms.ts';
 import { type Baseline, cloneBaseline, newBaseline } from './baseline.ts';
+import { type Cooling, cloneCooling, newCooling } from './cooling.ts';
 import { type Dispersion, newDispersion } from './dispersion.ts';
 import { BETS_PER_EDGE, type EdgeChoice } from './edges.ts';
 import type { InstantEntry } from './instant.ts';
 import type { JudgeSetup } from './judge.ts';
 import { GROSS_PSI, RATE_PSI } from './kernel.ts';
-import { addGroup, cloneMixture, type Mixture, newMixture } from './mixture.ts';
+import { addGroup, cloneMixture, FIRST_MASS, type Mixture, newMixture } from './mixture.ts';
+import { copyOf, type Pairing } from './pairing.ts';
 import type { Plan } from './plan.ts';
 import type { Pod } from './pods.ts';
 import { cloneSafe, newSafe, type Safe } from './safe.ts';
+import { cloneSpread, newSpread, type Spread } from './spread.ts';
 import { cloneSustained, newSustained, type Sustained } from './sustained.ts';
 
 /** Everything the judge remembers of a release: plain JSON, a few kilobytes. */
 export interface State {
-  v: 1;
+  v: 2;
   step: number;
   lastT: number | null;
   /** Fixed by the first usable tick. */
@@ -27,11 +31,20 @@ export interface State {
   blindMs: number;
   canarySilent: number;
   stableSilent: number;
-  /** Detector mass not yet fed in; `boost`: a tenth of it goes in with the next look (a step began, warm-up ended). */
+  /** Time since the release's first look: how much of the detectors' reserve is due. */
+  ageMs: number;
+  /** Detector mass not yet fed in; `boost`: a tenth of it goes in with the next look (a step began). */
   reserve: number;
   boost: boolean;
-  /** Only young canary instances have been seen so far. */
+  ages: Ages;
+  /** The canary's latency may be its age: evidence of it is collected, not acted on. */
   warming: boolean;
+  /** Age of the canary's youngest instance when it last had requests, with the time since; null before its first. */
+  youngestMs: number | null;
+  cooling: Cooling;
+  /** Looks with too little of stable to compare. */
+  pairing: Pairing | null;
+  spread: Spread;
   pods: Pod[];
   errors: Mixture;
   latency: Mixture;
@@ -46,11 +59,13 @@ export interface State {
   dispersion: Dispersion;
   edgeDispersion: Dispersion[];
   choice: EdgeChoice | null;
-  /** Observed time towards choosing edges. */
+  /** Observed time towards choosing edges, and how often they were chosen in this step. */
   learnedMs: number;
+  choices: number;
   baseline: Baseline;
   safe: Safe;
   instant: InstantEntry[];
+  gross: InstantEntry[];
   sustained: Sustained;
   /** Counts of this step, and since the evidence began to rise. */
   sums: Sums;
@@ -80,7 +95,7 @@ function cloneSums(s: Sums): Sums {
 
 export function newState(setup: JudgeSetup, plan: Plan): State {
   return {
-    v: 1,
+    v: 2,
     step: 0,
     lastT: null,
     edges: null,
@@ -90,9 +105,15 @@ export function newState(setup: JudgeSetup, plan: Plan): State {
     blindMs: 0,
     canarySilent: 0,
     stableSilent: 0,
-    reserve: 0.5,
-    boost: true,
+    ageMs: 0,
+    reserve: 1 - FIRST_MASS,
+    boost: false,
+    ages: newAges(),
     warming: false,
+    youngestMs: null,
+    cooling: newCooling(),
+    pairing: null,
+    spread: newSpread(0),
     pods: [],
     errors: newMixture(RATE_PSI.length),
     latency: newMixture(0),
@@ -108,9 +129,11 @@ export function newState(setup: JudgeSetup, plan: Plan): State {
     edgeDispersion: [],
     choice: null,
     learnedMs: 0,
+    choices: 0,
     baseline: newBaseline(0),
     safe: newSafe(),
     instant: [],
+    gross: [],
     sustained: newSustained(1 + plan.quantiles.length),
     sums: newSums(0),
     rise: newSums(0),
@@ -142,6 +165,10 @@ export function latencyMixture(edges: number, mass: number, groups: number): Mix
   return m;
 }
 
+function cloneWindow(entries: readonly InstantEntry[]): InstantEntry[] {
+  return entries.map((entry) => ({ ...entry, groups: entry.groups.slice() }));
+}
+
 /** A copy that the next look may write to; the input stays as it was. */
 export function cloneState(s: State): State {
   return {
@@ -161,7 +188,12 @@ export function cloneState(s: State): State {
     edgeDispersion: s.edgeDispersion.map((d) => ({ ...d })),
     baseline: cloneBaseline(s.baseline),
     safe: cloneSafe(s.safe),
-    instant: s.instant.map((entry) => ({ ...entry, groups: entry.groups.slice() })),
+    instant: cloneWindow(s.instant),
+    gross: cloneWindow(s.gross),
+    ages: cloneAges(s.ages),
+    cooling: cloneCooling(s.cooling),
+    pairing: s.pairing === null ? null : { ms: s.pairing.ms, arms: copyOf(s.pairing.arms) },
+    spread: cloneSpread(s.spread),
     sustained: cloneSustained(s.sustained),
     sums: cloneSums(s.sums),
     rise: cloneSums(s.rise),

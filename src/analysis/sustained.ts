@@ -1,4 +1,4 @@
-import type { Arm } from './arms.ts';
+import type { Arm, Arms } from './arms.ts';
 
 /**
  * The sustained rule: a limit broken for the declared time without a break. It is judged on parts of at most 30 s, so
@@ -8,9 +8,13 @@ export interface Sustained {
   partMs: number;
   nc: number;
   ns: number;
-  /** Per limit: events of the running part on either arm. */
+  /** Canary requests of the running part that latency is judged by, by stable's side too: settled instances only. */
+  warmNc: number;
+  warmNs: number;
+  /** Per limit: events of the running part on either arm, and the canary's requests and events by instance group in turn. */
   xc: number[];
   xs: number[];
+  groups: number[][];
   /** Per limit: how long it has been broken, and what was counted meanwhile. */
   chains: Chain[];
 }
@@ -21,6 +25,8 @@ export interface Chain {
   xc: number;
   ns: number;
   xs: number;
+  /** The canary's requests and events by instance group in turn. */
+  groups: number[];
 }
 
 /** A limit as this rule reads it: at most `share` of the requests are events. Null: not in force in this step. */
@@ -28,56 +34,95 @@ export interface SustainedLimit {
   share: number;
   /** -1: errors; else the index of the latency edge. */
   edge: number;
+  /** The limit in ms; null for errors. */
+  underMs: number | null;
 }
 
 const MAX_PART_MS = 30_000;
 const PARTS = 10;
 
-const newChain = (): Chain => ({ ms: 0, nc: 0, xc: 0, ns: 0, xs: 0 });
+const newChain = (): Chain => ({ ms: 0, nc: 0, xc: 0, ns: 0, xs: 0, groups: [] });
 
 export function newSustained(limits: number): Sustained {
   const zeros = (): number[] => new Array<number>(limits).fill(0);
-  return { partMs: 0, nc: 0, ns: 0, xc: zeros(), xs: zeros(), chains: zeros().map(newChain) };
+  const counts = { xc: zeros(), xs: zeros(), groups: zeros().map(() => []) };
+  return { ...{ partMs: 0, nc: 0, ns: 0, warmNc: 0, warmNs: 0 }, ...counts, chains: zeros().map(newChain) };
 }
 
 export function cloneSustained(s: Sustained): Sustained {
-  return { ...s, xc: s.xc.slice(), xs: s.xs.slice(), chains: s.chains.map((chain) => ({ ...chain })) };
+  return {
+    ...s,
+    xc: s.xc.slice(),
+    xs: s.xs.slice(),
+    groups: s.groups.map((row) => row.slice()),
+    chains: s.chains.map((chain) => ({ ...chain, groups: chain.groups.slice() })),
+  };
 }
 
 const eventsOf = (arm: Arm, edge: number): number => (edge < 0 ? arm.x : (arm.over[edge] ?? 0));
+
+/** Length of a part: what is shorter than this cannot break a chain. */
+export function partMsOf(sustainedMs: number): number {
+  return Math.min(MAX_PART_MS, sustainedMs / PARTS);
+}
 
 export function stepSustained(
   s: Sustained,
   limits: readonly (SustainedLimit | null)[],
   sustainedMs: number,
-  canary: Arm,
-  stable: Arm,
+  arms: Arms,
   dtMs: number,
 ): void {
-  if (canary.n <= 0) return;
+  if (arms.canary.n <= 0) return;
   s.partMs += dtMs;
-  s.nc += canary.n;
-  s.ns += stable.n;
+  s.nc += arms.canary.n;
+  s.ns += arms.stable.n;
+  // A canary that warms up breaks no latency limit yet.
+  const warmCanary = arms.warming ? null : arms.warmCanary;
+  s.warmNc += warmCanary?.n ?? 0;
+  s.warmNs += warmCanary === null ? 0 : arms.warmStable.n;
   limits.forEach((limit, i) => {
     if (limit === null) return;
-    s.xc[i]! += eventsOf(canary, limit.edge);
-    s.xs[i]! += eventsOf(stable, limit.edge);
+    const errors = limit.edge < 0;
+    if (!errors && warmCanary === null) return;
+    s.xc[i]! += eventsOf(errors ? arms.canary : warmCanary!, limit.edge);
+    s.xs[i]! += eventsOf(errors ? arms.stable : arms.warmStable, limit.edge);
+    addGroups(s.groups[i]!, errors ? arms.groups : arms.warmGroups, limit.edge);
   });
-  if (s.partMs < Math.min(MAX_PART_MS, sustainedMs / PARTS)) return;
+  if (s.partMs < partMsOf(sustainedMs)) return;
   limits.forEach((limit, i) => {
-    const chain = s.chains[i]!;
-    if (limit === null || s.xc[i]! <= limit.share * s.nc) s.chains[i] = newChain();
-    else {
-      chain.ms += s.partMs;
-      chain.nc += s.nc;
-      chain.xc += s.xc[i]!;
-      chain.ns += s.ns;
-      chain.xs += s.xs[i]!;
-    }
-    s.xc[i] = 0;
-    s.xs[i] = 0;
+    endPart(s, limit, i);
   });
   s.partMs = 0;
   s.nc = 0;
   s.ns = 0;
+  s.warmNc = 0;
+  s.warmNs = 0;
+}
+
+function addGroups(into: number[], groups: readonly Arm[], edge: number): void {
+  groups.forEach((group, g) => {
+    into[2 * g] = (into[2 * g] ?? 0) + group.n;
+    into[2 * g + 1] = (into[2 * g + 1] ?? 0) + eventsOf(group, edge);
+  });
+}
+
+function endPart(s: Sustained, limit: SustainedLimit | null, i: number): void {
+  const latency = limit !== null && limit.edge >= 0;
+  const nc = latency ? s.warmNc : s.nc;
+  const chain = s.chains[i]!;
+  if (limit === null || s.xc[i]! <= limit.share * nc) s.chains[i] = newChain();
+  else {
+    chain.ms += s.partMs;
+    chain.nc += nc;
+    chain.xc += s.xc[i]!;
+    chain.ns += latency ? s.warmNs : s.ns;
+    chain.xs += s.xs[i]!;
+    s.groups[i]!.forEach((count, at) => {
+      chain.groups[at] = (chain.groups[at] ?? 0) + count;
+    });
+  }
+  s.xc[i] = 0;
+  s.xs[i] = 0;
+  s.groups[i] = [];
 }

@@ -112,7 +112,7 @@ describe('given a worse canary', () => {
       canary: [{ requests: 300, errors: 0.005 }],
       stable: [good(2700)],
       dtMs: 30_000,
-      within: 12,
+      within: 13,
       speed: 'statistical',
       says: /Canary fails 0\.5 % of .* stable 0\.1 % of .*; evidence .* ≥ 100/,
     },
@@ -256,19 +256,80 @@ describe('given trouble that is not the canary', () => {
     }
     expect(verdict).toBe('hold');
   });
+});
 
-  it('keeps young instances out of comparisons', () => {
-    const drive = new Drive(
-      policyOf({
-        warmupMs: 90_000,
-        instant: null,
-        steps: [{ weightBp: 1000, holdMs: 60_000, limits: { errorShare: null, latency: [] } }],
-      }),
+describe('given a canary that starts cold', () => {
+  const policy = policyOf({
+    warmupMs: 60_000,
+    instant: null,
+    steps: [{ weightBp: 1000, holdMs: 60_000, limits: { errorShare: null, latency: [] } }],
+  });
+  /** Looks of one second: the canary is slower by this factor on the share above each edge. */
+  const run = (drive: Drive, slower: (second: number) => number, seconds: number, ageMs?: number): string[] => {
+    const verdicts: string[] = [];
+    for (let i = 0; i < seconds; i++) {
+      const canary = three({
+        requests: 34,
+        errors: 0.001,
+        slower: slower(drive.t),
+        ...(ageMs === undefined ? {} : { ageMs }),
+      });
+      verdicts.push(drive.look(drive.tick(canary, three(good(306)))).verdict);
+    }
+    return verdicts;
+  };
+
+  it('holds what is slow in its warm-up, says its age, and lets it pass when it fades', () => {
+    const drive = new Drive(policy);
+    const fading = (second: number): number => 1 + 4 * Math.exp(-second / 20);
+    const verdicts = run(drive, fading, 50);
+    expect(verdicts).toContain('hold');
+    expect(verdicts).not.toContain('rollback');
+    expect(drive.last!.reason).toMatch(
+      /May be a cold start: .* has served for 49 s; latency counts after the warm-up of 60 s/,
     );
-    const young: Behaviour = { requests: 10, errors: 0.04, ageMs: 30_000 };
-    const found = drive.until([young], [good(90)], 60);
-    expect(found).toMatchObject({ verdict: 'continue', heldMs: 0 });
-    expect(found.reason).toContain('warm-up');
+    expect(run(drive, fading, 500)).not.toContain('rollback');
+    expect(drive.last!.promote.passed).toBe(true);
+  });
+
+  it('holds on after the warm-up while its latency still falls', () => {
+    const drive = new Drive(policy);
+    const slowly = (second: number): number => 1 + 8 * Math.exp(-second / 45);
+    expect(run(drive, slowly, 61)).not.toContain('rollback');
+    const after = run(drive, slowly, 400);
+    expect(after).not.toContain('rollback');
+    expect(after).toContain('hold');
+  });
+
+  it('rolls back what stays slow, soon after the warm-up', () => {
+    const drive = new Drive(policy);
+    expect(run(drive, () => 2, 60)).not.toContain('rollback');
+    expect(run(drive, () => 2, 60)).toContain('rollback');
+  });
+
+  it('rolls back what stays slow after it was slower still', () => {
+    const drive = new Drive(policy);
+    expect(run(drive, (second) => 2 + 4 * Math.exp(-second / 15), 180)).toContain('rollback');
+  });
+
+  it('counts failures at any age', () => {
+    const drive = new Drive(policy);
+    const failing = three({ requests: 34, errors: 0.05 });
+    expect(drive.until(failing, three(good(306)), 40, 1000, ['hold'])).toMatchObject({ verdict: 'rollback' });
+    expect(drive.t).toBeLessThan(40);
+  });
+
+  it('takes the first request for the start where the source knows none', () => {
+    const drive = new Drive(policy);
+    for (let i = 0; i < 100; i++) drive.look(drive.tick(three({ requests: 0, errors: 0 }), three(good(306))));
+    const verdicts = run(drive, () => 2, 59);
+    expect(verdicts).not.toContain('rollback');
+  });
+
+  it('believes a source that knows of a restart', () => {
+    const drive = new Drive(policy);
+    run(drive, () => 1, 400);
+    expect(run(drive, () => 3, 100, 1000)).not.toContain('rollback');
   });
 });
 

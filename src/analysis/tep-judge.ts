@@ -25,7 +25,7 @@ export const judge: Judge = {
     const next = cloneState(asState(state));
     const found = lookInto(next, setup, plan, look);
     const { passed } = found.promote;
-    const promote = { passed, ...promotionFigures(next, plan, hasControl(look.weightBp), passed) };
+    const promote = { passed, ...promotionFigures(next, plan, hasControl(look.weightBp), look.weightBp, passed) };
     const judgement: Judgement = {
       verdict: found.verdict,
       speed: found.speed,

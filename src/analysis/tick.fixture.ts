@@ -29,6 +29,7 @@ export function policyOf(changes: Partial<PolicySpec> = {}): PolicySpec {
     inconclusive: { holdMs: 3_600_000, then: 'hold' },
     errors: ['5xx', 'timeout', 'reset'],
     warmupMs: 0,
+    holdBackBp: 0,
     sharedIncident: 'hold',
     ...changes,
   };

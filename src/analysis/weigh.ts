@@ -19,6 +19,8 @@ export interface MetricValue {
 
 export interface Weighed {
   total: number;
+  /** The same without what latency shows: what would decide if the canary were only cold. */
+  withoutLatency: number;
   metrics: MetricValue[];
   /** The smallest total when one instance group is left out, and that group; null with fewer than two witnesses. */
   weakest: { total: number; group: number } | null;
@@ -73,10 +75,14 @@ export function weigh(s: State, plan: Plan, control: boolean, guarded: boolean):
     return { name, evidence: value, weight, gated };
   });
   let total = 0;
-  // A gated limit counts as no evidence: 1, like every e-process at its start.
-  for (const metric of metrics)
-    total += metric.weight * (metric.gated ? Math.min(1, metric.evidence) : metric.evidence);
-  return { total, metrics, weakest: guarded ? weakestOf(s, plan, metrics) : null, shared };
+  let withoutLatency = 0;
+  // What does not count is no evidence: 1, like every e-process at its start.
+  for (const metric of metrics) {
+    const one = Math.min(1, metric.evidence);
+    total += metric.weight * (metric.gated ? one : metric.evidence);
+    withoutLatency += metric.weight * (metric.gated || isLatency(metric.name) ? one : metric.evidence);
+  }
+  return { total, withoutLatency, metrics, weakest: guarded ? weakestOf(s, plan, metrics) : null, shared };
 }
 
 function weakestOf(s: State, plan: Plan, metrics: readonly MetricValue[]): { total: number; group: number } {
@@ -92,14 +98,17 @@ function weakestOf(s: State, plan: Plan, metrics: readonly MetricValue[]): { tot
   return weakest;
 }
 
-/** The error share that a harmless canary may show right now: its limit, or what stable shows with the tolerance. */
-export function toleratedErrorShare(s: State, plan: Plan, control: boolean, stable: { n: number; x: number }): number {
+export function isLatency(name: MetricName): boolean {
+  return name === 'latency' || name.startsWith('absolute-p');
+}
+
+/** The error share that a harmless canary may show: its limit, or what stable showed before with the tolerance. */
+export function toleratedErrorShare(s: State, plan: Plan, control: boolean): number {
   const limit = stepOf(plan, s.step).limits.errorShare ?? 0;
   const { ratio, plusShare } = plan.policy.compare.errors;
-  const before = s.baseline.n > 0 ? s.baseline.x / s.baseline.n : 0;
   if (!control) return Math.max(limit, 1.25 * (upperErrorShare(s.baseline) ?? 0), plusShare);
-  const now = stable.n > 0 && plan.policy.sharedIncident === 'hold' ? stable.x / stable.n : 0;
-  return Math.max(limit, ratio * Math.max(before, now) + plusShare);
+  const before = s.baseline.n > 0 ? s.baseline.x / s.baseline.n : 0;
+  return Math.max(limit, ratio * before + plusShare);
 }
 
 /** True when a comparison with stable is possible at all at this weight. */

@@ -1,11 +1,11 @@
 import { formatCount } from '../lib/units.ts';
 import type { Assessment, Why } from './assessment.ts';
 import { type EdgeChoice, limitEdge } from './edges.ts';
+import { edgePhi } from './evidence.ts';
 import type { Judgement, MetricEvidence } from './judge.ts';
 import { type Plan, stepOf } from './plan.ts';
 import { activePods } from './pods.ts';
 import type { State, Sums } from './state.ts';
-import { edgePhi } from './step.ts';
 import type { MetricValue } from './weigh.ts';
 
 /** A share in per cent with three significant digits: `5.1 %`, `0.012 %`, `0 %`. */
@@ -83,7 +83,7 @@ export function reasonOf(s: State, plan: Plan, found: Assessment, promote: Judge
     case 'stable-silent':
       return `Stable has had no requests for ${why.looks} looks, so there is nothing to compare the canary with.`;
     case 'instant':
-      return `Canary fails ${percent(why.errors / why.requests)} of ${requests(why.requests)} within ${lasting(why.overMs)}, the instant limit is ${percent(plan.policy.instant!.errorShare)}${alone(s)}.`;
+      return `Canary fails ${percent(why.errors / why.requests)} of ${requests(why.requests)} within ${lasting(why.overMs)}, at most ${percent(why.limit)} may${alone(s)}.`;
     case 'evidence':
       return evidenceReason(s, plan, found, why);
     case 'instance-instant':
@@ -93,7 +93,9 @@ export function reasonOf(s: State, plan: Plan, found: Assessment, promote: Judge
     case 'uncorroborated':
       return `The ${evidence} rests mostly on one instance (${nicely(why.without)} without it); holding until others confirm or clear it.`;
     case 'sustained':
-      return `Canary has broken its limit for ${lasting(why.forMs)}: ${brokenBy(why)}.`;
+      return why.instance === null
+        ? `Canary has broken its limit for ${lasting(why.forMs)}: ${brokenBy(why)}.`
+        : `Instance ${why.instance} alone keeps the canary above its limit for ${lasting(why.forMs)} (${brokenBy(why)}): replace it.`;
     case 'shared':
       return `A limit is broken (${why.limits.join(', ')}) but the canary is not worse than stable: ${failing(telling(s))}; holding.`;
     case 'placebo':
@@ -106,11 +108,20 @@ export function reasonOf(s: State, plan: Plan, found: Assessment, promote: Judge
       return `No proof after ${lasting(s.elapsedMs)} at this weight: still missing ${why.waiting}; ${failing(s.sums)}.`;
     case 'no-traffic':
       return 'No requests on either version since the last look; nothing is proven without traffic.';
-    case 'warming-up':
-      return `The canary's instances are younger than ${lasting(plan.policy.warmupMs)}; comparisons start after the warm-up.`;
+    case 'cold-start':
+      return coldText(s, plan, why);
     case 'waiting':
       return `No sign of harm (${evidence} < ${nicely(plan.threshold)}): ${failing(s.sums)}; waiting for ${waitingText(s, plan, promote, why.waiting)}.`;
   }
+}
+
+function coldText(s: State, plan: Plan, why: Extract<Why, { kind: 'cold-start' }>): string {
+  const what = slow(s.sums, s) ?? 'the canary is slower than stable';
+  const age = `its youngest instance has served for ${lasting(why.youngestMs)}`;
+  const then = why.warming
+    ? `latency counts after the warm-up of ${lasting(plan.policy.warmupMs)}`
+    : 'its latency still falls, so it is watched on';
+  return `May be a cold start: ${what}, and ${age}; ${then}.`;
 }
 
 function afterBlind(rolledBack: boolean, plan: Plan): string {
@@ -141,7 +152,7 @@ function shareText(sums: Sums): string {
 
 function brokenBy(why: Extract<Why, { kind: 'sustained' }>): string {
   const what =
-    why.limit === 'absolute-errors' ? 'fail' : `are slower than its ${why.limit.slice('absolute-'.length)} limit`;
+    why.underMs === null ? 'fail' : `take over ${why.underMs} ms, its ${why.limit.slice('absolute-'.length)} limit`;
   const share = percent(why.events / Math.max(1, why.requests));
   return `${share} of ${requests(why.requests)} ${what}, at most ${percent(why.share)} may`;
 }

@@ -1,4 +1,5 @@
-import type { Judgement, JudgeSetup, Look } from '../analysis/judge.ts';
+import { analysisErrors } from '../analysis/errors.ts';
+import { type Judgement, type JudgeSetup, type Look, METHOD } from '../analysis/judge.ts';
 import { type Recorded, type RecordedReplay, replayRecorded } from '../analysis/replay/recorded.ts';
 import { judge } from '../analysis/tep-judge.ts';
 import { readFolder } from '../ledger/reader.ts';
@@ -13,6 +14,7 @@ export interface LedgerReplay extends RecordedReplay {
 
 interface Found {
   setup: JudgeSetup;
+  method: number;
   records: Recorded[];
 }
 
@@ -32,6 +34,12 @@ export async function replayLedger(dir: string, service: string, wanted: string 
         : noSuch('release', wanted, names, `of ${service} in the ledger`);
     throw new DavyError(cliErrors.usage, sentence);
   }
+  if (found.method !== METHOD) {
+    throw new DavyError(
+      analysisErrors['other-method'],
+      `${release} was judged by method ${found.method}; this Davy has method ${METHOD} and cannot judge it again.`,
+    );
+  }
   return { release, ...replayRecorded(judge, found.setup, found.records) };
 }
 
@@ -42,6 +50,7 @@ interface EventData {
   version?: string;
   from?: string;
   policy?: PolicySpec;
+  method?: number;
   looks?: Look[];
   step?: number;
   judgement?: Judgement | null;
@@ -51,7 +60,7 @@ function collect(releases: Map<string, Found>, service: string, type: string, ra
   const data = raw as unknown as EventData;
   if (type === 'release.requested' && data.service === service) {
     const setup = { policy: data.policy!, stable: data.from!, canary: data.version! };
-    releases.set(data.release, { setup, records: [] });
+    releases.set(data.release, { setup, method: data.method ?? 1, records: [] });
     return;
   }
   const records = releases.get(data.release)?.records;

@@ -1,4 +1,4 @@
-import type { Judge, Judgement, Look } from '../analysis/judge.ts';
+import { type Judge, type Judgement, type Look, METHOD } from '../analysis/judge.ts';
 import { DavyError, type ErrorKind } from '../lib/error.ts';
 import { noSuch } from '../lib/nearest.ts';
 import { own } from '../lib/own.ts';
@@ -57,6 +57,7 @@ export function decideRequest(fleet: FleetState, command: RequestCommand): Relea
       version,
       from: state.stable,
       policy: command.policy,
+      method: METHOD,
       startWithinMs: service.health.startWithinMs,
       reason,
     },

@@ -40,6 +40,8 @@ interface Requested extends AboutRelease {
   from: string;
   /** The policy as it stood, so that editing the spec cannot change a running release. */
   policy: PolicySpec;
+  /** The version of the judge's method; absent in records of method 1. */
+  method?: number;
   startWithinMs: number;
   reason: string;
 }

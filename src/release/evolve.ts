@@ -147,7 +147,7 @@ function enterStep(release: ReleaseState, step: number, weightBp: number, judge:
     ...release,
     step,
     weightBp,
-    phase: weightBp === 10_000 ? 'watching' : 'progressing',
+    phase: step === release.policy.steps.length - 1 ? 'watching' : 'progressing',
     held: null,
     judge: judge.enterStep(judgeSetup(release), release.judge, step),
     counts: [...release.counts, { weightBp, canaryRequests: 0, canaryErrors: 0, stableRequests: 0, stableErrors: 0 }],

@@ -24,6 +24,7 @@ export const policy: PolicySpec = {
   inconclusive: { holdMs: 60_000, then: 'hold' },
   errors: ['5xx', 'timeout', 'reset'],
   warmupMs: 0,
+  holdBackBp: 0,
   sharedIncident: 'hold',
 };
 

@@ -129,8 +129,10 @@ export interface PolicySpec {
   noData: { holdMs: number; then: 'rollback' | 'hold' };
   inconclusive: { holdMs: number; then: 'hold' | 'rollback' };
   errors: ErrorClass[];
-  /** Samples of instances younger than this stay out of relative tests. */
+  /** Latency of canary instances counts from this age on, ms since their first request. 0: at once. */
   warmupMs: number;
+  /** What stable keeps in the last step, already taken off that step's weight. */
+  holdBackBp: WeightBp;
   /** An absolute limit broken by both arms: hold and page, or roll back. */
   sharedIncident: 'hold' | 'rollback';
 }

@@ -76,6 +76,7 @@ const policy = fc.record({
   inconclusive: one(fc.record({ hold: one(duration), then: one(fc.constantFrom('hold', 'rollback')) })),
   errors: one(fc.uniqueArray(fc.constantFrom('5xx', '4xx', 'timeout', 'reset'), { minLength: 1 })),
   warmup: one(fc.constantFrom('0s', '90s')),
+  holdBack: one(fc.constantFrom('0%', '2%', '5%')),
   sharedIncident: one(fc.constantFrom('hold', 'rollback')),
 });
 const service = fc
@@ -201,6 +202,7 @@ function writtenPolicy(of: PolicySpec): object {
     inconclusive: patience(of.inconclusive),
     errors: of.errors,
     warmup: formatDurationMs(of.warmupMs),
+    holdBack: formatShare(of.holdBackBp / 10_000),
     sharedIncident: of.sharedIncident,
   };
 }

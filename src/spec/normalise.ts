@@ -173,10 +173,11 @@ function normalisePolicy(name: string, raw: RawPolicy): PolicySpec {
   const { compare, promote } = raw;
   const noData = fill(d.noData, raw.noData);
   const inconclusive = fill(d.inconclusive, raw.inconclusive);
+  const holdBackBp = bpOf(raw.holdBack ?? d.policy.holdBack);
   return {
     name,
     lookMs: ms(raw.look ?? d.policy.look),
-    steps: raw.steps.map(normaliseStep),
+    steps: raw.steps.map((step, index) => normaliseStep(step, index === raw.steps.length - 1 ? holdBackBp : 0)),
     sustainedMs: ms(raw.sustained ?? d.policy.sustained),
     instant: instant && {
       errorShare: shareOf(instant.errors),
@@ -196,7 +197,9 @@ function normalisePolicy(name: string, raw: RawPolicy): PolicySpec {
     noData: { holdMs: ms(noData.hold), then: noData.then },
     inconclusive: { holdMs: ms(inconclusive.hold), then: inconclusive.then },
     errors: [...(raw.errors ?? d.policy.errors)],
-    warmupMs: ms(raw.warmup ?? d.policy.warmup),
+    // A first step that holds shorter than the default warm-up says how long its author thinks a start takes.
+    warmupMs: raw.warmup === undefined ? Math.min(ms(d.policy.warmup), ms(raw.steps[0]!.hold)) : ms(raw.warmup),
+    holdBackBp,
     sharedIncident: raw.sharedIncident ?? d.policy.sharedIncident,
   };
 }
@@ -205,11 +208,11 @@ function margin(raw: { ratio: number; plus: string }): { ratio: number; plusShar
   return { ratio: raw.ratio, plusShare: known(parsePoints(raw.plus)) };
 }
 
-function normaliseStep(raw: RawPolicy['steps'][number]): StepSpec {
+function normaliseStep(raw: RawPolicy['steps'][number], holdBackBp: number): StepSpec {
   const limits = raw.limits ?? {};
   const quantiles = Object.keys(limitQuantiles) as (keyof typeof limitQuantiles)[];
   return {
-    weightBp: Math.round(shareOf(raw.weight) * 10_000),
+    weightBp: Math.min(bpOf(raw.weight), 10_000 - holdBackBp),
     holdMs: ms(raw.hold),
     limits: {
       errorShare: limits.errors === undefined ? null : shareOf(limits.errors),
@@ -219,6 +222,10 @@ function normaliseStep(raw: RawPolicy['steps'][number]): StepSpec {
       }),
     },
   };
+}
+
+function bpOf(text: string): number {
+  return Math.round(shareOf(text) * 10_000);
 }
 
 type Loose<Full> = { [Key in keyof Full]?: Full[Key] | undefined };

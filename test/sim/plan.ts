@@ -78,6 +78,7 @@ function drawSpec(random: Random): Spec {
     inconclusive: { holdMs: 20_000, then: random.pick(['rollback', 'hold'] as const) },
     errors: ['5xx', 'timeout', 'reset'],
     warmupMs: 0,
+    holdBackBp: 0,
     sharedIncident: 'hold',
   };
   const version = (name: string): Spec['services'][string]['versions'][string] => ({

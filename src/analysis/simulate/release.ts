@@ -32,7 +32,7 @@ export interface RunResult {
   plain: ReleaseOutcome;
 }
 
-const COARSE_MS = 60_000;
+const COARSE_MS = 30_000;
 const LOOKS_PER_RELEASE = 3000;
 const FINE_FOR_MS = 300_000;
 const MIDDLE_FOR_MS = 3_600_000;

@@ -32,8 +32,6 @@ const DIURNAL = 0.4;
 const LOAD_SD = 0.1;
 const RATE_LOG_SD = 0.3;
 const MEMORY_S = 1800;
-const INCIDENT_SHARE = 0.03;
-const INCIDENT_S = 600;
 const HICCUP_SHARE = 0.5;
 const HICCUP_S = 120;
 
@@ -53,6 +51,9 @@ export class Traffic {
   private readonly phase: number;
   private incidentUntil = -1;
   private readonly hiccupUntil: number[];
+  private drift: number;
+  private readonly speeds: number[];
+  private nodeOutageUntil = -1;
 
   constructor(setup: TrafficSetup, random: Random) {
     this.setup = setup;
@@ -61,7 +62,11 @@ export class Traffic {
     this.load = random.normal();
     this.rate = random.normal();
     this.phase = random.next() * 2 * Math.PI;
-    this.hiccupUntil = new Array<number>(setup.canaryInstances + setup.stableInstances).fill(-1);
+    const instances = setup.canaryInstances + setup.stableInstances;
+    this.hiccupUntil = new Array<number>(instances).fill(-1);
+    const { driftLogSd, nodeLogSd } = setup.scenario;
+    this.drift = driftLogSd > 0 ? random.normal() : 0;
+    this.speeds = Array.from({ length: instances }, () => (nodeLogSd > 0 ? Math.exp(nodeLogSd * random.normal()) : 1));
   }
 
   /** The world moves on by `dtMs`: load, error rate, incidents. */
@@ -80,18 +85,20 @@ export class Traffic {
     const { setup, random, requests, dtMs } = this;
     const toCanary = random.binomial(requests, weight);
     const drift = Math.exp(RATE_LOG_SD * this.rate - RATE_LOG_SD ** 2 / 2);
-    const incident = this.t < this.incidentUntil ? INCIDENT_SHARE : 0;
+    const incident = this.t < this.incidentUntil ? setup.scenario.incidentShare : 0;
     const baseShare = Math.min(1, setup.baseErrorShare * drift + incident);
     const harmed = this.t * 1000 > setup.scenario.onsetMs;
     const { errorShare, slowdown } = setup.scenario;
     const canaryShare = harmed && errorShare !== null ? Math.min(1, errorShare * drift + incident) : baseShare;
-    const canary = this.arm(setup.canary, setup.canaryInstances, toCanary, canaryShare, harmed ? slowdown : 1, 0);
+    const slower = this.environmentFactor();
+    const own = slower * (harmed ? slowdown : 1) * this.coldFactor();
+    const canary = this.arm(setup.canary, setup.canaryInstances, toCanary, canaryShare, own, 0);
     const stable = this.arm(
       setup.stable,
       setup.stableInstances,
       requests - toCanary,
       baseShare,
-      1,
+      slower,
       setup.canaryInstances,
     );
     const versions = { [setup.stable]: stable, [setup.canary]: canary };
@@ -105,18 +112,37 @@ export class Traffic {
     };
   }
 
+  /** What slows both arms alike. */
+  private environmentFactor(): number {
+    const { driftLogSd, outageFactor, outageMs } = this.setup.scenario;
+    const drift = driftLogSd > 0 ? Math.exp(driftLogSd * this.drift) : 1;
+    return this.t * 1000 <= outageMs ? drift * outageFactor : drift;
+  }
+
+  /** How much slower a cold canary still is: the excess falls to a tenth within `coldMs`, and goes on falling. */
+  private coldFactor(): number {
+    const { coldFactor, coldMs } = this.setup.scenario;
+    return coldFactor === 1 ? 1 : 1 + (coldFactor - 1) * 10 ** ((-this.t * 1000) / coldMs);
+  }
+
   private wander(seconds: number): void {
     const { random } = this;
     const keep = Math.exp(-seconds / MEMORY_S);
     const fresh = Math.sqrt(1 - keep * keep);
     this.load = keep * this.load + fresh * random.normal();
     this.rate = keep * this.rate + fresh * random.normal();
-    const { incidentsPerDay, hiccupsPerDay } = this.setup.scenario;
-    if (incidentsPerDay > 0 && random.next() < (incidentsPerDay * seconds) / DAY_S)
-      this.incidentUntil = this.t + INCIDENT_S;
+    const { scenario } = this.setup;
+    const { incidentsPerDay, hiccupsPerDay, nodeOutagesPerDay } = scenario;
+    const begins = (perDay: number): boolean => perDay > 0 && random.next() < (perDay * seconds) / DAY_S;
+    if (begins(incidentsPerDay)) this.incidentUntil = this.t + scenario.incidentMs / 1000;
+    if (begins(nodeOutagesPerDay)) this.nodeOutageUntil = this.t + scenario.nodeOutageMs / 1000;
+    if (scenario.driftLogSd > 0) {
+      const kept = Math.exp(-dtShare(seconds, scenario.driftMs));
+      this.drift = kept * this.drift + Math.sqrt(1 - kept * kept) * random.normal();
+    }
     if (hiccupsPerDay <= 0) return;
     for (let i = 0; i < this.hiccupUntil.length; i++) {
-      if (random.next() < (hiccupsPerDay * seconds) / DAY_S) this.hiccupUntil[i] = this.t + HICCUP_S;
+      if (begins(hiccupsPerDay)) this.hiccupUntil[i] = this.t + HICCUP_S;
     }
   }
 
@@ -130,19 +156,25 @@ export class Traffic {
   ): InstanceTick[] {
     const { random, setup } = this;
     const rows: InstanceTick[] = [];
-    const shifted =
-      slowdown === 1
-        ? this.survival
-        : setup.edges.map((edge) => shareAbove(edge / slowdown, setup.medianMs, setup.latencySpread));
+    const alike = slowdown === 1 ? this.survival : this.survivalAt(slowdown);
     let left = requests;
     for (let i = 0; i < count; i++) {
       const n = i === count - 1 ? left : random.binomial(left, 1 / (count - i));
       left -= n;
       const hiccup = this.t < this.hiccupUntil[first + i]!;
-      const errors = hiccup ? random.binomial(n, HICCUP_SHARE) : this.failures(n, share);
-      rows.push({ instance: `${name}/${i + 1}`, requests: n, errors, over: this.over(n, shifted) });
+      const out = first + i === 0 && this.t < this.nodeOutageUntil;
+      const failing = hiccup ? HICCUP_SHARE : out ? setup.scenario.nodeOutageShare : 0;
+      const errors = failing > 0 ? random.binomial(n, failing) : this.failures(n, share);
+      const speed = this.speeds[first + i]!;
+      const over = this.over(n, speed === 1 ? alike : this.survivalAt(slowdown * speed));
+      rows.push({ instance: `${name}/${i + 1}`, requests: n, errors, over });
     }
     return rows;
+  }
+
+  private survivalAt(slowdown: number): number[] {
+    const { edges, medianMs, latencySpread } = this.setup;
+    return edges.map((edge) => shareAbove(edge / slowdown, medianMs, latencySpread));
   }
 
   /** Failures of an instance: independent, or in geometric clusters with the scenario's mean size. */
@@ -169,6 +201,10 @@ export class Traffic {
     }
     return counts;
   }
+}
+
+function dtShare(seconds: number, memoryMs: number): number {
+  return (seconds * 1000) / memoryMs;
 }
 
 /** Share of a log-normal above an edge. */

@@ -5,7 +5,7 @@ import type { PolicySpec, StepLimits } from '../model.ts';
 import { errorFinding, type LintContext, warningFinding } from './lint.ts';
 import { specWarnings } from './warnings.ts';
 
-/** Weights rise strictly and end at 100 %. */
+/** Weights rise strictly and end at 100 %, less what the policy holds back. */
 export function lintWeights({ spec, at }: LintContext): Finding[] {
   return Object.values(spec.policies).flatMap((policy): Finding[] => {
     const findings: Finding[] = [];
@@ -13,12 +13,12 @@ export function lintWeights({ spec, at }: LintContext): Finding[] {
     for (const [index, { weightBp }] of policy.steps.entries()) {
       if (weightBp <= previous) {
         const place = at(['policies', policy.name, 'steps', index, 'weight']);
-        const sentence = `${stepName(policy, index)} goes from ${formatWeightBp(previous)} to ${formatWeightBp(weightBp)}; weights must rise`;
+        const sentence = `${stepName(policy, index)} goes from ${formatWeightBp(previous)} to ${formatWeightBp(weightBp)}; weights must rise${index === policy.steps.length - 1 && policy.holdBackBp > 0 ? ` and the last step leaves ${formatWeightBp(policy.holdBackBp)} to stable (holdBack)` : ''}`;
         findings.push(errorFinding(specErrors['weights-not-rising'], sentence, place));
       }
       previous = weightBp;
     }
-    if (previous !== 10_000) {
+    if (previous !== 10_000 - policy.holdBackBp) {
       const last = at(['policies', policy.name, 'steps', policy.steps.length - 1, 'weight']);
       const sentence = `policies.${policy.name} ends at ${formatWeightBp(previous)}, not at 100%`;
       findings.push(errorFinding(specErrors['last-weight'], sentence, last));

@@ -224,11 +224,19 @@ export const policy = z.strictObject({
   ).optional(),
   warmup: duration({
     description:
-      'Measurements of instances younger than this stay out of the comparison with stable. Give 90s or more to versions that start cold.',
-    example: '90s',
+      'How long a canary instance may be slow after its first request: latency is compared from then on, failures at any age. Not longer than the first step holds unless given; `0s` turns it off.',
+    example: '3m',
     default: d.policy.warmup,
     min: '0s',
     max: '1h',
+  }).optional(),
+  holdBack: share({
+    description:
+      'Share of the traffic that stable keeps in the last step, so that the watch stays a comparison; ended by completion. `0%`: none, and the canary is held to what stable did before.',
+    example: '5%',
+    default: d.policy.holdBack,
+    min: '0%',
+    max: '20%',
   }).optional(),
   sharedIncident: field(z.enum(['hold', 'rollback']), {
     description: 'What follows when stable breaks the same limit: `hold` the release, or `rollback`.',
