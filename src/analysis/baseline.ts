@@ -139,7 +139,7 @@ export function guessedShare(b: Baseline): number {
  * Upper 99 % bound of a mean rate from `events` of `requests`: the root of the Poisson Chernoff bound
  * exp(-(mu - x)^2 / (2 mu)) = 0.01, i.e. mu = x + L + sqrt(L^2 + 2 L x) with L = ln 100.
  */
-export function upperBound(events: number, requests: number): number | null {
+function upperBound(events: number, requests: number): number | null {
   if (requests <= 0) return null;
   const l = Math.log(100);
   return Math.min(1, (events + l + Math.sqrt(l * l + 2 * l * events)) / requests);

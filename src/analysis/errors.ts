@@ -21,7 +21,7 @@ export const analysisErrors = defineErrors('analysis', {
   },
   'bad-scenario': {
     means: 'A simulated scenario is not understood.',
-    next: 'Use one of: healthy, errors:0.5%@12h, latency:+25%@1h, incident, bursts, hiccups, drift.',
+    next: 'Use one of: healthy, errors:0.5%@12h, latency:+25%@1h, incident:12/2m/5%, bursts, hiccups, cold:x5/60s, drift:20%/1h, nodes:8.5%, outage:x40/60s, node-outage.',
     exit: 2,
     http: 400,
   },

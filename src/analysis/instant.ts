@@ -142,7 +142,7 @@ function worstGroup(sums: readonly number[]): number {
 }
 
 /** -ln of the Chernoff bound for at least `x` events where `mean` are expected. */
-export function poissonNats(x: number, mean: number): number {
+function poissonNats(x: number, mean: number): number {
   if (x <= mean) return 0;
   return x * Math.log(x / Math.max(mean, 1e-9)) - x + mean;
 }

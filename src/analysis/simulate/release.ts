@@ -3,6 +3,7 @@ import type { JudgeSetup, RollbackSpeed } from '../judge.ts';
 import { beginStep, lookInto } from '../look.ts';
 import { planOf } from '../plan.ts';
 import { newState } from '../state.ts';
+import { partMsOf } from '../sustained.ts';
 import { plainRule } from './plain-rule.ts';
 import { randomOf } from './random.ts';
 import { type SimulatedTick, Traffic, type TrafficSetup } from './traffic.ts';
@@ -32,16 +33,19 @@ export interface RunResult {
   plain: ReleaseOutcome;
 }
 
-const COARSE_MS = 30_000;
 const LOOKS_PER_RELEASE = 3000;
 const FINE_FOR_MS = 300_000;
 const MIDDLE_FOR_MS = 3_600_000;
 const MIDDLE_MS = 10_000;
 
-/** Length of a look while nothing happens: about 3,000 to a release, from the policy's own to a minute. */
+/**
+ * Length of a look while nothing happens: about 3,000 to a release, from the policy's own to one part of the sustained rule
+ * (at most 30 s). Evidence adds up alike over longer looks and the sustained rule judges by parts, so nothing is rolled back
+ * that the policy's own looks would not; what a longer look costs is delay, at most its own length.
+ */
 export function coarseLookMs(policy: PolicySpec): number {
   const total = policy.steps.reduce((sum, step) => sum + step.holdMs, 0);
-  return Math.max(policy.lookMs, Math.min(COARSE_MS, total / LOOKS_PER_RELEASE));
+  return Math.max(policy.lookMs, Math.min(partMsOf(policy.sustainedMs), total / LOOKS_PER_RELEASE));
 }
 
 /** Evidence adds up alike over long and short looks, so quiet hours take long ones and the time after the onset short ones. */
@@ -108,7 +112,7 @@ export function simulateRelease(question: ReleaseQuestion, seed: number): RunRes
 
 function davyWatcher({ policy, traffic, guard }: ReleaseQuestion): Watcher {
   const setup: JudgeSetup = { policy, stable: traffic.stable, canary: traffic.canary, guard };
-  const plan = { ...planOf(setup), gapMs: Math.max(COARSE_MS, 10 * policy.lookMs) };
+  const plan = { ...planOf(setup), gapMs: Math.max(coarseLookMs(policy), 10 * policy.lookMs) };
   const state = newState(setup, plan);
   let step = 0;
   return {
