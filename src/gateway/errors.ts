@@ -1,6 +1,6 @@
 import { defineErrors } from '../lib/error.ts';
 
-/** Why `CONNECT` was not followed by a tunnel: the value of `x-davy-cause` is the name. */
+/** The `tunnel-…` ones say why `CONNECT` was not followed by a tunnel: the value of `x-davy-cause` is the name. */
 export const gatewayErrors = defineErrors('gateway', {
   'tunnel-denied': {
     means:
@@ -26,5 +26,11 @@ export const gatewayErrors = defineErrors('gateway', {
     next: 'See whether a firewall drops the packets; raise `timeout` for a target that is far away.',
     exit: 6,
     http: 504,
+  },
+  'unfit-runtime': {
+    means: 'This Node.js does something another way than the gateway needs it, and there is no other way to do it.',
+    next: 'Run the gateway with the Node.js that Davy brings (package.json names its version).',
+    exit: 1,
+    http: 500,
   },
 });

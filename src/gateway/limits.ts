@@ -46,6 +46,8 @@ export const limits = {
   drainIdleMs: 1_000,
   /** A successor must be started, and then have taken over, within this time each. */
   successionMs: 15_000,
+  /** Each thing that is tried of Node.js at the start must end within this time. */
+  runtimeCheckMs: 10_000,
   /** Bounds of one routing table. */
   services: 256,
   versionsPerService: 32,

@@ -13,6 +13,8 @@ import { messageOf } from '../lib/error.ts';
 import { identify } from '../lib/process.ts';
 import { startAdmin } from './admin/server.ts';
 import { limits } from './limits.ts';
+import { refuseFastReadsOf } from './net/fast-path.ts';
+import { checkRuntime } from './net/runtime-check.ts';
 import type { Plane } from './plane.ts';
 import { answerPredecessor, type Heritage, noPast, receiveHeritage } from './succession/predecessor.ts';
 import { Successor } from './succession/successor.ts';
@@ -36,11 +38,13 @@ async function main(): Promise<void> {
       gateways: { type: 'string' },
       heir: { type: 'boolean', default: false },
       worker: { type: 'string' },
+      'by-events': { type: 'string', default: '' },
       successor: { type: 'boolean', default: false },
     },
   });
-  // A worker of `--gateways N`: its argument is N.
+  // A worker of `--gateways N`: its argument is N, and what its parent has found that must be read by events.
   if (values.worker !== undefined) {
+    refuseFastReadsOf(values['by-events']);
     const part = { share: 1 / Number(values.worker), full: !values.successor };
     runWorker(part, process.env.DAVY_STICKY_KEY ?? '');
     return;
@@ -56,6 +60,7 @@ async function main(): Promise<void> {
 async function run(options: Options): Promise<void> {
   const { runDir, count } = options;
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
+  for (const finding of await checkRuntime()) process.stderr.write(`gateway: ${finding}\n`);
   const key = stickyKey(join(runDir, 'sticky.key'));
   const heritage = options.heir ? await receiveHeritage() : null;
   const plane = count === 1 ? singlePlane(key, heritage) : new Hub(import.meta.filename, count, key, heritage);

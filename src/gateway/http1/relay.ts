@@ -2,7 +2,7 @@
  * Body octets on their way through: decoded by a BodyReader, put into our own framing again. Chunks are never passed raw
  * (RFC 9112 section 7.1): what a reader after us sees was written by us.
  */
-import { scratch } from '../net/channel.ts';
+import { scratch } from '../net/scratch.ts';
 import { type BodyReader, type BodySink, forwardableTrailers } from './body.ts';
 import { writeHex } from './bytes.ts';
 

@@ -2,17 +2,17 @@
  * A TCP socket as the data path wants it: octets handed over in a reused buffer, one write call per direction, and exact
  * knowledge of when written memory may be used again.
  *
- * Accepted sockets are wrapped a second time so that they can read into our buffer (`onread` of `net.Socket`). That needs
- * one undocumented field, the accepted socket's `_handle`; where it is missing the channel falls back to 'data' events. TLS sockets
- * read into it too (`user-buffer.ts`), with the same fallback.
+ * Sockets read into our memory (`onread` of `net.Socket`). Accepted ones are wrapped a second time for it, which needs one undocumented
+ * field, their `_handle`; TLS sockets are told afterwards (`user-buffer.ts`). What Node.js must do for this is tried at the start
+ * (`runtime-check.ts`), and each read is held against the handle that was given the memory: octets that lie there from another
+ * connection are never taken for octets of this one.
  */
 import net from 'node:net';
 import { limits } from '../limits.ts';
+import { fastReads } from './fast-path.ts';
+import { giveReadBuffer, shared, takeReadBuffer } from './read-memory.ts';
+import { exchangeScratch, SCRATCH_BYTES, scratch } from './scratch.ts';
 import { readInto } from './user-buffer.ts';
-
-const READ_BYTES = 256 * 1024;
-const SCRATCH_BYTES = READ_BYTES + 128 * 1024;
-const SPARE_BUFFERS = 16;
 
 /** What owns a channel. `onBytes` must be done with `buf` when it returns, unless `owned` is true. */
 export interface ChannelOwner {
@@ -25,69 +25,58 @@ export interface ChannelOwner {
   onClose(error: Error | undefined): void;
 }
 
-/** The buffer that every socket reads into unless it is in the middle of a large body. */
-const shared = Buffer.allocUnsafeSlow(READ_BYTES);
-const spare: Buffer[] = [];
-/** Where outgoing messages are put together. Replaced when the kernel did not take all of it at once. */
-let scratchBuffer: Buffer = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-
-export function scratch(): Buffer {
-  return scratchBuffer;
+interface Handle {
+  useUserBuffer?: unknown;
 }
 
-/** Scratch buffers that the kernel has not taken whole yet, with the socket that sends them. */
-const lent: { buffer: Buffer; socket: net.Socket }[] = [];
-
-/** The scratch buffer stays with `socket` until it is sent; one that is free again, or a new one, takes its place. */
-function exchangeScratch(socket: net.Socket): void {
-  const at = lent.findIndex((one) => !one.socket.destroyed && one.socket.writableLength === 0);
-  const free = at < 0 ? undefined : lent.splice(at, 1)[0];
-  if (lent.length >= SPARE_BUFFERS) lent.shift();
-  lent.push({ buffer: scratchBuffer, socket });
-  scratchBuffer = free?.buffer ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+/** Node's own name for what stands behind a socket; a name with several addresses has a new one for each try. */
+function handleOf(socket: net.Socket): Handle | null {
+  return (socket as unknown as { _handle: Handle | null })._handle;
 }
 
-let canRewrap = true;
-
-interface HandleHolder {
-  _handle: { useUserBuffer?: unknown } | null;
-}
-
-/** For tests of the fallback: accepted sockets use 'data' events from now on. */
-export function forbidRewrap(): void {
-  canRewrap = false;
+/** Takes the handle out of a socket, which is of no use afterwards. */
+function takeHandle(socket: net.Socket): Handle | null {
+  const handle = handleOf(socket);
+  (socket as unknown as { _handle: Handle | null })._handle = null;
+  return handle;
 }
 
 export class Channel {
   readonly socket: net.Socket;
   owner: ChannelOwner;
-  private nextBuffer: Buffer | null = null;
+  /** Where the next read goes. */
+  private reading: Buffer = shared;
+  /** The handle that was given `reading`. Others fill other memory. */
+  private filling: Handle | null = null;
   private privateBuffer: Buffer | null = null;
   private readonly ownsReads: boolean;
   private closeError: Error | undefined;
   private pausedByUs = false;
+  /** From the arrival of octets until Node.js has been told where the next ones go. */
   private inRead = false;
   closed = false;
 
-  private constructor(owner: ChannelOwner, open: (onread: net.OnReadOpts) => net.Socket, ownsReads: boolean) {
+  /** `handle`: of a connection that is there already. `open` makes the socket, or hands on one that does not use `onread`. */
+  private constructor(
+    owner: ChannelOwner,
+    handle: Handle | null,
+    ownsReads: boolean,
+    open: (onread: net.OnReadOpts) => net.Socket,
+  ) {
     this.owner = owner;
     this.ownsReads = ownsReads;
-    let first = true;
     this.socket = open({
-      // Called once at the start and after each read; anything but a buffer keeps the present one.
+      // Node.js asks after each read, and when it readies a handle, which happens anew for every address that it tries.
       buffer: () => {
-        if (first) {
-          first = false;
-          return shared;
-        }
-        const next = this.nextBuffer;
-        this.nextBuffer = null;
-        return next as Buffer;
+        // Within its constructor the socket is not known yet, and has no other handle than the given one.
+        if (!this.inRead) this.filling = this.socket === undefined ? handle : handleOf(this.socket);
+        this.inRead = false;
+        return this.reading;
       },
       callback: (length, buf) => {
+        if (buf !== this.reading || this.filling !== handleOf(this.socket)) return this.refuseRead();
         this.inRead = true;
         this.owner.onBytes(buf as Buffer, 0, length);
-        this.inRead = false;
         return !this.pausedByUs;
       },
     });
@@ -96,27 +85,22 @@ export class Channel {
 
   /** Takes over an accepted socket, made with `pauseOnConnect`. */
   static accept(accepted: net.Socket, owner: ChannelOwner): Channel {
-    const holder = accepted as unknown as HandleHolder;
-    const handle = holder._handle;
-    if (canRewrap && handle !== null && typeof handle === 'object' && typeof handle.useUserBuffer === 'function') {
-      holder._handle = null;
-      const options = { handle, allowHalfOpen: true };
-      const channel = new Channel(
-        owner,
-        (onread) => new net.Socket({ ...options, onread } as net.SocketConstructorOpts),
-        true,
-      );
-      channel.socket.resume();
-      return channel;
-    }
-    return Channel.wrap(accepted, owner);
+    if (!fastReads.accepted || typeof handleOf(accepted)?.useUserBuffer !== 'function')
+      return Channel.wrap(accepted, owner);
+    const handle = takeHandle(accepted);
+    const open = (onread: net.OnReadOpts) =>
+      new net.Socket({ handle, onread, allowHalfOpen: true } as net.SocketConstructorOpts);
+    const channel = new Channel(owner, handle, true, open);
+    channel.socket.resume();
+    return channel;
   }
 
   /** Takes a TLS socket after its handshake. */
   static secure(socket: net.Socket, owner: ChannelOwner): Channel {
-    const channel = new Channel(owner, () => socket, false);
-    const reading = canRewrap && readInto(socket, shared, (length) => channel.readShared(length));
-    if (!reading) channel.readData();
+    const channel = new Channel(owner, null, false, () => socket);
+    const reading = fastReads.secure && readInto(socket, shared, (length) => channel.readShared(length));
+    if (reading) channel.filling = handleOf(socket);
+    else channel.readData();
     socket.resume();
     return channel;
   }
@@ -125,13 +109,20 @@ export class Channel {
    * What TLS decrypted of one read comes in pieces of a record's size, at most 64 KB in all; those after a `pause()` within it come too.
    */
   private readShared(length: number): boolean {
+    if (this.filling !== handleOf(this.socket)) return this.refuseRead();
     this.owner.onBytes(shared, 0, length);
     return !this.pausedByUs;
   }
 
-  /** Uses a stream (of HTTP/2, or a socket whose handle cannot be reached) by its 'data' events. */
+  /** Octets came into memory that is not ours: what stands in ours is of another connection. */
+  private refuseRead(): false {
+    this.socket.destroy(new Error('a read did not go into the memory of the gateway'));
+    return false;
+  }
+
+  /** Uses a stream (of HTTP/2, or a socket that cannot read into our memory) by its 'data' events. */
   static wrap(socket: net.Socket, owner: ChannelOwner): Channel {
-    const channel = new Channel(owner, () => socket, false);
+    const channel = new Channel(owner, null, false, () => socket);
     channel.readData();
     socket.resume();
     return channel;
@@ -154,11 +145,11 @@ export class Channel {
     onConnect: () => void,
     lookup?: net.LookupFunction,
   ): Channel {
-    const channel = new Channel(
-      owner,
-      (onread) => new net.Socket({ onread, allowHalfOpen: true } as net.SocketConstructorOpts),
-      true,
-    );
+    const { connecting } = fastReads;
+    const open = (onread: net.OnReadOpts) =>
+      new net.Socket({ ...(connecting ? { onread } : {}), allowHalfOpen: true } as net.SocketConstructorOpts);
+    const channel = new Channel(owner, null, connecting, open);
+    if (!connecting) channel.readData();
     channel.socket.setNoDelay(true);
     channel.socket.connect(lookup === undefined ? { host, port } : { host, port, lookup }, onConnect);
     return channel;
@@ -173,14 +164,13 @@ export class Channel {
     this.socket.removeAllListeners();
     this.socket.on('error', () => {});
     setImmediate(() => {
-      const holder = this.socket as unknown as HandleHolder;
-      const handle = holder._handle;
-      if (!this.ownsReads || handle === null) {
+      if (!this.ownsReads || handleOf(this.socket) === null) {
+        // Without listeners it flows again, and what is put back in front of it would be lost.
+        this.socket.pause();
         take(this.socket);
         return;
       }
-      holder._handle = null;
-      take(new net.Socket({ handle, allowHalfOpen: true } as net.SocketConstructorOpts));
+      take(new net.Socket({ handle: takeHandle(this.socket), allowHalfOpen: true } as net.SocketConstructorOpts));
     });
   }
 
@@ -214,7 +204,7 @@ export class Channel {
    * The scratch buffer is exchanged when it is still being sent.
    */
   writeScratch(start: number, end: number): boolean {
-    const octets = scratchBuffer.subarray(start, end);
+    const octets = scratch().subarray(start, end);
     // A TLS write is never over when the call returns: only its own octets are worth keeping for it.
     if (!this.ownsReads) return this.socket.write(Buffer.from(octets)) || this.socket.writableLength === 0;
     const more = this.socket.write(octets);
@@ -243,7 +233,7 @@ export class Channel {
 
   private writeCopied(buf: Buffer, start: number, end: number): boolean {
     if (end - start > SCRATCH_BYTES) return this.socket.write(Buffer.from(buf.subarray(start, end)));
-    scratchBuffer.set(buf.subarray(start, end), 0);
+    scratch().set(buf.subarray(start, end), 0);
     return this.writeScratch(0, end - start);
   }
 
@@ -253,8 +243,7 @@ export class Channel {
   }
 
   private useFreshBuffer(): void {
-    this.privateBuffer = spare.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
-    this.nextBuffer = this.privateBuffer;
+    this.privateBuffer = this.reading = takeReadBuffer();
   }
 
   /**
@@ -264,13 +253,13 @@ export class Channel {
   endBulk(sink: Channel | null): void {
     if (this.privateBuffer === null || !this.inRead) return;
     this.releaseBuffer(sink);
-    this.nextBuffer = shared;
+    this.reading = shared;
   }
 
   private releaseBuffer(sink: Channel | null): void {
     const buffer = this.privateBuffer;
     this.privateBuffer = null;
-    if (this.ownsReads && buffer !== null && sink?.flushed === true && spare.length < SPARE_BUFFERS) spare.push(buffer);
+    if (this.ownsReads && buffer !== null && sink?.flushed === true) giveReadBuffer(buffer);
   }
 
   pause(): void {

@@ -2,12 +2,12 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { answering, connectRaw, get, startGateway, startUpstream } from '../testing/harness.ts';
-import { forbidRewrap } from './channel.ts';
+import { refuseFastReads } from './fast-path.ts';
 
-/** Where an accepted socket's handle cannot be reached, 'data' events must do the same. This file has its own process. */
-describe("without the accepted socket's handle", () => {
+/** Where sockets cannot read into our memory, 'data' events must do the same. This file has its own process. */
+describe('without reads into memory of our own', () => {
   it('serves pipelines, large bodies and tunnels the same', async () => {
-    forbidRewrap();
+    for (const kind of ['accepted', 'connecting', 'secure'] as const) refuseFastReads(kind);
     const upstream = await startUpstream(
       answering((index) => `HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n${index % 10}`),
     );

@@ -2,7 +2,8 @@ import { BodyReader, type BodySink, BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY } fr
 import { type ResponseFraming, writeResponseHead } from '../http1/forward.ts';
 import type { Head } from '../http1/head.ts';
 import { relayChunks, relayed } from '../http1/relay.ts';
-import { type Channel, scratch } from '../net/channel.ts';
+import type { Channel } from '../net/channel.ts';
+import { scratch } from '../net/scratch.ts';
 import type { Throttle } from './throttle.ts';
 import type { Upstream } from './upstream.ts';
 

@@ -12,6 +12,7 @@ import type { DataPlaneState, EffectiveRoute } from '../../traffic/dataplane.ts'
 import type { FaultReport, FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
 import { renderExposition } from '../admin/exposition.ts';
+import { refusedFastReads } from '../net/fast-path.ts';
 import { type Plane, TableRefused } from '../plane.ts';
 import { machineMonoMs } from '../stats/process-stats.ts';
 import { countersOf, mergeReports, type ServiceReport, withoutGauges } from '../stats/report.ts';
@@ -57,7 +58,9 @@ export class Hub implements Plane {
   }
 
   private spawn(place: number, successor: boolean): WorkerProcess {
-    const args = ['--worker', String(this.count), ...(successor ? ['--successor'] : [])];
+    // The worker runs on the same Node.js: what was found of it holds there as well.
+    const args = ['--worker', String(this.count), '--by-events', refusedFastReads().join()];
+    if (successor) args.push('--successor');
     const env = { ...process.env, DAVY_STICKY_KEY: this.stickyKey.toString('base64') };
     const worker = new WorkerProcess(
       { entry: this.entry, args, env, place },

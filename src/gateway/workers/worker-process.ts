@@ -1,10 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type net from 'node:net';
+import { limits } from '../limits.ts';
 import { TableRefused } from '../plane.ts';
 import type { SocketHandle } from '../succession/estate.ts';
 import type { AnswerMessage, CallMessage, SocketMessage, WorkerCalls, WorkerReport } from './protocol.ts';
 
 const CALL_TIMEOUT_MS = 5_000;
+/** The same for the first call, which waits for the process to start. */
+const FIRST_CALL_TIMEOUT_MS = limits.successionMs;
 
 /** One worker as its parent sees it. */
 export class WorkerProcess {
@@ -13,6 +16,7 @@ export class WorkerProcess {
   /** Which of the gateway's places it has. */
   readonly place: number;
   private nextId = 1;
+  private hasAnswered = false;
   private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
 
   constructor(
@@ -46,7 +50,7 @@ export class WorkerProcess {
   call<K extends keyof WorkerCalls>(
     call: K,
     argument: Parameters<WorkerCalls[K]>[0],
-    timeoutMs = CALL_TIMEOUT_MS,
+    timeoutMs = this.hasAnswered ? CALL_TIMEOUT_MS : FIRST_CALL_TIMEOUT_MS,
   ): ReturnType<WorkerCalls[K]> {
     const id = this.nextId++;
     const answer = new Promise<unknown>((resolve, reject) => {
@@ -77,6 +81,7 @@ export class WorkerProcess {
   }
 
   private settle({ id, value, error }: AnswerMessage): void {
+    this.hasAnswered = true;
     const waiting = this.waiting.get(id);
     if (error === undefined) waiting?.resolve(value);
     else waiting?.reject(error.code === null ? new Error(error.message) : new TableRefused(error.code, error.message));
