@@ -1,3 +1,4 @@
+import { noOwnAnswers } from '../gateway/stats/own-answers.ts';
 import { createMemoryStore, openMemoryLedger } from '../ledger/memory-ledger.ts';
 import type { Clock } from '../lib/clock.ts';
 import { silentLog } from '../lib/log.ts';
@@ -107,7 +108,7 @@ export async function createChaosWorld(
           outcome: structuredClone(outcome),
           firstTry: structuredClone(outcome),
         }));
-    const own = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
+    const own = noOwnAnswers();
     return {
       bootId: 'one',
       atMs: clock.nowMs(),

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { noOwnAnswers } from '../gateway/stats/own-answers.ts';
 import type { CounterSnapshot, OutcomeCounts } from '../metrics/source.ts';
 import { joined, only, serviceDelta } from './counters.ts';
 import { gatewayCounts, judgeCheck, quantileOf } from './observation.ts';
@@ -23,7 +24,7 @@ function snapshot({ outcome, firstTry = outcome, own = 0, bootId = 'a', edges = 
     services: [
       {
         ...{ service: 'b', edgesMs: edges, instances: [instance] },
-        own: { limiter: 99, breaker: 0, injected: own, noUpstream: 0, badRequest: 99 },
+        own: { ...noOwnAnswers(), limiter: 99, injected: own, badRequest: 99, deadline: 99 },
       },
     ],
   };

@@ -51,9 +51,10 @@ function failures(counts: OutcomeCounts): number {
   return counts.status5xx + counts.timeouts + counts.resets;
 }
 
-/** The limiter's 429 is its purpose, a bad request the client's fault: neither says anything about the service. */
+/** The limiter's 429 is its purpose, a bad request the client's fault, a deadline the client's own: none says anything about the service. */
 function ownFailures({ own }: ServiceCounters): number {
-  return own.breaker + own.injected + own.noUpstream;
+  const { breaker, injected, noUpstream, answerLimit, connectionClosed, exhausted, streamIdle } = own;
+  return breaker + injected + noUpstream + answerLimit + connectionClosed + exhausted + streamIdle;
 }
 
 function ownDelta(count: number, edges: number): InstanceDelta {

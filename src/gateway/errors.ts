@@ -10,7 +10,8 @@ export const gatewayErrors = defineErrors('gateway', {
     http: 403,
   },
   'tunnel-limit': {
-    means: 'As many tunnels as `traffic.connect.concurrent` allows are open, or the gateway is draining.',
+    means:
+      'As many tunnels as `traffic.connect.concurrent` allows are open, or the gateway is draining or has no descriptor left.',
     next: 'Try again after Retry-After; raise `concurrent` when this is the usual load.',
     exit: 6,
     http: 503,

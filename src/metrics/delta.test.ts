@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { noOwnAnswers } from '../gateway/stats/own-answers.ts';
 import { tickBetween } from './delta.ts';
 import type { CounterSnapshot, OutcomeCounts } from './source.ts';
 
@@ -20,7 +21,7 @@ function snapshot(
   firstTry: Partial<OutcomeCounts>,
   more: Partial<CounterSnapshot> = {},
 ): CounterSnapshot {
-  const own = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
+  const own = noOwnAnswers();
   const instance = { instance: 'a', version: 'v2', outcome: counts(), firstTry: counts(firstTry) };
   const instances = [
     { ...instance, cohort: 'weight' as const },
@@ -62,6 +63,12 @@ describe('a tick between two readings', () => {
     const after = snapshot(2000, { requests: 20, status4xx: 5, status5xx: 1, over: [4, 1] });
     const { tick } = tickBetween(before, after, { ...question, errors: ['4xx'] });
     expect(tick?.versions.v2?.[0]?.errors).toBe(5);
+  });
+
+  it('leaves out what the gateway ended by itself: it is neither a failure nor a request that went well', () => {
+    const after = snapshot(2500, { requests: 110, unjudged: 97, status5xx: 2, over: [14, 2] });
+    const { tick } = tickBetween(before, after, question);
+    expect(tick?.versions.v2).toEqual([{ instance: 'a', requests: 3, errors: 1, over: [3, 1], ageMs: 1234 }]);
   });
 
   const later = { requests: 20, status5xx: 1, over: [4, 1] };

@@ -59,12 +59,19 @@ function instanceTick(
   now: InstanceCounters,
   question: TickQuestion,
 ): InstanceTick | null {
-  const requests = now.firstTry.requests - (then?.firstTry.requests ?? 0);
+  const requests = judgedOf(now.firstTry) - (then ? judgedOf(then.firstTry) : 0);
   const errors = errorsOf(now.firstTry, question.errors) - (then ? errorsOf(then.firstTry, question.errors) : 0);
-  const over = now.firstTry.over.map((count, edge) => count - (then?.firstTry.over[edge] ?? 0));
+  const late = now.firstTry.over.map((count, edge) => count - (then?.firstTry.over[edge] ?? 0));
+  // What the gateway ended by itself may have been slow: that many are not among the requests.
+  const over = late.map((count) => Math.min(count, requests));
   if (![requests, errors, ...over].every((count) => Number.isFinite(count) && count >= 0)) return null;
   const ageMs = question.ageMs(now.instance);
   return { instance: now.instance, requests, errors, over, ...(ageMs === null ? {} : { ageMs }) };
+}
+
+/** What speaks for or against the version. */
+function judgedOf({ requests, unjudged = 0 }: OutcomeCounts): number {
+  return requests - unjudged;
 }
 
 function errorsOf(counts: OutcomeCounts, classes: ErrorClass[]): number {

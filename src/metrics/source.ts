@@ -72,6 +72,11 @@ export interface OutcomeCounts {
   resets: number;
   /** The client left before its answer: part of `requests`, and of `over` with the time it had waited; no error. */
   aborted?: number;
+  /**
+   * The gateway ended them by a limit or for a want of its own: part of `requests`, and of `over` with the time they had taken, but no evidence
+   * for or against the version.
+   */
+  unjudged?: number;
   /** Requests slower than each edge, timeouts and resets included. */
   over: number[];
   durationMsSum: number;
@@ -83,6 +88,16 @@ export interface OwnAnswers {
   injected: number;
   noUpstream: number;
   badRequest: number;
+  /** Answers of instances that are larger than the gateway takes. */
+  answerLimit: number;
+  /** Kept connections that closed as a request was sent that must not be sent twice. */
+  connectionClosed: number;
+  /** No descriptor, port or memory was left in the gateway. */
+  exhausted: number;
+  /** Nothing moved for as long as the gateway keeps a silent call. */
+  streamIdle: number;
+  /** gRPC calls whose own deadline passed. */
+  deadline: number;
 }
 
 /** Where counts come from. `read` rejects when the source is gone: no data is never a number. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { noOwnAnswers } from '../gateway/stats/own-answers.ts';
 import type { CallerCounters, CounterSnapshot, OutcomeCounts } from '../metrics/source.ts';
 import { edgesBetween } from './flow.ts';
 
@@ -8,7 +9,7 @@ function counts(requests: number, status5xx: number, over: number[]): OutcomeCou
 }
 
 function reading(monoMs: number, callers: CallerCounters[]): CounterSnapshot {
-  const own = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
+  const own = noOwnAnswers();
   return {
     bootId: 'b',
     atMs: 1_000 + monoMs,

@@ -31,7 +31,7 @@ test('repeating a rule prolongs it and keeps its counts', () => {
   expect(book.hit(target, 1_899)).not.toBeNull();
   expect(book.hit(target, 1_900)).toBeNull();
   expect(book.reports(1_900)).toEqual([
-    { id: 'x-1', expiresInMs: 0, matched: 2, injected: 2, delayed: 1, addedMsSum: 101, addedMsMax: 101 },
+    { id: 'x-1', expiresInMs: 0, matched: 2, injected: 2, delayed: 1, addedMsSum: 101, addedMsMax: 101, held: 0 },
   ]);
 });
 
@@ -43,6 +43,33 @@ test('clear ends it at once; the report stays for a minute', () => {
   expect(book.hit(target, 20)).toBeNull();
   expect(book.reports(60_020)).toHaveLength(1);
   expect(book.reports(60_021)).toHaveLength(0);
+});
+
+test('what it holds is let go when it is cleared, and counted as held until then', () => {
+  const book = bookWith(delay());
+  const hit = book.hit(target, 1)!;
+  const other = book.hit(target, 1)!;
+  let released = 0;
+  const request = {
+    release: () => {
+      released++;
+      hit.letGo(request);
+    },
+  };
+  hit.hold(request);
+  other.hold({ release: () => released++ });
+  expect(book.reports(2)[0]!.held).toBe(2);
+  book.clear(['other'], 3);
+  expect(released).toBe(0);
+  book.clear(['x-1'], 4);
+  expect([released, book.reports(5)[0]!.held, hit.endsMs]).toEqual([2, 1, 4]);
+});
+
+test('a hit knows of a prolongation', () => {
+  const book = bookWith(delay());
+  const hit = book.hit(target, 1)!;
+  book.inject([delay()], 900);
+  expect(hit.endsMs).toBe(1_900);
 });
 
 test.each([

@@ -12,6 +12,14 @@ interface Entry {
   delayed: number;
   addedMsSum: number;
   addedMsMax: number;
+  /** What the fault holds back now. */
+  held: Set<HeldRequest>;
+}
+
+/** A request that a fault holds back, or slows down. */
+export interface HeldRequest {
+  /** The fault is over before its time: go on at once. Not called when its lease ends, which the request sees by `endsMs`. */
+  release(): void;
 }
 
 /** A try that is about to go to an instance. */
@@ -22,9 +30,14 @@ export interface FaultTarget {
   zone: string | null;
 }
 
-/** A fault that hits a try. Call `added` with the delay that it really got. */
+/** A fault that hits a try. What it does to a request ends when the fault does: whoever holds one registers it, and lets it go by `endsMs`. */
 export interface FaultHit {
-  rule: FaultRule;
+  readonly rule: FaultRule;
+  /** Monotonic time at which the fault ends, as far as is known now: it may yet be prolonged or cleared. */
+  readonly endsMs: number;
+  hold(request: HeldRequest): void;
+  letGo(request: HeldRequest): void;
+  /** The delay that the request really got. */
   added(ms: number): void;
 }
 
@@ -58,6 +71,7 @@ export class FaultBook {
         delayed: 0,
         addedMsSum: 0,
         addedMsMax: 0,
+        held: new Set<HeldRequest>(),
       };
       // The same entry goes on: requests that are being delayed now still report to it.
       entry.rule = rule;
@@ -70,7 +84,9 @@ export class FaultBook {
 
   clear(ids: readonly string[] | 'all', nowMs: number): void {
     for (const [id, entry] of this.#entries) {
-      if (ids === 'all' || ids.includes(id)) entry.endsMs = Math.min(entry.endsMs, nowMs);
+      if (ids !== 'all' && !ids.includes(id)) continue;
+      entry.endsMs = Math.min(entry.endsMs, nowMs);
+      for (const request of [...entry.held]) request.release();
     }
   }
 
@@ -82,18 +98,18 @@ export class FaultBook {
       entry.matched++;
       if (this.#random() >= entry.rule.scope.share) continue;
       entry.injected++;
-      return { rule: entry.rule, added: (ms) => note(entry, ms) };
+      return new Hit(entry);
     }
     return null;
   }
 
   reports(nowMs: number): FaultReport[] {
     this.#forget(nowMs);
-    return [...this.#entries.values()].map(({ rule, endsMs, matched, injected, delayed, addedMsSum, addedMsMax }) => ({
-      id: rule.id,
-      expiresInMs: Math.max(0, endsMs - nowMs),
-      ...{ matched, injected, delayed, addedMsSum, addedMsMax },
-    }));
+    return [...this.#entries.values()].map((entry) => {
+      const { rule, endsMs, matched, injected, delayed, addedMsSum, addedMsMax, held } = entry;
+      const counts = { matched, injected, delayed, addedMsSum, addedMsMax };
+      return { id: rule.id, expiresInMs: Math.max(0, endsMs - nowMs), ...counts, held: held.size };
+    });
   }
 
   /** The rules in force, each with the time that is left. */
@@ -107,10 +123,32 @@ export class FaultBook {
   }
 }
 
-function note(entry: Entry, ms: number): void {
-  entry.delayed++;
-  entry.addedMsSum += ms;
-  entry.addedMsMax = Math.max(entry.addedMsMax, ms);
+class Hit implements FaultHit {
+  readonly #entry: Entry;
+  readonly rule: FaultRule;
+
+  constructor(entry: Entry) {
+    this.#entry = entry;
+    this.rule = entry.rule;
+  }
+
+  get endsMs(): number {
+    return this.#entry.endsMs;
+  }
+
+  hold(request: HeldRequest): void {
+    this.#entry.held.add(request);
+  }
+
+  letGo(request: HeldRequest): void {
+    this.#entry.held.delete(request);
+  }
+
+  added(ms: number): void {
+    this.#entry.delayed++;
+    this.#entry.addedMsSum += ms;
+    this.#entry.addedMsMax = Math.max(this.#entry.addedMsMax, ms);
+  }
 }
 
 function matches({ scope }: FaultRule, target: FaultTarget): boolean {

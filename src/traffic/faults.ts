@@ -6,13 +6,13 @@
  * The gateway's admin calls: `PUT /faults` {rules}, `POST /faults/clear` {ids} or {all: true}, `GET /faults`.
  */
 export type FaultAction =
-  /** The request waits this long before it is forwarded. */
+  /** The request waits this long before it is forwarded, or until the fault ends. */
   | { kind: 'delay'; delayMs: number }
   /** The gateway answers by itself (200 to 599), with `x-fault-injected: <id>`. */
   | { kind: 'abort'; status: number }
-  /** The request is never forwarded nor answered before its time-out: as if packets were dropped. */
+  /** The request is neither forwarded nor answered before its time-out or the end of the fault: as if packets were dropped. */
   | { kind: 'blackhole' }
-  /** The answer's body is passed on no faster than this. */
+  /** The answer's body is passed on no faster than this while the fault lasts. */
   | { kind: 'bandwidth'; bytesPerSecond: number };
 
 /** Which tries are hit. Null means any; all that are given must hold. */
@@ -46,6 +46,8 @@ export interface FaultReport {
   delayed: number;
   addedMsSum: number;
   addedMsMax: number;
+  /** Requests that it holds back or slows down now; 0 soon after its end, or something is wrong. */
+  held: number;
 }
 
 export interface FaultPlane {

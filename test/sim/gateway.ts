@@ -1,3 +1,4 @@
+import { noOwnAnswers } from '../../src/gateway/stats/own-answers.ts';
 import { type Clock, sleep } from '../../src/lib/clock.ts';
 import type { CounterSnapshot, InstanceCounters, MetricsSource, OutcomeCounts } from '../../src/metrics/source.ts';
 import {
@@ -94,7 +95,7 @@ export function createSimGateway(options: SimGatewayOptions): SimGateway {
       instances: [...counters.entries()]
         .filter(([key]) => key.startsWith(`${route.service} `))
         .map(([, value]) => structuredClone(value)),
-      own: { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 },
+      own: noOwnAnswers(),
     }));
     return { bootId: `boot-${boots}`, atMs: clock.nowMs(), monoMs: clock.monoMs(), services };
   }

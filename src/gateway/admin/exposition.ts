@@ -1,4 +1,4 @@
-import { FLAGS } from '../stats/flags.ts';
+import { FLAG_RADIX, FLAGS } from '../stats/flags.ts';
 import type { ProcessReport } from '../stats/process-stats.ts';
 import type { CallerReport, InstanceReport, ServiceReport, TallyData } from '../stats/report.ts';
 
@@ -54,8 +54,7 @@ function renderInstance(
   add: Add,
 ): void {
   const labels = labelsOf(service, version, instance, cohort);
-  for (const [key, count] of codes)
-    renderRequests(labels, Math.floor(key / FLAGS.length), key % FLAGS.length, count, add);
+  for (const [key, count] of codes) renderRequests(labels, Math.floor(key / FLAG_RADIX), key % FLAG_RADIX, count, add);
   renderDurations('istio_request_duration_milliseconds', labels, outcome, add);
 }
 

@@ -41,6 +41,8 @@ export class BodyReader {
   kind = NO_BODY;
   done = true;
   failed = false;
+  /** It failed because the gateway takes no more of what frames it: of a size, an extension or the trailers. */
+  beyondLimit = false;
   /** Octets of data still to come (of the body, or of the current chunk). */
   remaining = 0;
   /** Octets of data seen. */
@@ -56,7 +58,7 @@ export class BodyReader {
     this.kind = kind;
     this.remaining = kind === BY_LENGTH ? length : 0;
     this.done = kind === NO_BODY || (kind === BY_LENGTH && length === 0);
-    this.failed = false;
+    this.failed = this.beyondLimit = false;
     this.seen = 0;
     this.state = SIZE_FIRST;
     this.digits = this.lineBytes = this.trailerBytes = 0;
@@ -104,7 +106,8 @@ export class BodyReader {
         return;
       case EXTENSION:
         if (octet === CR) this.state = SIZE_LF;
-        else if ((CLASS[octet]! & FIELD) === 0 || ++this.lineBytes > limits.chunkLineBytes) this.failed = true;
+        else if ((CLASS[octet]! & FIELD) === 0) this.failed = true;
+        else if (++this.lineBytes > limits.chunkLineBytes) this.exceed();
         return;
       case SIZE_LF:
         if (octet !== LF) this.failed = true;
@@ -128,7 +131,7 @@ export class BodyReader {
   private sizeOctet(octet: number): void {
     const digit = HEX[octet]!;
     if (digit >= 0) {
-      if (++this.digits > 13) this.failed = true;
+      if (++this.digits > 13) this.exceed();
       this.remaining = this.remaining * 16 + digit;
       this.state = SIZE;
     } else if (this.state === SIZE && octet === CR) {
@@ -167,8 +170,12 @@ export class BodyReader {
         else this.done = true;
         return;
     }
-    if (++this.trailerBytes > limits.trailerBytes) this.failed = true;
+    if (++this.trailerBytes > limits.trailerBytes) this.exceed();
     else this.trailers.push(octet);
+  }
+
+  private exceed(): void {
+    this.failed = this.beyondLimit = true;
   }
 }
 

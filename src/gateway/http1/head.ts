@@ -34,18 +34,21 @@ export type ParseResult = 1 | 0 | -1;
 export interface Fault {
   status: number;
   detail: string;
+  /** Well-formed, as far as it was read, and larger than the gateway takes. */
+  beyondLimit: boolean;
 }
 
-const fault = (status: number, detail: string): Fault => ({ status, detail });
+const fault = (status: number, detail: string): Fault => ({ status, detail, beyondLimit: false });
+const beyond = (status: number, detail: string): Fault => ({ status, detail, beyondLimit: true });
 
 export const faults = {
   startLine: fault(400, 'malformed start line'),
   version: fault(505, 'HTTP version not supported'),
   target: fault(400, 'malformed request target'),
-  targetTooLong: fault(414, `request target longer than ${limits.targetBytes} bytes`),
-  methodTooLong: fault(501, `method longer than ${limits.methodBytes} bytes`),
-  headTooLong: fault(431, `head longer than ${limits.headBytes} bytes`),
-  tooManyHeaders: fault(431, `more than ${limits.headerCount} header lines`),
+  targetTooLong: beyond(414, `request target longer than ${limits.targetBytes} bytes`),
+  methodTooLong: beyond(501, `method longer than ${limits.methodBytes} bytes`),
+  headTooLong: beyond(431, `head longer than ${limits.headBytes} bytes`),
+  tooManyHeaders: beyond(431, `more than ${limits.headerCount} header lines`),
   control: fault(400, 'control octet, bare CR or bare LF in the head'),
   fold: fault(400, 'folded header line or white space before a header name'),
   name: fault(400, 'malformed header name'),

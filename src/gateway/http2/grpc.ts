@@ -1,9 +1,20 @@
 import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
+import { findOnly } from '../route/match.ts';
 
 const CONTENT_TYPE = ascii('content-type');
 const GRPC_STATUS = ascii('grpc-status');
 const GRPC = ascii('application/grpc');
+const GRPC_TIMEOUT = ascii('grpc-timeout');
+/** By unit of `grpc-timeout`. */
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ['H', 3_600_000],
+  ['M', 60_000],
+  ['S', 1_000],
+  ['m', 1],
+  ['u', 1e-3],
+  ['n', 1e-6],
+]);
 
 /**
  * gRPC status as HTTP status, so that one set of counters, limits and alerts fits both (google.rpc.Code's own mapping,
@@ -42,6 +53,17 @@ export function isGrpc(head: Head, buf: Buffer): boolean {
     return head.valueEnd[i]! - start >= GRPC.length && equalsNoCase(buf, start, start + GRPC.length, GRPC);
   }
   return false;
+}
+
+/**
+ * The time that a call gives itself, ms; null when there is none that is understood (PROTOCOL-HTTP2: 1 to 8 digits and a unit). A malformed one is
+ * the server's to refuse.
+ */
+export function grpcTimeoutMs(head: Head, buf: Buffer): number | null {
+  const at = findOnly(head, buf, GRPC_TIMEOUT);
+  if (at < 0) return null;
+  const match = /^(\d{1,8})([HMSmun])$/.exec(buf.toString('latin1', head.valueStart[at], head.valueEnd[at]));
+  return match === null ? null : Number(match[1]) * (UNIT_MS.get(match[2] as string) as number);
 }
 
 /** The outcome that `grpc-status` stands for; a call without one has failed (500). */

@@ -194,6 +194,11 @@ export class Channel {
     return this.socket.writableLength === 0;
   }
 
+  /** Closed, or about to be: also right after a write that the kernel has refused. */
+  get broken(): boolean {
+    return this.socket.destroyed;
+  }
+
   /** Octets written that the kernel has not taken. */
   get unsent(): number {
     return this.socket.writableLength;

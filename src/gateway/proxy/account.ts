@@ -8,7 +8,7 @@ import type { CallerStats } from '../stats/caller-stats.ts';
 import { F } from '../stats/flags.ts';
 import type { Flight } from '../stats/in-flight.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
-import { ABORTED, isFailure, type Outcome } from '../stats/outcome.ts';
+import { isFailure, isNeutral, type Outcome } from '../stats/outcome.ts';
 import { writeAccessLine } from './access-log.ts';
 import type { Outgoing } from './outgoing.ts';
 
@@ -189,13 +189,13 @@ export class Account implements Flight {
   private noteBreaker(outcome: Outcome, nowMs: number): void {
     const { breaker } = this.route.config;
     if (breaker == null) return;
-    if (outcome === ABORTED) this.route.state.breaker.releaseProbe();
+    if (isNeutral(outcome)) this.route.state.breaker.releaseProbe();
     else this.route.state.breaker.note(isFailure(outcome), breaker, nowMs);
   }
 
   private noteOutlier(endpoint: Endpoint, outcome: Outcome, nowMs: number): void {
     const { ejection } = this.route.config;
-    if (ejection === null || outcome === ABORTED) return;
+    if (ejection === null || isNeutral(outcome)) return;
     if (!isFailure(outcome)) {
       endpoint.outlier.consecutiveFailures = 0;
       return;
@@ -277,5 +277,5 @@ export class Account implements Flight {
 
 /** A stream that was counted already counts once more when it breaks; a client that has heard enough is no fault. */
 function endedWell(outcome: Outcome): boolean {
-  return outcome === ABORTED || (outcome > 0 && outcome < 400);
+  return isNeutral(outcome) || (outcome > 0 && outcome < 400);
 }

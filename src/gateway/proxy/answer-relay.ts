@@ -32,7 +32,7 @@ export class AnswerRelay {
     extra: null,
   };
   private readonly client: Channel;
-  /** Set: the answer's octets go through it (the `bandwidth` fault). */
+  /** Set: the answer's octets go through it while its fault lasts (`bandwidth`). */
   throttle: Throttle | null = null;
   private upstream: Upstream | null = null;
 
@@ -105,17 +105,20 @@ export class AnswerRelay {
   private readonly plain: BodySink = {
     bodyData: (buf, start, end) => {
       const { channel } = this.upstream as Upstream;
-      const more =
-        this.throttle === null
-          ? this.client.forwardFrom(channel, buf, start, end)
-          : this.throttle.push(buf, start, end);
+      const { slow } = this;
+      const more = slow === null ? this.client.forwardFrom(channel, buf, start, end) : slow.push(buf, start, end);
       if (!more) channel.pause();
     },
   };
 
+  private get slow(): Throttle | null {
+    return this.throttle === null || this.throttle.isOver ? null : this.throttle;
+  }
+
   /** Sends octets of the scratch buffer, at the pace of a fault if there is one. False: the upstream must wait. */
   private send(start: number, end: number): boolean {
-    if (this.throttle !== null) return this.throttle.push(scratch(), start, end);
+    const { slow } = this;
+    if (slow !== null) return slow.push(scratch(), start, end);
     return this.client.writeScratch(start, end);
   }
 

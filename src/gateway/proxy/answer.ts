@@ -13,10 +13,17 @@ export type Cause =
   | 'upstream-reset'
   | 'connect-failure'
   | 'upstream-protocol'
+  | 'answer-limit'
+  | 'connection-closed'
+  | 'exhausted'
+  | 'stream-idle'
+  | 'deadline'
   | 'tunnel-denied'
   | 'tunnel-limit'
   | 'tunnel-unreachable'
   | 'tunnel-timeout';
+
+const DEADLINE_EXCEEDED = 4;
 
 const REASONS: Record<number, string> = {
   400: 'Bad Request',
@@ -82,9 +89,10 @@ function commonLines({ cause, extra = '', close }: OwnAnswer): string {
  * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Responses). Clients that get another HTTP status show no words.
  */
 function renderGrpcAnswer(answer: OwnAnswer): Buffer {
+  const status = answer.cause === 'deadline' ? DEADLINE_EXCEEDED : grpcStatusOf(answer.status);
   return ascii(
     'HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n' +
-      `grpc-status: ${grpcStatusOf(answer.status)}\r\ngrpc-message: ${percentEncoded(answer.detail)}\r\n` +
+      `grpc-status: ${status}\r\ngrpc-message: ${percentEncoded(answer.detail)}\r\n` +
       commonLines(answer),
   );
 }
@@ -92,11 +100,4 @@ function renderGrpcAnswer(answer: OwnAnswer): Buffer {
 /** `grpc-message`: what is not visible ASCII or a blank, and `%` itself, is percent-encoded UTF-8. */
 function percentEncoded(text: string): string {
   return text.replace(/[^ -$&-~]+/g, (piece) => encodeURIComponent(piece));
-}
-
-/** What the client is told when the last try failed. */
-export function detailOf(cause: Cause): string {
-  if (cause === 'upstream-timeout') return 'the instance did not answer in time';
-  if (cause === 'connect-failure') return 'the instance could not be reached';
-  return 'the instance closed the connection before its answer was complete';
 }

@@ -2,37 +2,33 @@
  * One request and its answer: choose an arm and an instance, send, try again, relay. One exchange object serves a client
  * connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
-import type { FaultHit, FaultTarget } from '../../traffic/fault-book.ts';
-import type { FaultRule } from '../../traffic/faults.ts';
-import { BodyReader, type BodySink, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
-import { type ForwardContext, REQUEST_HEAD_EXTRA, writeRequestHead } from '../http1/forward.ts';
+import type { FaultTarget } from '../../traffic/fault-book.ts';
+import { type BodyReader, BY_CHUNKS, BY_LENGTH } from '../http1/body.ts';
+import type { ForwardContext } from '../http1/forward.ts';
 import { asksForWebSocket, type Head } from '../http1/head.ts';
 import { isEventStream } from '../http1/media-type.ts';
 import { isSafeMethod, M } from '../http1/names.ts';
-import { relayChunks, relayed } from '../http1/relay.ts';
 import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
 import { stamp } from '../net/now.ts';
-import { scratch } from '../net/scratch.ts';
 import { randomShare } from '../random.ts';
 import type { Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
-import { ABORTED, type Outcome, RESET, TIMEOUT } from '../stats/outcome.ts';
+import { ABORTED, type Outcome, TIMEOUT } from '../stats/outcome.ts';
 import { Account } from './account.ts';
 import { type AdmissionContext, countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts';
-import { type Cause, detailOf } from './answer.ts';
 import { type AnswerContext, AnswerRelay } from './answer-relay.ts';
 import type { ClientConnection } from './client.ts';
+import { connectFailure, type Failure, failures, type OwnReply, replies } from './failure.ts';
+import { Injection } from './injection.ts';
 import { mayCopy } from './mirror.ts';
-import { Outgoing } from './outgoing.ts';
 import { rateLimitFields } from './rate-limit.ts';
+import { RequestTime } from './request-time.ts';
 import { backOffMs, isRetriableStatus, retryAfterMs } from './retry.ts';
-import { Throttle } from './throttle.ts';
+import { BULK_BYTES, Upload } from './upload.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
-/** Octets of a body after which the reader gets a buffer of its own. */
-const BULK_BYTES = 64 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 
 /** Objects that are handed over and read within one call; kept so that a request allocates none of them. */
@@ -47,17 +43,17 @@ const admission: AdmissionContext = { grpc: false, close: false };
 const answerContext: AnswerContext = { headOnly: false, minor: 1, close: false, extra: null };
 const faultTarget: FaultTarget = { service: '', version: '', instance: '', zone: null };
 
-export class Exchange implements UpstreamUser, BodySink {
+export class Exchange implements UpstreamUser {
   active = false;
   tunnelling = false;
-  readonly requestBody = new BodyReader();
   private readonly client: ClientConnection;
   private readonly account = new Account();
-  private readonly out = new Outgoing();
+  private readonly upload: Upload;
   private readonly answer: AnswerRelay;
   private upstream: Upstream | null = null;
-  private routeEndsMs = 0;
-  /** The wait before a retry, or an injected delay. */
+  private readonly time = new RequestTime();
+  private readonly injection = new Injection((heldMs) => this.heldBack(heldMs));
+  /** The wait before a retry. */
   private timer: NodeJS.Timeout | null = null;
 
   /** Of the request. */
@@ -69,12 +65,8 @@ export class Exchange implements UpstreamUser, BodySink {
   private grpc = false;
   private setCookie: Buffer | null = null;
 
-  /** Of the present try: its octets were sent; the fault that hit it; the free repetition was used. */
-  private sending = false;
-  private fault: FaultRule | null = null;
+  /** Of the present try: the free repetition was used. */
   private freshTried = false;
-  /** All of the request is still at hand. */
-  private replayable = true;
 
   /** Of the answer. */
   private started = false;
@@ -87,7 +79,12 @@ export class Exchange implements UpstreamUser, BodySink {
 
   constructor(client: ClientConnection) {
     this.client = client;
+    this.upload = new Upload(client.channel);
     this.answer = new AnswerRelay(client.channel);
+  }
+
+  get requestBody(): BodyReader {
+    return this.upload.body;
   }
 
   private get route(): Route {
@@ -110,13 +107,15 @@ export class Exchange implements UpstreamUser, BodySink {
     const { arm, cohort, setCookie } = route.choose(head, buf, nowMs);
     this.setCookie = setCookie;
     this.account.admit(arm, cohort === 'header');
+    if (this.grpc) this.time.beginCall(head, buf, nowMs);
     // An instance that speaks HTTP/2 only cannot switch protocols (RFC 9113 section 8.6).
     this.webSocket = route.config.webSocket !== false && !route.overHttp2 && asksForWebSocket(head, buf);
-    this.writeHead(head, buf);
+    this.client.tell(forwardContext);
+    forwardContext.webSocket = this.webSocket;
+    this.upload.open(head, buf, forwardContext);
     if (route.mirror !== null && !this.webSocket && mayCopy(head))
-      route.mirror.offer(this.out.octets(), this.headOnly, nowMs);
-    const kind = head.chunked ? BY_CHUNKS : head.contentLength > 0 ? BY_LENGTH : NO_BODY;
-    this.requestBody.begin(kind, head.contentLength);
+      route.mirror.offer(this.upload.out.octets(), this.headOnly, nowMs);
+    this.upload.beginBody(head);
     const next = this.requestBody.done ? head.end : this.feedRequest(buf, head.end, end);
     if (this.active) this.startTry(nowMs);
     return next;
@@ -124,15 +123,16 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private reset(head: Head, route: Route, nowMs: number): void {
     this.active = true;
-    this.routeEndsMs = nowMs + route.config.timeoutMs;
     this.minor = head.minor;
     this.headOnly = head.method === M.head;
     this.wantsClose = head.close || (head.minor === 0 && !head.keepAlive);
     this.idempotent = isSafeMethod(head.method) || head.idempotencyKey;
-    this.upstream = this.fault = this.setCookie = null;
+    this.time.open(route, nowMs, this.idempotent);
+    this.upstream = this.setCookie = null;
+    this.injection.rule = null;
     this.interim = this.status = 0;
-    this.sending = this.freshTried = this.started = this.tunnelling = this.sentWhole = false;
-    this.replayable = this.upstreamReusable = true;
+    this.freshTried = this.started = this.tunnelling = this.sentWhole = false;
+    this.upstreamReusable = true;
   }
 
   private refuse(head: Head, refusal: Refusal): number {
@@ -143,59 +143,21 @@ export class Exchange implements UpstreamUser, BodySink {
     return head.end;
   }
 
-  private writeHead(head: Head, buf: Buffer): void {
-    this.client.tell(forwardContext);
-    forwardContext.webSocket = this.webSocket;
-    const to = this.out.open(head.end - head.start + REQUEST_HEAD_EXTRA);
-    const length = writeRequestHead(head, buf, to, forwardContext);
-    this.out.setHead(length);
-  }
-
   /** Body octets from the client. Returns the index after those used. */
   feedRequest(buf: Buffer, start: number, end: number): number {
+    const next = this.upload.feed(buf, start, end);
     const body = this.requestBody;
-    let next: number;
-    if (body.kind === BY_CHUNKS) {
-      relayChunks(body, buf, start, end, 0, false);
-      next = relayed.consumed;
-      if (!body.failed && relayed.end > relayed.start) this.sendChunks(relayed.start, relayed.end);
-    } else {
-      next = body.feed(buf, start, end, this);
-    }
     if (body.failed) return this.badBody(end);
-    if (body.seen > BULK_BYTES && !body.done) this.client.channel.beginBulk();
     if (body.done) this.requestComplete();
-    else if (this.upstream !== null) this.client.setDeadline(stamp() + this.pauseMs);
+    else if (this.upstream !== null) this.extendUpload();
     return next;
   }
 
-  /** How long nothing may move; it begins anew with each piece, so that a long upload is no stalled one. */
-  private get pauseMs(): number {
-    return this.started ? Math.max(limits.answerIdleMs, this.route.config.timeoutMs) : limits.bodyIdleMs;
-  }
-
-  bodyData(buf: Buffer, start: number, end: number): void {
-    this.keepForReplay(buf, start, end);
-    if (this.sending && this.upstream?.channel.forwardFrom(this.client.channel, buf, start, end) === false) {
-      this.client.channel.pause();
-    }
-  }
-
-  private sendChunks(start: number, end: number): void {
-    this.keepForReplay(scratch(), start, end);
-    if (this.sending && this.upstream?.channel.writeScratch(start, end) === false) this.client.channel.pause();
-  }
-
-  /** Keeps octets until they were sent, and as long as the try might have to be repeated. */
-  private keepForReplay(buf: Buffer, start: number, end: number): void {
-    if (this.sending && !this.replayable) return;
-    if (this.sending && this.out.bodyLength + end - start > limits.replayBytes) {
-      this.replayable = false;
-      return;
-    }
-    this.out.append(buf, start, end);
-    // Not connected yet: the client waits once there is enough to begin with.
-    if (!this.sending && this.out.bodyLength > limits.replayBytes) this.client.channel.pause();
+  /** The time in which something must move begins anew with each piece, so that a long upload is no stalled one. */
+  private extendUpload(): void {
+    const nowMs = stamp();
+    const { client, time } = this;
+    client.setDeadline(this.started ? time.ofAnswer(nowMs) : time.ofUpload(nowMs, client.channel.paused));
   }
 
   private requestComplete(): void {
@@ -203,7 +165,7 @@ export class Exchange implements UpstreamUser, BodySink {
     // The version's time runs from here: a slow upload is the client's.
     const nowMs = stamp();
     this.account.requestComplete(nowMs);
-    this.routeEndsMs = nowMs + this.route.config.timeoutMs;
+    this.time.requestComplete(nowMs);
     if (this.upstream !== null && !this.started) this.setTryDeadline(nowMs);
   }
 
@@ -222,15 +184,17 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private startTry(nowMs: number): void {
     const { account } = this;
-    this.fault = null;
-    this.sending = this.freshTried = false;
+    this.injection.reset();
+    this.answer.throttle = null;
+    this.upload.rewind();
+    this.freshTried = false;
     const endpoint = account.arm.pick(nowMs, account.tried);
     if (endpoint === null) {
       this.route.state.own.noUpstream++;
-      this.answerAlone(503, 'no-upstream', `no instance of ${account.arm.version} is known`, F.noHealthyUpstream);
+      this.answerAlone(replies.noUpstream, `no instance of ${account.arm.version} is known`);
     } else if (isOverCap(endpoint, this.route)) {
       this.route.state.own.breaker++;
-      this.answerAlone(503, 'breaker', 'too many connections to the instance, or waiting for one', F.overflow);
+      this.answerAlone(replies.overCap, 'too many connections to the instance, or waiting for one');
     } else {
       account.beginTry(endpoint);
       if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
@@ -240,15 +204,20 @@ export class Exchange implements UpstreamUser, BodySink {
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
     this.account.dispatch(this.requestBody.done);
     const { wheel } = this.client.listener.context;
-    this.upstream = Upstream.to(endpoint, wheel, this, this.route.overHttp2, mayReuse);
+    const kept = mayReuse && (this.idempotent || !endpoint.doubtsKept(nowMs));
+    const upstream = Upstream.to(endpoint, wheel, this, this.route.overHttp2, kept);
+    this.upstream = upstream;
     this.setTryDeadline(nowMs);
-    if (this.upstream.connected) this.send(this.upstream);
-    else this.account.setPending(true);
+    if (!upstream.connected) this.account.setPending(true);
+    else if (this.idempotent) this.send(upstream);
+    // What must not be sent twice is not sent before the event loop has read what has come: its server may have closed the connection.
+    else setImmediate(this.sendUnlessGone, upstream);
   }
 
+  private readonly sendUnlessGone = (upstream: Upstream): void => this.onUpstreamConnected(upstream);
+
   private setTryDeadline(nowMs: number): void {
-    const endMs = Math.min(nowMs + this.route.perTryMs, this.routeEndsMs);
-    this.client.setDeadline(this.requestBody.done ? endMs : nowMs + limits.bodyIdleMs);
+    this.client.setDeadline(this.time.ofTry(nowMs, this.requestBody.done));
   }
 
   onUpstreamConnected(upstream: Upstream): void {
@@ -256,11 +225,8 @@ export class Exchange implements UpstreamUser, BodySink {
   }
 
   private send(upstream: Upstream): void {
-    this.sending = true;
     this.account.setPending(false);
-    const drained = upstream.channel.writeStable(this.out.octets());
-    if (!this.idempotent) this.replayable = false;
-    if (drained) this.client.channel.resume();
+    this.upload.sendTo(upstream.channel, this.idempotent);
   }
 
   onUpstreamDrain(): void {
@@ -270,35 +236,41 @@ export class Exchange implements UpstreamUser, BodySink {
   /** The try's or the request's time is over, or the client stopped sending or reading, or (it is held back) the instance stopped taking. */
   onDeadline(nowMs: number): void {
     if (this.started) {
-      this.answerStalled();
-    } else if (this.requestBody.done) {
-      this.tryFailed(TIMEOUT, nowMs >= this.routeEndsMs ? F.routeTimeout : F.timeout, 'upstream-timeout');
-    } else if (this.sending && this.client.channel.paused) {
-      this.tryFailed(TIMEOUT, F.timeout, 'upstream-timeout');
+      this.answerStalled(nowMs);
+    } else if (this.requestBody.done || this.grpc) {
+      this.tryFailed(this.time.lateness(nowMs));
+    } else if (this.upload.isSending && this.client.channel.paused) {
+      this.tryFailed(failures.tryTimeout);
     } else {
       this.dropUpstream();
       this.route.state.own.badRequest++;
-      this.answerAlone(408, 'bad-request', 'the request body stopped coming', F.clientProtocol);
+      this.answerAlone(replies.slowUpload, 'the request body stopped coming');
     }
   }
 
-  /** In the middle of an answer: either the upstream stopped sending or the client stopped reading. */
-  private answerStalled(): void {
-    const clientSlow = !this.client.channel.flushed;
-    this.dropUpstream();
-    this.finish(clientSlow ? ABORTED : TIMEOUT, clientSlow ? F.clientLeft : F.timeout);
-    this.client.destroy();
+  /**
+   * In the middle of an answer: the call's deadline passed, the client stopped reading, or the upstream stopped sending. An answer that has told its
+   * length is late; one that has not may be silent for as long as it likes, and it is the gateway that keeps no silent stream.
+   */
+  private answerStalled(nowMs: number): void {
+    if (this.time.isCallOver(nowMs)) this.breakOff(failures.deadline);
+    else if (!this.client.channel.flushed) this.breakOff(failures.clientSlow);
+    // A fault holds it back.
+    else if (this.answer.throttle?.isHolding === true) this.client.setDeadline(this.time.ofAnswer(nowMs));
+    else if (this.answer.body.kind === BY_LENGTH) this.breakOff(failures.tryTimeout);
+    else this.breakOff(failures.silence);
   }
 
-  onUpstreamFault(_upstream: Upstream, detail: string): void {
-    if (this.started) this.breakOff(F.upstreamProtocol);
-    else this.tryFailed(RESET, F.upstreamProtocol, 'upstream-protocol', detail);
+  onUpstreamFault(_upstream: Upstream, detail: string, beyondLimit: boolean): void {
+    const failure = beyondLimit ? failures.answerLimit : failures.malformed;
+    if (this.started) this.breakOff(failure);
+    else this.tryFailed(failure, detail);
   }
 
-  /** An answer that cannot be completed: the client must see that it is not whole. */
-  private breakOff(flag: number): void {
+  /** An answer that cannot be completed: the client must see that it is not whole. What the version is not charged with keeps its status. */
+  private breakOff(failure: Failure): void {
     this.dropUpstream();
-    this.finish(RESET, flag);
+    this.finish(failure.outcome, failure.flag, stamp(), failure.own === null ? 0 : this.status);
     this.client.destroy();
   }
 
@@ -309,46 +281,61 @@ export class Exchange implements UpstreamUser, BodySink {
 
   onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void {
     if (upstream !== this.upstream) return;
-    this.upstream = null;
+    this.takeUpstream();
     if (this.tunnelling) this.account.leave();
     if (this.tunnelling) this.client.endTunnel();
     else if (this.started) this.endedByClose(cleanly);
-    else if (upstream.served > 0 && !answered && this.canRepeatFresh()) this.repeatFresh(upstream.endpoint);
-    else if (!upstream.connected) this.tryFailed(RESET, F.connectFailure, 'connect-failure');
-    else this.tryFailed(RESET, F.reset, 'upstream-reset');
+    else if (upstream.served > 0 && !answered) this.keptConnectionGone(upstream);
+    else if (!upstream.connected || !this.upload.isSending) this.tryFailed(connectFailure(upstream.errorCode));
+    else this.tryFailed(failures.reset);
   }
 
   /**
-   * An idle connection that the server closed as we used it is nobody's fault: once more, on a new connection to the same
-   * instance. Only what can be repeated (`replayable` is false once anything else was sent).
+   * An idle connection that the server closed as we used it is nobody's fault: once more, on a new connection to the same instance, when nothing was
+   * sent or what was sent may be repeated (RFC 9110 section 9.2.2; `replayable` is false once anything else was sent). Otherwise nobody can
+   * tell whether the instance has read it. That may happen once in a while; an instance that closes on what it is sent does it again, and on a new
+   * connection, where there is no doubt.
    */
-  private canRepeatFresh(): boolean {
-    return !this.freshTried && this.replayable && this.interim === 0;
+  private keptConnectionGone({ endpoint }: Upstream): void {
+    if (!this.freshTried && this.upload.replayable) {
+      this.repeatFresh(endpoint);
+    } else {
+      endpoint.doubtKept(stamp());
+      this.tryFailed(failures.connectionClosed);
+    }
   }
 
   private repeatFresh(endpoint: Endpoint): void {
     this.freshTried = true;
-    this.sending = false;
+    this.upload.rewind();
     this.connect(endpoint, stamp(), false);
   }
 
-  private tryFailed(outcome: Outcome, flag: number, cause: Cause, detail = detailOf(cause)): void {
+  private tryFailed(failure: Failure, detail = failure.detail): void {
     const nowMs = stamp();
-    const swallowed = this.fault !== null && !this.account.dispatched;
+    const swallowed = this.isOfTheFault(failure);
     this.dropUpstream();
-    this.account.endTry(swallowed ? ABORTED : outcome, nowMs);
-    if (this.mayRetry(nowMs, flag === F.connectFailure)) {
+    this.account.endTry(swallowed ? ABORTED : failure.outcome, nowMs);
+    if (failure.retry !== 'never' && this.mayRetry(nowMs, failure.retry === 'unsent')) {
       this.retryLater(nowMs, 0);
     } else if (swallowed) {
       this.answerInjected(504, F.delayInjected);
+    } else if (failure.own === null) {
+      this.answerFailure(failure.outcome, failure, detail, nowMs);
     } else {
-      this.answerFailure(outcome, flag, cause, detail, nowMs);
+      this.route.state.own[failure.own]++;
+      this.answerAlone(failure, detail);
     }
   }
 
+  /** A fault kept the request from its instance, or took so much of its time that the rest was too short. */
+  private isOfTheFault({ outcome }: Failure): boolean {
+    const { rule } = this.injection;
+    return rule !== null && (!this.account.dispatched || (rule.action.kind === 'delay' && outcome === TIMEOUT));
+  }
+
   /** The last try failed: the client gets an answer of ours, the version is charged. */
-  private answerFailure(outcome: Outcome, flag: number, cause: Cause, detail: string, nowMs: number): void {
-    const status = outcome === TIMEOUT ? 504 : 502;
+  private answerFailure(outcome: Outcome, { status, flag, cause }: OwnReply, detail: string, nowMs: number): void {
     const close = this.mustClose();
     this.finish(outcome, flag, nowMs, status);
     this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close, grpc: this.grpc });
@@ -357,22 +344,23 @@ export class Exchange implements UpstreamUser, BodySink {
   /** `unsent`: not one octet reached an instance, so any request may go to another one. */
   private mayRetry(nowMs: number, unsent: boolean): boolean {
     const spec = this.route.config.retries;
-    if (spec === null || this.account.tries >= spec.maxTries || nowMs >= this.routeEndsMs) return false;
+    if (spec === null || this.account.tries >= spec.maxTries || nowMs >= this.time.endsMs) return false;
     if (this.started || this.interim > 0) return false;
-    if (!unsent && !(this.idempotent && this.replayable && this.requestBody.done)) return false;
+    if (!unsent && !(this.idempotent && this.upload.replayable && this.requestBody.done)) return false;
     return this.route.state.budget.allows(spec.budgetShare);
   }
 
   private retryLater(nowMs: number, atLeastMs: number): void {
     const { account } = this;
     const waitMs = atLeastMs + backOffMs(account.tries, randomShare());
-    if (nowMs + waitMs >= this.routeEndsMs) {
-      const cause = account.lastOutcome === TIMEOUT ? 'upstream-timeout' : 'upstream-reset';
-      this.answerFailure(account.lastOutcome, F.retryLimit, cause, 'no time is left for another try', nowMs);
+    if (nowMs + waitMs >= this.time.endsMs) {
+      const { status, cause } = account.lastOutcome === TIMEOUT ? failures.routeTimeout : failures.reset;
+      const reply = { status, cause, flag: F.retryLimit };
+      this.answerFailure(account.lastOutcome, reply, 'no time is left for another try', nowMs);
       return;
     }
     account.beginRetry();
-    this.sending = false;
+    this.upload.rewind();
     this.client.clearDeadline();
     this.timer = setTimeout(() => {
       this.timer = null;
@@ -390,28 +378,22 @@ export class Exchange implements UpstreamUser, BodySink {
     faultTarget.zone = endpoint.zone;
     const hit = this.client.listener.context.faults.hit(faultTarget, nowMs);
     if (hit === null) return false;
-    this.fault = hit.rule;
     const { action } = hit.rule;
     if (action.kind === 'bandwidth') {
-      this.answer.throttle = new Throttle(this.client.channel, action.bytesPerSecond, () =>
-        this.upstream?.channel.resume(),
-      );
+      const onRoom = (): void => this.upstream?.channel.resume();
+      this.answer.throttle = this.injection.slowDown(hit, this.client.channel, action.bytesPerSecond, onRoom);
       return false;
     }
+    this.injection.rule = hit.rule;
     this.setTryDeadline(nowMs);
-    if (action.kind === 'delay') this.delay(endpoint, nowMs, action.delayMs, hit);
-    else if (action.kind === 'abort') this.abort(action.status, nowMs);
+    if (action.kind === 'abort') this.abort(action.status, nowMs);
+    else this.injection.holdBack(hit, action.kind === 'delay' ? action.delayMs : Number.POSITIVE_INFINITY, nowMs);
     return true;
   }
 
-  private delay(endpoint: Endpoint, nowMs: number, delayMs: number, hit: FaultHit): void {
-    this.timer = setTimeout(() => {
-      this.timer = null;
-      const now = stamp();
-      this.account.delayedMs += now - nowMs;
-      hit.added(now - nowMs);
-      this.connect(endpoint, now, true);
-    }, delayMs);
+  private heldBack(heldMs: number): void {
+    this.account.delayedMs += heldMs;
+    this.connect(this.account.endpoint as Endpoint, stamp(), true);
   }
 
   private abort(status: number, nowMs: number): void {
@@ -423,13 +405,13 @@ export class Exchange implements UpstreamUser, BodySink {
   /** What a fault answered or swallowed is the gateway's own doing: no version is charged. */
   private answerInjected(status: number, flag: number): void {
     this.route.state.own.injected++;
-    const extra = `x-fault-injected: ${this.fault?.id ?? ''}\r\n`;
-    this.answerAlone(status, 'injected', 'a fault is being rehearsed on this route', flag, extra);
+    const extra = `x-fault-injected: ${this.injection.rule?.id ?? ''}\r\n`;
+    this.answerAlone({ status, cause: 'injected', flag, extra }, 'a fault is being rehearsed on this route');
   }
 
   /** An answer of the gateway's own for which no version is charged. */
-  private answerAlone(status: number, cause: Cause, detail: string, flag: number, extra = ''): void {
-    this.account.noteOwn(status, flag, stamp(), this.out);
+  private answerAlone({ status, flag, cause, extra = '' }: OwnReply, detail: string): void {
+    this.account.noteOwn(status, flag, stamp(), this.upload.out);
     const close = this.mustClose();
     this.route.state.breaker.releaseProbe();
     this.settle();
@@ -476,7 +458,7 @@ export class Exchange implements UpstreamUser, BodySink {
   /** `next`: the index after the octets used; when some are left over, the connection must not carry another request. */
   private afterOctets(upstream: Upstream, next: number, end: number): number {
     if (next < 0) {
-      this.breakOff(F.upstreamProtocol);
+      this.breakOff(this.answer.body.beyondLimit ? failures.answerLimit : failures.malformed);
       return end;
     }
     const { body } = this.answer;
@@ -486,13 +468,13 @@ export class Exchange implements UpstreamUser, BodySink {
     }
     if (body.seen + body.remaining > BULK_BYTES) upstream.channel.beginBulk();
     // From here the request's budget is spent: what counts is that octets keep moving.
-    this.client.setDeadline(stamp() + this.pauseMs);
+    this.client.setDeadline(this.time.ofAnswer(stamp()));
     return next;
   }
 
   private answerComplete(upstream: Upstream, usedUp: boolean): void {
     const nowMs = stamp();
-    this.upstream = null;
+    this.takeUpstream();
     upstream.channel.endBulk(this.client.channel);
     this.sentWhole = upstream.channel.flushed;
     if (usedUp && this.upstreamReusable && this.requestBody.done && this.sentWhole) upstream.release();
@@ -502,19 +484,19 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private endedByClose(cleanly: boolean): void {
     if (this.answer.endedByClose(cleanly)) this.complete(stamp());
-    else this.breakOff(F.reset);
+    else this.breakOff(failures.reset);
   }
 
   /** The whole answer is on its way to the client. */
   private complete(nowMs: number): void {
     const throttled = this.answer.throttle !== null;
-    if (throttled) this.client.clearDeadline();
+    if (throttled) this.client.setDeadline(this.time.ofAnswer(nowMs));
     this.answer.whenSent(() => {
       const { body, framing } = this.answer;
       if (this.grpc && this.status === 200 && body.kind === BY_CHUNKS) {
         this.outcomeStatus = outcomeOfStatus(statusInTrailers(body.trailers));
       }
-      const flag = this.fault === null ? F.none : F.delayInjected;
+      const flag = this.injection.rule === null ? F.none : F.delayInjected;
       this.finish(this.outcomeStatus, flag, throttled ? stamp() : nowMs, this.status);
       this.client.exchangeDone(framing.close);
     });
@@ -523,7 +505,7 @@ export class Exchange implements UpstreamUser, BodySink {
   /** 1xx: passed on to clients that know them (RFC 9110 section 15.2). */
   private onInterim(upstream: Upstream, head: Head, buf: Buffer, end: number): number {
     if (++this.interim > limits.interimResponses) {
-      this.onUpstreamFault(upstream, `more than ${limits.interimResponses} interim answers`);
+      this.onUpstreamFault(upstream, `more than ${limits.interimResponses} interim answers`, true);
       return end;
     }
     if (this.minor === 1) this.answer.bodyless(head, buf, false);
@@ -532,11 +514,11 @@ export class Exchange implements UpstreamUser, BodySink {
 
   private onSwitching(upstream: Upstream, head: Head, buf: Buffer, end: number): number {
     if (!this.webSocket || head.upgradeAt < 0 || !head.upgradeOption) {
-      this.onUpstreamFault(upstream, '101 without a request to switch');
+      this.onUpstreamFault(upstream, '101 without a request to switch', false);
       return end;
     }
     this.answer.bodyless(head, buf, true);
-    this.account.beginTunnel(stamp(), this.out);
+    this.account.beginTunnel(stamp(), this.upload.out);
     this.tunnelling = this.started = true;
     this.client.beginTunnel(upstream);
     return this.client.tunnelToClient(buf, head.end, end);
@@ -546,8 +528,8 @@ export class Exchange implements UpstreamUser, BodySink {
   private retriesStatus(upstream: Upstream, head: Head, buf: Buffer): boolean {
     const nowMs = stamp();
     const waitMs = retryAfterMs(head, buf);
-    if (!this.mayRetry(nowMs, false) || nowMs + waitMs >= this.routeEndsMs) return false;
-    this.upstream = null;
+    if (!this.mayRetry(nowMs, false) || nowMs + waitMs >= this.time.endsMs) return false;
+    this.takeUpstream();
     upstream.abandon();
     this.account.endTry(head.status, nowMs);
     this.retryLater(nowMs, waitMs);
@@ -560,7 +542,7 @@ export class Exchange implements UpstreamUser, BodySink {
   clientGone(): void {
     if (!this.active) return;
     // A tunnel lets its target go by itself, after what is still on its way.
-    if (this.tunnelling) this.upstream = null;
+    if (this.tunnelling) this.takeUpstream();
     else this.dropUpstream();
     this.finish(ABORTED, F.clientLeft);
   }
@@ -570,17 +552,25 @@ export class Exchange implements UpstreamUser, BodySink {
     this.upstream?.channel.resume();
   }
 
+  /** The try is over, as far as its instance and a fault are concerned. */
   private dropUpstream(): void {
-    const upstream = this.upstream;
+    this.injection.stop();
+    this.takeUpstream()?.abandon();
+  }
+
+  /** From here on the exchange has nothing to do with it. */
+  private takeUpstream(): Upstream | null {
+    const { upstream } = this;
     this.upstream = null;
-    upstream?.abandon();
+    this.upload.leaveTarget();
+    return upstream;
   }
 
   /** Books the final outcome, once; a tunnel's was booked when it began. */
   private finish(outcome: Outcome, flag: number, nowMs = stamp(), status = outcome > 0 ? this.status : 0): void {
     if (!this.tunnelling) {
       this.account.endTry(outcome, nowMs);
-      this.account.finish(outcome, status, flag, nowMs, this.out);
+      this.account.finish(outcome, status, flag, nowMs, this.upload.out);
     }
     this.settle();
   }
@@ -591,8 +581,9 @@ export class Exchange implements UpstreamUser, BodySink {
     this.active = false;
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
+    this.injection.stop();
     this.answer.close();
     this.account.settle();
-    this.out.close(this.sentWhole);
+    this.upload.close(this.sentWhole);
   }
 }

@@ -68,6 +68,16 @@ describe('injected faults', () => {
     expect(gateway.engine.faultReports()[0]!.injected).toBeGreaterThan(0);
   });
 
+  it('delay that leaves too little of the time: the fault is charged, not the version', async () => {
+    await start({ timeoutMs: 300 });
+    for (const one of upstreams) one.script = () => {};
+    gateway.engine.inject([rule({ kind: 'delay', delayMs: 100 })]);
+    expect(await gateway.exchange(get())).toMatch(/^HTTP\/1\.1 504 .*x-davy-cause: injected\r\n/s);
+    expect(own().injected).toBe(1);
+    const counted = gateway.engine.counters().services[0]!.instances.map(({ firstTry }) => firstTry.timeouts);
+    expect(Math.max(...counted)).toBe(0);
+  });
+
   it('blackhole: silence until the time-out', async () => {
     await start({ timeoutMs: 100 });
     gateway.engine.inject([rule({ kind: 'blackhole' })]);

@@ -1,32 +1,45 @@
 import type { Channel } from '../net/channel.ts';
+import { stamp } from '../net/now.ts';
 
 const SLICE_MS = 20;
-/** Octets held before the upstream must wait. */
+/** Octets held before the upstream must wait, and those that a slow client may have ahead of it. */
 const HELD_BYTES = 64 * 1024;
 
-/** Lets an answer's octets out at a given rate (the `bandwidth` fault). Holds copies: the faulty path need not be fast. */
+/**
+ * Lets an answer's octets out at a given rate (the `bandwidth` fault) while the fault lasts. Holds copies: the faulty path need not be fast. Its timer
+ * runs only while it holds something.
+ */
 export class Throttle {
   private readonly client: Channel;
   private readonly bytesPerSecond: number;
-  private readonly queue: Buffer[] = [];
+  private readonly fault: { readonly endsMs: number };
+  private readonly onRoom: () => void;
+  private queue: Buffer[] = [];
   private held = 0;
   private credit = 0;
-  private readonly timer: NodeJS.Timeout;
+  private timer: NodeJS.Timeout | null = null;
   private onEmpty: (() => void) | null = null;
-  private onRoom: () => void;
+  /** The fault has ended: octets need not go through here any more. */
+  isOver = false;
 
-  constructor(client: Channel, bytesPerSecond: number, onRoom: () => void) {
+  /** `onRoom`: called when the producer that was told to wait may go on. */
+  constructor(client: Channel, bytesPerSecond: number, fault: { readonly endsMs: number }, onRoom: () => void) {
     this.client = client;
     this.bytesPerSecond = bytesPerSecond;
+    this.fault = fault;
     this.onRoom = onRoom;
-    this.timer = setInterval(() => this.turn(), SLICE_MS);
   }
 
   /** Returns false when the producer must wait for `onRoom`. */
   push(buf: Buffer, start: number, end: number): boolean {
     if (end > start) this.queue.push(Buffer.from(buf.subarray(start, end)));
     this.held += end - start;
+    if (this.held > 0) this.timer ??= setInterval(() => this.turn(), SLICE_MS);
     return this.held <= HELD_BYTES;
+  }
+
+  get isHolding(): boolean {
+    return this.held > 0;
   }
 
   /** Calls back once everything is out. */
@@ -35,20 +48,48 @@ export class Throttle {
     else this.onEmpty = callback;
   }
 
+  /** The fault is over: what is held leaves as fast as the client takes it. */
+  release(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    const wasFull = this.held > HELD_BYTES;
+    for (const octets of this.queue) this.client.writeStable(octets);
+    this.queue = [];
+    this.held = 0;
+    this.tell(wasFull);
+  }
+
+  /** The answer is over, or given up: what is held is dropped. */
   stop(): void {
-    clearInterval(this.timer);
+    this.rest();
+    this.queue = [];
+    this.held = 0;
     this.onEmpty = null;
   }
 
+  private rest(): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+  }
+
   private turn(): void {
+    if (stamp() >= this.fault.endsMs) {
+      this.release();
+      return;
+    }
     const wasFull = this.held > HELD_BYTES;
     this.credit = Math.min(this.bytesPerSecond, this.credit + (this.bytesPerSecond * SLICE_MS) / 1000);
-    while (this.credit >= 1 && this.queue.length > 0) this.sendSome();
+    while (this.credit >= 1 && this.queue.length > 0 && this.client.unsent <= HELD_BYTES) this.sendSome();
+    this.tell(wasFull);
+  }
+
+  private tell(wasFull: boolean): void {
     if (wasFull && this.held <= HELD_BYTES) this.onRoom();
-    if (this.held > 0 || this.onEmpty === null) return;
+    if (this.held > 0) return;
+    this.rest();
     const callback = this.onEmpty;
-    this.stop();
-    callback();
+    this.onEmpty = null;
+    callback?.();
   }
 
   private sendSome(): void {

@@ -14,8 +14,8 @@ export interface UpstreamUser {
   /** A whole head; its offsets are valid during the call. `buf[head.end, end)` is body. Returns the index after what was used. */
   onResponseHead(upstream: Upstream, head: Head, buf: Buffer, end: number): number;
   onResponseBody(upstream: Upstream, buf: Buffer, start: number, end: number): number;
-  /** The upstream sent something that is not HTTP. */
-  onUpstreamFault(upstream: Upstream, detail: string): void;
+  /** The upstream sent something that is not HTTP, or (`beyondLimit`) more than the gateway takes. */
+  onUpstreamFault(upstream: Upstream, detail: string, beyondLimit: boolean): void;
   /** The upstream sends no more. True: the connection is a tunnel, and the other direction goes on. */
   onUpstreamEnd?(upstream: Upstream): boolean;
   /** No more octets will come. `answered`: some octet of the answer had come; `cleanly`: it ended by a FIN. */
@@ -41,6 +41,8 @@ export class Upstream implements ChannelOwner, Timed {
   connected = false;
   /** Answers completed on this connection. */
   served = 0;
+  /** Why the connection failed, as the system calls it. */
+  errorCode: string | undefined = undefined;
   private headDone = false;
   private answered = false;
   private gone = false;
@@ -118,7 +120,7 @@ export class Upstream implements ChannelOwner, Timed {
         return;
       }
       if (result !== DONE) {
-        user.onUpstreamFault(this, head.fault.detail);
+        user.onUpstreamFault(this, head.fault.detail, head.fault.beyondLimit);
         return;
       }
       if (head.status >= 200 || head.status === 101) this.headDone = true;
@@ -174,7 +176,8 @@ export class Upstream implements ChannelOwner, Timed {
     this.user?.onUpstreamDrain(this);
   }
 
-  onClose(): void {
+  onClose(error?: NodeJS.ErrnoException): void {
+    this.errorCode = error?.code;
     this.wheel.clear(this);
     this.endpoint.open--;
     const index = this.endpoint.idle.indexOf(this);

@@ -4,6 +4,9 @@ import { randomShare } from '../random.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
 import { isIn, newOutlier, type Outlier } from './ejection.ts';
 
+/** How long kept connections to an instance are doubted after one closed on a request. */
+const DOUBT_MS = 10_000;
+
 /** One instance as the gateway sees it: where it is, how it fares, and the idle connections to it. Survives table changes. */
 export class Endpoint {
   readonly id: string;
@@ -26,6 +29,8 @@ export class Endpoint {
   /** Monotonic time of its first table, for the slow start; 0: no warm-up (it was there from the beginning). */
   addedAtMs = 0;
 
+  private doubtUntilMs = 0;
+
   constructor(address: InstanceAddress, version: string, stats: { weight: InstanceStats; header: InstanceStats }) {
     this.id = address.id;
     this.version = version;
@@ -38,6 +43,15 @@ export class Endpoint {
 
   takesTraffic(nowMs: number): boolean {
     return this.healthy && isIn(this.outlier, nowMs);
+  }
+
+  /** A kept connection closed on a request that cannot be repeated: requests of that kind go on new connections for a while. */
+  doubtKept(nowMs: number): void {
+    this.doubtUntilMs = nowMs + DOUBT_MS;
+  }
+
+  doubtsKept(nowMs: number): boolean {
+    return nowMs < this.doubtUntilMs;
   }
 
   retire(): void {

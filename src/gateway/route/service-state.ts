@@ -5,6 +5,7 @@ import { random32 } from '../random.ts';
 import { Callers } from '../stats/caller-stats.ts';
 import { InstanceStats } from '../stats/instance-stats.ts';
 import { mergedEdges } from '../stats/outcome.ts';
+import { noOwnAnswers } from '../stats/own-answers.ts';
 import type { ServiceReport } from '../stats/report.ts';
 import { noTunnels, tunnelExtras } from '../tunnel/policy.ts';
 import { Breaker } from './breaker.ts';
@@ -30,7 +31,7 @@ export class ServiceState {
   readonly service: string;
   readonly splitter = new Splitter(random32());
   readonly budget = new RetryBudget();
-  readonly own: OwnAnswers = { limiter: 0, breaker: 0, injected: 0, noUpstream: 0, badRequest: 0 };
+  readonly own: OwnAnswers = noOwnAnswers();
   /** Own answers by `status flag`, for the exposition. */
   readonly ownCodes = new Map<string, number>();
   exposure: Exposure | null = null;

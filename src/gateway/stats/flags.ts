@@ -1,4 +1,7 @@
-/** Response flags as Envoy's access log names them (https://www.envoyproxy.io/docs, access logging, %RESPONSE_FLAGS%). */
+/**
+ * Response flags as Envoy's access log names them (https://www.envoyproxy.io/docs, access logging, %RESPONSE_FLAGS%), and two of Davy's own at the
+ * end, `GL` and `PC`. The list only grows at its end: a successor reads the flags that the process before it counted by their place.
+ */
 export const FLAGS = [
   '-',
   'UF',
@@ -17,7 +20,14 @@ export const FLAGS = [
   'NR',
   'DF',
   'SI',
+  'OM',
+  'UMSDR',
+  'GL',
+  'PC',
 ] as const;
+
+/** Counts by status and flag are keyed by `status * FLAG_RADIX + flag`. */
+export const FLAG_RADIX = 32;
 
 export const F = {
   none: 0,
@@ -40,6 +50,14 @@ export const F = {
   noRoute: 14,
   /** The target's name could not be resolved. */
   dnsFailure: 15,
-  /** A tunnel in which nothing moved for too long. */
+  /** A stream or a tunnel in which nothing moved for too long: the gateway's own limit. */
   streamIdle: 16,
+  /** The gateway has no descriptor, port or memory left (Envoy: the overload manager terminated the request). */
+  overload: 17,
+  /** The deadline that a gRPC call brought with it has passed (Envoy: `grpc-timeout` as the maximum stream duration). */
+  callDeadline: 18,
+  /** Davy's own: an answer larger than the gateway takes. */
+  gatewayLimit: 19,
+  /** Davy's own: a kept connection closed as a request was sent that must not be sent twice. */
+  connectionClosed: 20,
 } as const;

@@ -1,5 +1,5 @@
 import type { Cohort } from '../../metrics/source.ts';
-import { FLAGS } from './flags.ts';
+import { FLAG_RADIX } from './flags.ts';
 import { FlightList, type InFlightData } from './in-flight.ts';
 import { type Outcome, OutcomeTally } from './outcome.ts';
 import type { InstanceReport } from './report.ts';
@@ -15,7 +15,7 @@ export class InstanceStats {
   started = 0;
   /** What occupies the instance now. */
   readonly flights = new FlightList();
-  /** Requests by `status * FLAGS.length + flag`, the status that the client got (0 when none). */
+  /** Requests by `status * FLAG_RADIX + flag`, the status that the client got (0 when none). */
   readonly codes = new Map<number, number>();
   requestBytes = 0;
   responseBytes = 0;
@@ -31,7 +31,7 @@ export class InstanceStats {
   /** Returns the bin that the duration went into. */
   finish(outcome: Outcome, status: number, flag: number, durationMs: number): number {
     const bin = this.outcome.add(outcome, durationMs);
-    const key = status * FLAGS.length + flag;
+    const key = status * FLAG_RADIX + flag;
     this.codes.set(key, (this.codes.get(key) ?? 0) + 1);
     return bin;
   }
@@ -51,6 +51,7 @@ export class InstanceStats {
       outcome: this.outcome.data(),
       firstTry: this.firstTry.data(),
       codes: [...this.codes],
+      codeRadix: FLAG_RADIX,
       started,
       inFlight,
     };

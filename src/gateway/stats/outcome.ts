@@ -5,12 +5,19 @@ export const TIMEOUT = -1;
 export const RESET = -2;
 /** The client left before the answer was complete: no fault of the version, but its waiting time counts. */
 export const ABORTED = -3;
+/** The gateway ended it by a limit or for a want of its own: it says nothing about the version, neither good nor bad. */
+export const OWN = -4;
 /** A status code (100..599), or one of the above. */
 export type Outcome = number;
 
 /** Whether the outcome is a failure of the version in the sense of ejection, retries and exposure. */
 export function isFailure(outcome: Outcome): boolean {
   return outcome >= 500 || outcome === TIMEOUT || outcome === RESET;
+}
+
+/** Whether it speaks neither for nor against the instance that was asked. */
+export function isNeutral(outcome: Outcome): boolean {
+  return outcome === ABORTED || outcome === OWN;
 }
 
 /**
@@ -36,6 +43,7 @@ export class OutcomeTally {
   timeouts = 0;
   resets = 0;
   aborted = 0;
+  unjudged = 0;
   readonly classes = new Float64Array(6);
 
   constructor(edgesMs: readonly number[]) {
@@ -57,7 +65,8 @@ export class OutcomeTally {
     if (outcome > 0) this.classes[(outcome / 100) | 0]!++;
     else if (outcome === TIMEOUT) this.timeouts++;
     else if (outcome === RESET) this.resets++;
-    else this.aborted++;
+    else if (outcome === ABORTED) this.aborted++;
+    else this.unjudged++;
     this.bins[bin]!++;
   }
 
@@ -90,8 +99,8 @@ export class OutcomeTally {
   }
 
   data(): TallyData {
-    const { durationMsSum, requests, timeouts, resets, aborted } = this;
+    const { durationMsSum, requests, timeouts, resets, aborted, unjudged } = this;
     const lists = { edges: [...this.edges], bins: [...this.bins], classes: [...this.classes] };
-    return { ...lists, durationMsSum, requests, timeouts, resets, aborted };
+    return { ...lists, durationMsSum, requests, timeouts, resets, aborted, unjudged };
   }
 }

@@ -3,7 +3,9 @@
 import { own, setOwn } from '../../lib/own.ts';
 import type { Cohort, CounterSnapshot, InstanceCounters, OutcomeCounts, OwnAnswers } from '../../metrics/source.ts';
 import type { CallerKind } from './caller-stats.ts';
+import { FLAG_RADIX } from './flags.ts';
 import type { InFlightData } from './in-flight.ts';
+import { noOwnAnswers } from './own-answers.ts';
 
 export interface TallyData {
   edges: number[];
@@ -14,6 +16,8 @@ export interface TallyData {
   timeouts: number;
   resets: number;
   aborted: number;
+  /** Absent from an older gateway, which knew none. */
+  unjudged?: number;
   /** By hundreds of the status. */
   classes: number[];
 }
@@ -24,8 +28,10 @@ export interface InstanceReport {
   cohort: Cohort;
   outcome: TallyData;
   firstTry: TallyData;
-  /** `[status * FLAGS.length + flag, count]`. */
+  /** `[status * codeRadix + flag, count]`. */
   codes: [number, number][];
+  /** Absent from an older gateway: 17. */
+  codeRadix?: number;
   /** First tries sent to it. Absent in the report of an older gateway, which counts them when they end. */
   started?: number;
   /** What occupies it now; absent from an older gateway, and from a process that has ended. */
@@ -91,7 +97,7 @@ function startedOf({ started, firstTry }: InstanceReport): number {
 }
 
 function countsOf(tally: TallyData, edgesMs: readonly number[]): OutcomeCounts {
-  const { classes, requests, timeouts, resets, aborted, durationMsSum } = tally;
+  const { classes, requests, timeouts, resets, aborted, unjudged = 0, durationMsSum } = tally;
   return {
     requests,
     status2xx: (classes[2] ?? 0) + (classes[1] ?? 0),
@@ -101,6 +107,7 @@ function countsOf(tally: TallyData, edgesMs: readonly number[]): OutcomeCounts {
     timeouts,
     resets,
     aborted,
+    unjudged,
     over: edgesMs.map((edge) => slowerThan(tally, edge)),
     durationMsSum,
   };
@@ -127,10 +134,26 @@ export function mergeReports(lists: readonly (readonly ServiceReport[])[]): Serv
   const merged = new Map<string, ServiceReport>();
   for (const report of lists.flat()) {
     const into = merged.get(report.service);
-    if (into === undefined) merged.set(report.service, structuredClone(report));
-    else addReport(into, report);
+    if (into === undefined) merged.set(report.service, upToDate(structuredClone(report)));
+    else addReport(into, upToDate(report));
   }
   return [...merged.values()];
+}
+
+/** The radix of a gateway that did not say which. */
+const FIRST_RADIX = 17;
+
+/** As this version of the gateway counts; a process that leaves may be an older one. */
+function upToDate(report: ServiceReport): ServiceReport {
+  const instances = report.instances.map((one): InstanceReport => {
+    const radix = one.codeRadix ?? FIRST_RADIX;
+    if (radix === FLAG_RADIX) return one;
+    const codes = one.codes.map(([key, count]): [number, number] => {
+      return [Math.floor(key / radix) * FLAG_RADIX + (key % radix), count];
+    });
+    return { ...one, codes, codeRadix: FLAG_RADIX };
+  });
+  return { ...report, instances, own: { ...noOwnAnswers(), ...report.own } };
 }
 
 function addReport(into: ServiceReport, from: ServiceReport): void {
@@ -175,6 +198,7 @@ function addReport(into: ServiceReport, from: ServiceReport): void {
 
 function addTally(into: TallyData, from: TallyData): void {
   for (const key of ['durationMsSum', 'requests', 'timeouts', 'resets', 'aborted'] as const) into[key] += from[key];
+  into.unjudged = (into.unjudged ?? 0) + (from.unjudged ?? 0);
   from.classes.forEach((count, i) => {
     into.classes[i] = (into.classes[i] ?? 0) + count;
   });

@@ -15,6 +15,7 @@ import type { Timed, Wheel } from '../net/wheel.ts';
 import { writeAccessLine } from '../proxy/access-log.ts';
 import { limitRefusal } from '../proxy/admission.ts';
 import type { Cause, OwnAnswer } from '../proxy/answer.ts';
+import { isShortage } from '../proxy/failure.ts';
 import { randomShare } from '../random.ts';
 import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
@@ -162,6 +163,8 @@ export class Connect implements ChannelOwner, Timed {
   private unreachable(code: string | undefined): void {
     if (code === FORBIDDEN_ADDRESS)
       this.fail('tunnel-denied', 'the name leads to no address that is allowed', F.noRoute);
+    else if (isShortage(code))
+      this.fail('tunnel-limit', 'the gateway has no descriptor, port or memory left', F.overload);
     else if (code === 'ETIMEDOUT') this.fail('tunnel-timeout', 'the target did not answer', F.connectFailure);
     else if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
       this.fail('tunnel-unreachable', 'the name of the target could not be resolved', F.dnsFailure);

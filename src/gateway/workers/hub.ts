@@ -188,6 +188,7 @@ export class Hub implements Plane {
         sum.injected += report.injected;
         sum.delayed += report.delayed;
         sum.addedMsSum += report.addedMsSum;
+        sum.held += report.held;
         sum.addedMsMax = Math.max(sum.addedMsMax, report.addedMsMax);
         sum.expiresInMs = Math.max(sum.expiresInMs, report.expiresInMs);
       }

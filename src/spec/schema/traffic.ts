@@ -12,7 +12,8 @@ const retries = z.strictObject({
     max: 10,
   }).optional(),
   perTry: duration({
-    description: 'Time for one try, up to the head of the response.',
+    description:
+      'Time for one try, up to the head of the response. Of gRPC calls only those with an `Idempotency-Key` are tried again.',
     example: '2s',
     default: d.retries.perTry,
     min: '1ms',
@@ -62,7 +63,8 @@ const rateLimit = z.strictObject({
 /** What the gateway does with the requests of a service. */
 export const traffic = z.strictObject({
   timeout: duration({
-    description: 'Time for the whole request, all tries and pauses included.',
+    description:
+      'Time for the whole request up to the head of the response, all tries and pauses included. A gRPC call has its own deadline (`grpc-timeout`) instead.',
     example: '7s',
     default: d.traffic.timeout,
     min: '10ms',
