@@ -39,7 +39,8 @@ export class Mirror {
   offer(head: Buffer, headOnly: boolean, nowMs: number): void {
     if (randomShare() >= this.config.share) return;
     const { counts } = this.context;
-    const endpoint = this.active < this.config.maxConcurrent ? this.arm.pick(nowMs, []) : null;
+    const room = this.active < this.config.maxConcurrent && this.arm.isAvailable(nowMs);
+    const endpoint = room ? this.arm.pick(nowMs, []) : null;
     if (endpoint === null) {
       counts.skipped++;
       return;

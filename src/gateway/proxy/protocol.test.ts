@@ -167,6 +167,34 @@ describe('copies for the mirror', () => {
     expect(stable.received()).toContain(`\r\nHost: ${host}\r\n`);
   });
 
+  it('go to no instance that the checks have found sick', async () => {
+    const stable = await http1();
+    const sick = await http1((connection) => {
+      const status = connection.received.startsWith('GET /q/health ') ? '503 Sick' : '200 OK';
+      connection.socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`);
+    });
+    const well = await http1();
+    const probe = { kind: 'http1' as const, path: '/q/health' };
+    const healthCheck = { probe, everyMs: 20, timeoutMs: 60_000, unhealthyAfter: 1, healthyAfter: 1 };
+    const parts = (shadows: TestUpstream[]): RouteParts => ({
+      stable: [stable],
+      canary: shadows,
+      canaryRoute: { weightBp: 0 },
+      route: { mirror: { ...mirror, maxConcurrent: 100 }, healthCheck },
+    });
+    const gateway = await gatewayTo(parts([sick, well]));
+    const unhealthy = () => gateway.engine.reports()[0]!.endpoints.filter(({ healthy }) => healthy === 0).length;
+    await until(() => unhealthy() === 1);
+    for (let i = 0; i < 6; i++) await gateway.exchange(get(`/${i}`));
+    await until(() => well.received().includes('GET /5 '));
+    expect(sick.received()).not.toContain('-shadow');
+    await gateway.apply(parts([sick]));
+    await until(() => unhealthy() === 1);
+    await gateway.exchange(get('/alone'));
+    expect(mirroredOf(gateway)).toMatchObject({ mirrored_total: 6, mirror_skipped_total: 1 });
+    expect(sick.received()).not.toContain('-shadow');
+  });
+
   it('are given up when the requests are: after the time of one try', async () => {
     const silent = await http1(() => {});
     const retries = { maxTries: 1, perTryMs: 50, budgetShare: 0.2 };

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { until } from '../../lib/until.fixture.ts';
 import { answering, connectRaw, get, type RouteParts, statusOf, type TestUpstream } from '../testing/harness.ts';
 import { openedForTest } from '../testing/opened.ts';
 
@@ -292,7 +293,9 @@ describe('rolling restart', () => {
       const leaving = instances[0]!;
       instances = [...instances.slice(1), fresh];
       await gateway.apply({ stable: instances, route: { retries: { maxTries: 3, perTryMs: 1000, budgetShare: 0.2 } } });
-      await new Promise((resolve) => setTimeout(resolve, 40));
+      // Traffic on the new table, among it requests that began under the old one.
+      const enough = statuses.length + 12;
+      await until(() => statuses.length >= enough);
       await leaving.close();
     }
     stop = true;

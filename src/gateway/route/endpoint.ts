@@ -26,6 +26,8 @@ export class Endpoint {
   retired = false;
   /** By active checks, where the route has them. */
   healthy = true;
+  /** For copies: the endpoint of the same instance that gets the requests, and so is checked and ejected. */
+  judgedBy: Endpoint | null = null;
   /** Monotonic time of its first table, for the slow start; 0: no warm-up (it was there from the beginning). */
   addedAtMs = 0;
 
@@ -42,7 +44,8 @@ export class Endpoint {
   }
 
   takesTraffic(nowMs: number): boolean {
-    return this.healthy && isIn(this.outlier, nowMs);
+    const { healthy, outlier } = this.judgedBy ?? this;
+    return healthy && isIn(outlier, nowMs);
   }
 
   /** A kept connection closed on a request that cannot be repeated: requests of that kind go on new connections for a while. */

@@ -74,14 +74,16 @@ export class Route {
     this.connect = config.connect == null ? null : new ConnectPolicy(config.connect);
   }
 
-  /** The mirror has endpoints of its own: neither its load nor its counts mix with the primary's. */
+  /** The mirror has endpoints of its own: neither its load nor its counts mix with the primary's. Who is fit is the primary's to say. */
   private openMirror(wheel: Wheel): Mirror | null {
     const { mirror, versions } = this.config;
     const target = versions.find(({ version }) => version === mirror?.version);
     if (mirror == null || target === undefined) return null;
-    const endpoints = target.instances.map(
-      (address) => new Endpoint(address, target.version, this.state.unseenStats(address.id)),
-    );
+    const endpoints = target.instances.map((address) => {
+      const endpoint = new Endpoint(address, target.version, this.state.unseenStats(address.id));
+      endpoint.judgedBy = this.endpoints.get(endpointKey(address, target.version)) ?? null;
+      return endpoint;
+    });
     const arm = new Arm(target.version, endpoints, { zone: null, slowStartMs: 0 });
     const { overHttp2, perTryMs } = this;
     return new Mirror(mirror, arm, {
