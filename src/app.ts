@@ -17,10 +17,12 @@ import { openStoredProofs } from './ledger/stored-proof.ts';
 import { Vault } from './ledger/vault.ts';
 import { verifyLedger } from './ledger/verify.ts';
 import { keepWatermark, readWatermark } from './ledger/watermark.ts';
+import { anythingRuns } from './leftovers.ts';
 import { sleep, systemClock } from './lib/clock.ts';
 import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
 import { DavyError, messageOf } from './lib/error.ts';
 import type { Log } from './lib/log.ts';
+import { keepLogsBounded } from './lib/log-file.ts';
 import { own } from './lib/own.ts';
 import { seededRandom } from './lib/seeded-random.ts';
 import { lossSigns } from './loss-signs.ts';
@@ -43,6 +45,8 @@ import type { Workloads } from './workloads/workloads.ts';
 
 /** Adopting takes milliseconds; a version that starts slowly does not hold up the decisions about the others. */
 const ADOPT_WITHIN_MS = 2_000;
+/** Lines that wait for the disk; later ones are dropped. */
+const MAX_LOG_WAITING_BYTES = 1024 * 1024;
 /** A gateway that is being started anew is no news. */
 const TROUBLE_AFTER_MS = 5_000;
 /** A start waits this long for what the witnesses have to say about the ledger. */
@@ -88,7 +92,10 @@ export async function openApp(options: AppOptions): Promise<App> {
   const clock = systemClock;
   const ledgerDir = join(dataDir, 'ledger');
   const closers: (() => Promise<unknown>)[] = [];
+  // A start that fails lets go of a system that ran before it, and ends only what it began itself.
+  const ranBefore = anythingRuns(dataDir);
   const leave = { running: true };
+  const checked = Promise.withResolvers<void>();
 
   try {
     const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
@@ -118,6 +125,7 @@ export async function openApp(options: AppOptions): Promise<App> {
       baseDir: dirname(spec.source.file),
       clock,
       log: (sentence) => log.info({}, sentence),
+      mayEnd: checked.promise,
     });
     closers.push(() => workloads.stop({ leaveRunning: leave.running }));
 
@@ -207,24 +215,32 @@ export async function openApp(options: AppOptions): Promise<App> {
 
     const hush = tellConditions({ clock, say, conditions: () => conditionsOf(controller) });
     closers.push(hush);
+    const unbound = keepLogsBounded(logDir, clock);
+    closers.push(async () => unbound());
     const tellProblems = problemTeller(workloads, say);
     closers.push(async () => tellProblems());
     // The first table must know what still runs from before: without it the gateway would be told that nothing does.
     const tried = workloads.start();
     tried.catch(() => {});
-    await Promise.race([tried, sleep(clock, ADOPT_WITHIN_MS)]);
     // Before the first decision: what is DIRTY holds every promotion.
     await chaos.load();
+    await controller.load();
+    // From here on the spec is known to fit the ledger: what it no longer declares may end.
+    checked.resolve();
+    await Promise.race([tried, sleep(clock, ADOPT_WITHIN_MS)]);
     // A witness may know that records are lost; one that does not answer holds up nothing.
     if (keeping.anchors) await Promise.race([keeping.anchors.now().catch(() => null), sleep(clock, WITNESS_WITHIN_MS)]);
-    await controller.start();
+    controller.start();
     replayed = true;
     closers.push(() => controller.stop());
     const unfollow = folds.follow();
     closers.push(async () => unfollow());
     await tried;
     await controller.settled(FIRST_TABLE_WITHIN_MS).catch(async (error: unknown) => {
-      throw await placed(error, spec);
+      const told = await placed(error, spec);
+      if (!ranBefore) throw told;
+      // What ran goes on by the table that it has; this controller goes on trying.
+      say(`the first routing table is not in force: ${describe(told)}`);
     });
     await chaos.start();
     closers.push(() => chaos.stop());
@@ -244,8 +260,10 @@ export async function openApp(options: AppOptions): Promise<App> {
       },
     };
   } catch (error) {
-    leave.running = false;
-    await closeAll(closers);
+    leave.running = ranBefore;
+    await closeAll(closers).catch((problem: unknown) =>
+      log.warn({ error: messageOf(problem) }, 'not everything closed'),
+    );
     throw error;
   }
 }
@@ -284,6 +302,12 @@ async function placed(error: unknown, spec: Spec): Promise<unknown> {
   return position ? new DavyError(error.kind, error.message, { position, next: error.next, cause: error }) : error;
 }
 
+function describe(error: unknown): string {
+  const { position } = error instanceof DavyError ? error : {};
+  const place = position ? ` (${[position.file, position.line, position.column].filter(Boolean).join(':')})` : '';
+  return messageOf(error) + place;
+}
+
 /** Last opened, first closed. One part that cannot close does not keep the others open. */
 async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
   const failures: unknown[] = [];
@@ -314,8 +338,11 @@ function problemTeller(workloads: Workloads, say: (line: string) => void): () =>
 }
 
 function fileLog(logDir: string): Log {
-  return pino(
-    { level: 'info', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination({ dest: join(logDir, 'controller.log'), sync: false, mkdir: true }),
-  );
+  // On a full disk lines are lost, neither the process nor its memory.
+  const file = pino.destination({
+    dest: join(logDir, 'controller.log'),
+    ...{ sync: false, mkdir: true, maxLength: MAX_LOG_WAITING_BYTES },
+  });
+  file.on('error', () => {});
+  return pino({ level: 'info', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, file);
 }

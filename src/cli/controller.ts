@@ -1,9 +1,12 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { openApp } from '../app.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { loadSpec } from '../spec/load.ts';
 import { gatewayCount, portNumber } from './api-client.ts';
+import { keepCrash } from './controller-crash.ts';
+import type { ControllerMessage } from './controller-messages.ts';
+import { renderError } from './fail.ts';
 import type { CliIo } from './io.ts';
 
 const LAST_APPLY_MS = 1000;
@@ -16,8 +19,9 @@ interface ControllerOptions {
 }
 
 /**
- * `controller`: the process that `up` supervises; not for people. Its parent asks it to stop with a message, and when
- * the parent dies it lets go of everything, so that the next `up` finds gateway and instances running and adopts them.
+ * `controller`: the process that `up` supervises; not for people. What it has to say goes to its parent, which says each
+ * thing once. Its parent asks it to stop with a message, and when the parent dies it lets go of everything, so that the
+ * next `up` finds gateway and instances running and adopts them.
  */
 export function register(program: Command, io: CliIo): void {
   program
@@ -28,15 +32,18 @@ export function register(program: Command, io: CliIo): void {
     .requiredOption('--port <port>', 'port', portNumber)
     .option('--gateways <n>', 'gateway processes', gatewayCount, 1)
     .action(async (file: string, options: ControllerOptions) => {
+      process.on('uncaughtException', (error) => {
+        const text = keepCrash(error, join(options.data, 'log'), io.clock);
+        void tell({ kind: 'failed', known: false, text }, io).then(() => process.exit(1));
+      });
       try {
         await runController(file, options, io);
       } catch (error) {
-        // A known refusal stays one however often the supervisor tries.
-        if (error instanceof DavyError) process.send?.({ refused: true });
-        throw error;
+        io.exitCode = error instanceof DavyError ? error.kind.exit : 1;
+        await tell(failureOf(error, io), io);
       } finally {
         // The channel to the supervisor would keep the process alive.
-        process.disconnect?.();
+        if (process.connected) process.disconnect();
       }
     });
 }
@@ -44,6 +51,7 @@ export function register(program: Command, io: CliIo): void {
 async function runController(file: string, options: ControllerOptions, io: CliIo): Promise<void> {
   const stop = stopRequest();
   const { spec } = await loadSpec(resolve(io.cwd, file));
+  const say = (line: string): void => void tell({ kind: 'said', line }, io);
   const app = await openApp({
     spec,
     dataDir: options.data,
@@ -51,18 +59,37 @@ async function runController(file: string, options: ControllerOptions, io: CliIo
     port: options.port,
     gateways: options.gateways,
     env: io.env,
-    say: (line) => io.say(`${line}\n`),
+    say,
     onFatal: (error) => leaveSoon(error, io),
   });
-  process.send?.({ ready: { url: app.url, token: app.token } });
+  const services = Object.values(spec.services).map(({ name, listenPort }) => ({ name, listenPort }));
+  await tell({ kind: 'ready', url: app.url, token: app.token, system: spec.system, services }, io);
   const how = await stop;
-  if (how === 'drain') io.say('stopping: draining the gateway and the instances …\n');
-  await app.stop({ leaveRunning: how === 'let-go' }).catch((error) => io.say(`while stopping: ${messageOf(error)}\n`));
+  if (how === 'drain') say('stopping: draining the gateway and the instances …');
+  await app.stop({ leaveRunning: how === 'let-go' }).catch((error) => say(`while stopping: ${messageOf(error)}`));
+}
+
+/** To the supervisor, or to standard error when there is none. */
+function tell(message: ControllerMessage, io: CliIo): Promise<void> {
+  return new Promise((done) => {
+    if (process.connected && process.send) process.send(message, () => done());
+    else {
+      if (message.kind === 'said') io.say(`${message.line}\n`);
+      if (message.kind === 'failed') io.say(message.text);
+      done();
+    }
+  });
+}
+
+function failureOf(error: unknown, io: CliIo): Extract<ControllerMessage, { kind: 'failed' }> {
+  const known = error instanceof DavyError;
+  const text = known ? renderError(error, io.color) : `error: ${messageOf(error)}\n`;
+  return { kind: 'failed', known, text };
 }
 
 /** A rollback that was just decided still reaches the data plane; then the process ends and its supervisor starts anew. */
 function leaveSoon(error: unknown, io: CliIo): void {
-  io.say(`${messageOf(error)}\n`);
+  void tell({ ...failureOf(error, io), known: false }, io);
   setTimeout(() => process.exit(1), LAST_APPLY_MS);
 }
 

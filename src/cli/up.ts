@@ -3,20 +3,19 @@ import { mkdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import { anythingRuns, endLeftovers } from '../leftovers.ts';
 import { sleep } from '../lib/clock.ts';
-import { DavyError } from '../lib/error.ts';
+import { DavyError, messageOf } from '../lib/error.ts';
+import { boundLogs } from '../lib/log-file.ts';
 import { loadSpec } from '../spec/load.ts';
-import type { Spec } from '../spec/model.ts';
 import { renderFindings } from '../spec/render-finding.ts';
 import { DEFAULT_PORT, gatewayCount, portNumber } from './api-client.ts';
+import type { ControllerMessage } from './controller-messages.ts';
 import { cliErrors } from './errors.ts';
 import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
+import { afterEnd, type Ended, nothingSupervised, type Supervised } from './supervision.ts';
 
 const MAIN = fileURLToPath(new URL('../../bin/davy.mjs', import.meta.url));
-const FIRST_BACK_OFF_MS = 200;
-const MAX_BACK_OFF_MS = 10_000;
-/** This many deaths in a row before the API was ready are no accident any more. */
-const MAX_FAILED_STARTS = 5;
 
 interface UpOptions {
   data?: string;
@@ -37,78 +36,83 @@ export function register(program: Command, io: CliIo): void {
     .option('--gateways <n>', 'gateway processes that share the ports, 1 to 64', gatewayCount, 1)
     .action(async (file: string, options: UpOptions) => {
       const path = resolve(io.cwd, file);
-      const { spec, warnings } = await loadSpec(path);
-      if (warnings.length > 0) io.say(`${renderFindings(warnings, null).trimEnd()}\n`);
       const data = options.data ? resolve(io.cwd, options.data) : join(dirname(path), '.davy');
+      try {
+        const { warnings } = await loadSpec(path);
+        if (warnings.length > 0) io.say(`${renderFindings(warnings, null).trimEnd()}\n`);
+      } catch (error) {
+        // A broken file never ends what runs: the controller says what is wrong with it until it is mended.
+        if (!anythingRuns(data)) throw error;
+      }
       mkdirSync(data, { recursive: true, mode: 0o700 });
-      await supervise(
-        spec,
-        [
-          'controller',
-          path,
-          ...['--data', data, '--host', options.host, '--port', `${options.port}`],
-          ...['--gateways', `${options.gateways}`],
-        ],
-        io,
-      );
+      const flags = ['--data', data, '--host', options.host, '--port', `${options.port}`];
+      await supervise(['controller', path, ...flags, '--gateways', `${options.gateways}`], data, io);
     });
 }
 
-interface Ended {
-  /** Null when it was killed. */
-  code: number | null;
-  wasReady: boolean;
-  /** It said that it cannot start like this: trying again is pointless. */
-  refused: boolean;
-}
-
-/** Starts the controller again when it dies; what it ended with by itself is the answer. */
-async function supervise(spec: Spec, argv: string[], io: CliIo): Promise<void> {
-  let failedStarts = 0;
-  let backOffMs = FIRST_BACK_OFF_MS;
+/** Starts the controller again whenever it ends by itself, until nothing needs one any more. */
+async function supervise(argv: string[], dataDir: string, io: CliIo): Promise<void> {
+  let state = nothingSupervised;
   while (!io.signal.aborted) {
-    const { code, wasReady, refused } = await runController(spec, argv, io);
-    if (io.signal.aborted) break;
-    if (code !== null && (code !== 1 || refused)) {
-      io.exitCode = code;
+    const ended = await runController(argv, state, io);
+    if (io.signal.aborted) {
+      state = { ...state, everReady: state.everReady || ended.wasReady };
+      break;
+    }
+    const next = afterEnd(state, ended, anythingRuns(dataDir));
+    if (next.kind === 'give-up') {
+      const sentence = `The controller died ${next.failedStarts} times before it was ready.`;
+      throw new DavyError(cliErrors['controller-crashed'], sentence);
+    }
+    if (next.says !== null) io.say(next.says);
+    if (next.kind === 'end') {
+      io.exitCode = next.code;
       return;
     }
-    failedStarts = wasReady ? 0 : failedStarts + 1;
-    if (failedStarts >= MAX_FAILED_STARTS) {
-      throw new DavyError(
-        cliErrors['controller-crashed'],
-        `The controller died ${failedStarts} times before it was ready.`,
-      );
-    }
-    backOffMs = wasReady ? FIRST_BACK_OFF_MS : Math.min(MAX_BACK_OFF_MS, backOffMs * 2);
-    io.say(
-      `the controller died (${code === null ? 'killed' : `exit ${code}`}); traffic goes on, starting it again …\n`,
-    );
-    await sleep(io.clock, backOffMs, io.signal).catch(() => {});
+    state = next.state;
+    boundLogs(join(dataDir, 'log'));
+    await sleep(io.clock, next.waitMs, io.signal).catch(() => {});
   }
+  await endWhatRuns(dataDir, state, io);
   io.exitCode = io.signal.reason === 'SIGTERM' ? 0 : EXIT_INTERRUPTED;
 }
 
-function runController(spec: Spec, argv: string[], io: CliIo): Promise<Ended> {
+/** A controller that ended in good order has ended everything; without one that is done here, by whoever started it. */
+async function endWhatRuns(dataDir: string, { everReady }: Supervised, io: CliIo): Promise<void> {
+  if (!anythingRuns(dataDir)) return;
+  if (!everReady) {
+    io.say('stopped; the gateway and the instances that ran before go on, and the next `davy up` adopts them\n');
+    return;
+  }
+  io.say('stopping: draining the gateway and the instances …\n');
+  await endLeftovers(dataDir, io.clock).catch((error: unknown) =>
+    io.say(`what runs is left to another davy: ${messageOf(error)}\n`),
+  );
+}
+
+function runController(argv: string[], { told }: Supervised, io: CliIo): Promise<Ended> {
   // Its own process group: Ctrl-C in the terminal reaches this process alone, which then asks for an orderly stop.
   const child = spawn(process.execPath, [MAIN, ...argv], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true,
   });
   let wasReady = false;
-  let refused = false;
-  child.on('message', (message: { ready?: { url: string; token: string }; refused?: boolean }) => {
-    refused = message.refused === true;
-    if (!message.ready) return;
-    wasReady = true;
-    io.say(welcome(spec, message.ready));
+  let failure: Ended['failure'] = null;
+  child.on('message', (message: ControllerMessage) => {
+    if (message.kind === 'failed') failure = message;
+    // A start that is tried again and again would tell the same again and again.
+    else if (message.kind === 'said' && (told === null || wasReady)) io.say(`${message.line}\n`);
+    else if (message.kind === 'ready') {
+      wasReady = true;
+      io.say(welcome(message));
+    }
   });
   const stop = (): void => askToStop(child);
   io.signal.addEventListener('abort', stop, { once: true });
   return new Promise((done) => {
     child.on('exit', (code) => {
       io.signal.removeEventListener('abort', stop);
-      done({ code, wasReady, refused });
+      done({ code, wasReady, failure });
     });
   });
 }
@@ -118,15 +122,12 @@ function askToStop(child: ChildProcess): void {
   else child.kill('SIGTERM');
 }
 
-function welcome(spec: Spec, { url, token }: { url: string; token: string }): string {
-  const services = Object.values(spec.services).map(
-    (service) => `  ${service.name}: http://127.0.0.1:${service.listenPort}`,
-  );
+function welcome({ url, token, system, services }: Extract<ControllerMessage, { kind: 'ready' }>): string {
   return [
-    `davy: ${spec.system} is up at ${url}`,
+    `davy: ${system} is up at ${url}`,
     `  page ${url}/#token=${token}`,
     `  token ${token}`,
-    ...services,
+    ...services.map(({ name, listenPort }) => `  ${name}: http://127.0.0.1:${listenPort}`),
     '  next: davy status -w   ·   davy release SERVICE VERSION --reason "…"   ·   Ctrl-C stops everything',
     '',
   ].join('\n');

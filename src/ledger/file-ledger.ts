@@ -4,7 +4,7 @@ import { DavyError, messageOf } from '../lib/error.ts';
 import { type AttachmentMeta, casPath, storeAttachment } from './cas.ts';
 import { signCheckpoint, type TreeHead } from './checkpoint.ts';
 import { prepareEvent } from './codec.ts';
-import { type Disk, writeFileDurably } from './disk.ts';
+import { type Disk, isDiskFull, writeFileDurably } from './disk.ts';
 import { ledgerErrors } from './errors.ts';
 import {
   applyFacts,
@@ -121,7 +121,10 @@ export async function openFileLedger(options: FileLedgerOptions): Promise<FileLe
     return await openLocked(disk, dir, options, release);
   } catch (error) {
     await release();
-    throw error;
+    if (!isDiskFull(error)) throw error;
+    throw new DavyError(ledgerErrors['disk-full'], `The disk of ${dir} is full; the ledger cannot be opened.`, {
+      cause: error,
+    });
   }
 }
 

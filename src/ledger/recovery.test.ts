@@ -245,6 +245,14 @@ describe('a failing disk', () => {
   });
 });
 
+it('a disk that is full when it is opened is said so, and it opens when there is room', async () => {
+  const disk = await closedLedger(3);
+  disk.fault = ({ op }) => (op === 'append' ? 'enospc' : undefined);
+  await expect(open(disk)).rejects.toMatchObject({ code: 'ledger/disk-full' });
+  disk.fault = () => undefined;
+  await (await open(disk)).close();
+});
+
 describe('a second writer', () => {
   it('is refused while the first lives', async () => {
     const disk = new MemoryDisk();

@@ -88,8 +88,10 @@ export interface RequestInput {
 }
 
 export interface Controller {
-  /** Replays the ledger, declares what is new, and starts the lanes. Rejects when ledger and spec contradict. */
-  start(): Promise<void>;
+  /** Replays the ledger and declares what is new. Rejects when ledger and spec contradict; nothing is done before. */
+  load(): Promise<void>;
+  /** After `load`: starts the lanes. */
+  start(): void;
   stop(): Promise<void>;
   fleet(): FleetState;
   observed(): DataPlaneState | null;
@@ -267,9 +269,11 @@ export function createController(parts: ControllerParts): Controller {
   }
 
   return {
-    async start() {
+    async load() {
       await store.load();
       await declare();
+    },
+    start() {
       workloads.subscribe(() => lane.kick());
       lane.start();
       lanes = run();

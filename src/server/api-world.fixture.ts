@@ -88,7 +88,8 @@ export async function createApiWorld(parts: Partial<ServerContext> = {}): Promis
   const app = await buildServer(context, { token: TOKEN, loopback: true, sessions }, 'test');
   await finish(clock, workloads.start());
   await finish(clock, chaos.load());
-  await finish(clock, controller.start());
+  await finish(clock, controller.load());
+  controller.start();
   return {
     ...{ app, clock, controller, chaos, sessions, store, ledger, token: TOKEN },
     async call(method, url, body) {

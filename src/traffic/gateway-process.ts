@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type Clock, sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import type { Log } from '../lib/log.ts';
+import { rotateLog } from '../lib/log-file.ts';
 import { identify, isSame, type ProcessIdentity, startProcess, terminate } from '../lib/process.ts';
 import { writeFileAtomic } from '../lib/write-file.ts';
 import { trafficErrors } from './errors.ts';
@@ -146,6 +147,7 @@ function readRunning(runDir: string, recordFile: string): ProcessIdentity | null
 async function launch(options: GatewayProcessOptions, recordFile: string): Promise<ProcessIdentity> {
   const { runDir, logDir, clock } = options;
   const logFile = join(logDir, 'gateway.log');
+  rotateLog(logFile);
   rmSync(join(runDir, 'gateway.json'), { force: true });
   const argv = [
     process.execPath,

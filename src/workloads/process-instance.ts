@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { delimiter, dirname, join } from 'node:path';
 import { sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { rotateLog } from '../lib/log-file.ts';
 import {
   findByEnvironment,
   isSame,
@@ -25,12 +26,11 @@ import {
   shownProblem,
 } from './health.ts';
 import { configHash, type InstanceRecord } from './instance-records.ts';
-import { boundLog, rotateLog, tellingLine } from './log-file.ts';
 import { type InstanceDeclaration, jittered, type ManagedInstance, type Supervision } from './managed-instance.ts';
+import { tellingLine } from './telling-line.ts';
 import type { InstanceStatus } from './workloads.ts';
 
 const host = '127.0.0.1';
-const logCheckEveryMs = 30_000;
 /** How often an adopted process, which is not a child of this one, is looked for. */
 const adoptedCheckMs = 250;
 
@@ -59,6 +59,7 @@ export class ProcessInstance implements ManagedInstance {
   #failuresInARow = 0;
   #readySinceMs: number | null = null;
   #stopping = new AbortController();
+  #started = false;
   #leaveRunning = false;
   #replacing = Promise.withResolvers<void>();
   #tried = Promise.withResolvers<void>();
@@ -99,6 +100,7 @@ export class ProcessInstance implements ManagedInstance {
   }
 
   start(): Promise<void> {
+    this.#started = true;
     this.#loop = this.#keepRunning();
     return this.#tried.promise;
   }
@@ -117,7 +119,8 @@ export class ProcessInstance implements ManagedInstance {
     this.#leaveRunning = leaveRunning;
     this.#stopping.abort();
     await this.#loop;
-    if (!leaveRunning) this.#shared.records.remove(this.id);
+    // What an earlier controller left and this one never took over is not this one's to forget.
+    if (!leaveRunning && this.#started) this.#shared.records.remove(this.id);
     this.#show('stopped', this.#problem);
     this.#tried.resolve();
   }
@@ -225,7 +228,6 @@ export class ProcessInstance implements ManagedInstance {
     const { health } = this.#declared;
     const port = this.#record?.port ?? 0;
     let state = freshHealth(clock.monoMs());
-    let logCheckedMs = clock.monoMs();
     this.#readySinceMs = null;
     const lastFailure = this.#problem;
     while (!isHung(state, health, clock.monoMs())) {
@@ -233,10 +235,6 @@ export class ProcessInstance implements ManagedInstance {
       if (signal.aborted) return;
       state = afterProbe(state, result, health, clock.monoMs());
       this.#noteHealth(state, lastFailure);
-      if (clock.monoMs() - logCheckedMs >= logCheckEveryMs) {
-        boundLog(this.#logFile);
-        logCheckedMs = clock.monoMs();
-      }
       await sleep(clock, jittered(nextProbeMs(state, health), random()), signal);
     }
     this.#problem = hangProblem(state, health);

@@ -36,10 +36,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function open(spec: Spec): MachineWorkloads {
+function open(spec: Spec, more: { mayEnd?: Promise<void> } = {}): MachineWorkloads {
   const workloads = openWorkloads({
     ...{ spec, runDir: join(folder, 'run'), logDir: join(folder, 'log'), baseDir: folder },
-    ...{ clock: systemClock, log: () => {}, random: () => 0.5, graceMs: 2_000, drainMs: 10 },
+    ...{ clock: systemClock, log: () => {}, random: () => 0.5, graceMs: 2_000, drainMs: 10, ...more },
   });
   opened.push(workloads);
   return workloads;
@@ -120,6 +120,30 @@ test('an instance with another declaration is started anew, an undeclared one is
   expect(second.list()[0]).toMatchObject({ restarts: 0 });
   expect(second.list()[0]!.pid).not.toBe(before[0]!.pid);
   expect(isSame(gone)).toBe(false);
+});
+
+test('nothing that an earlier controller left is ended or forgotten before it may be', async () => {
+  const first = open(shopSpec(argv));
+  await first.start();
+  const before = first.list();
+  await first.stop({ leaveRunning: true });
+  const spec = shopSpec(argv);
+  spec.services.shop!.versions.v1!.env = { VERSION: 'v1', FLAG: 'on' };
+  delete spec.services.shop!.versions.v2;
+  const left = before.map(({ pid }) => identify(pid!)!);
+
+  // One that fails before it has taken anything over.
+  await open(spec).stop();
+  const failing = open(spec, { mayEnd: new Promise(() => {}) });
+  void failing.start();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await failing.stop({ leaveRunning: true });
+  expect(left.map(isSame)).toEqual([true, true, true]);
+
+  const last = open(shopSpec(argv));
+  await last.start();
+  await until(() => last.list().every((instance) => instance.phase === 'ready'));
+  expect(last.list()).toEqual(before);
 });
 
 test.runIf(process.platform === 'linux')(

@@ -21,6 +21,8 @@ export interface WorkloadsOptions {
   baseDir: string;
   clock: Clock;
   log: (sentence: string) => void;
+  /** Nothing that an earlier controller left running is ended before this resolves; at once if absent. */
+  mayEnd?: Promise<void>;
   /** 0 <= random() < 1, for jitter only. */
   random?: () => number;
   /** SIGTERM to SIGKILL; 10 s unless given. */
@@ -51,7 +53,7 @@ export function openWorkloads(options: WorkloadsOptions): MachineWorkloads {
   }
   const list = () => [...instances.values()].map((instance) => instance.status());
   return {
-    start: () => startAll([...instances.values()], shared),
+    start: () => startAll([...instances.values()], options.mayEnd ?? Promise.resolve(), shared),
     list,
     faults: createProcessFaults(list, options.logDir),
     async replace(instanceId) {
@@ -117,9 +119,10 @@ function addressOf(endpoint: string): { host: string; port: number } {
  * All at once, except instances that still run an older declaration: those change one after another, so that a version
  * keeps serving. What is no longer declared ends last.
  */
-async function startAll(instances: ManagedInstance[], shared: Supervision): Promise<void> {
+async function startAll(instances: ManagedInstance[], mayEnd: Promise<void>, shared: Supervision): Promise<void> {
   const outdated = instances.filter((instance) => instance instanceof ProcessInstance && instance.outdated);
   await Promise.all(instances.filter((instance) => !outdated.includes(instance)).map((instance) => instance.start()));
+  await mayEnd;
   for (const instance of outdated) await instance.start();
   await endUndeclared(new Set(instances.map((instance) => instance.id)), shared);
 }

@@ -1,6 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { testPort, testPorts } from '../../src/lib/test-port.fixture.ts';
 import { startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import { davy as command, QUICK_POLICY, type Running, SERVICE_FILE, specOf, up } from './harness.ts';
+import { canMount, smallDisk } from './small-disk.ts';
 
 describe('bad input has a code, a place and a next step, and loses nothing', () => {
   const open: Running[] = [];
@@ -125,18 +125,13 @@ describe('bad input has a code, a place and a next step, and loses nothing', () 
 
   it.runIf(canMount())('with a full disk nothing is raised, and a rollback still works', async () => {
     const port = await testPort();
-    const folder = mkdtempSync(join(tmpdir(), 'davy-full-'));
-    mkdirSync(join(folder, 'disk'));
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=80m', 'tmpfs', join(folder, 'disk')]);
+    const disk = smallDisk();
     try {
-      const davy = await upWith(
-        specOf({ shop: { port, versions: { v2: {}, v3: {} } } }, QUICK_POLICY),
-        join(folder, 'disk'),
-      );
+      const davy = await upWith(specOf({ shop: { port, versions: { v2: {}, v3: {} } } }, QUICK_POLICY), disk.folder);
       const load = startLoad(steadyPlan({ url: `http://127.0.0.1:${port}/`, ratePerSecond: 100 }));
       await davy.davy('release', 'shop', 'v2', '--reason', 'x');
       await davy.until('at 20 %', (fleet) => fleet.services[0]?.effectiveWeightBp === 2000, 15_000);
-      fill(join(folder, 'disk'));
+      disk.fill();
       const promoted = await davy.davy('promote', 'shop-1', '--reason', 'hurry');
       expect(promoted.stderr).toContain('ledger');
       expect(promoted.code).not.toBe(0);
@@ -146,8 +141,7 @@ describe('bad input has a code, a place and a next step, and loses nothing', () 
       await davy.end();
       open.length = 0;
     } finally {
-      execFileSync('umount', ['-l', join(folder, 'disk')]);
-      rmSync(folder, { recursive: true, force: true });
+      disk.remove();
     }
   });
 
@@ -181,29 +175,3 @@ describe('bad input has a code, a place and a next step, and loses nothing', () 
     expect(checked.stdout).toMatch(/davy\.yaml:5:5/);
   });
 });
-
-function fill(folder: string): void {
-  const chunk = Buffer.alloc(1024 * 1024);
-  for (let part = 0; ; part++) {
-    try {
-      writeFileSync(join(folder, `filler-${part}`), chunk);
-    } catch {
-      return;
-    }
-  }
-}
-
-/** A small file system of its own needs root and the right to mount. */
-function canMount(): boolean {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return false;
-  const folder = mkdtempSync(join(tmpdir(), 'davy-mount-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder], { stdio: 'ignore' });
-    execFileSync('umount', [folder], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}

@@ -4,13 +4,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { clearLeftovers, stopLeftovers } from '../../src/demo/leftovers.ts';
+import { clearLeftovers, endLeftovers } from '../../src/leftovers.ts';
 import { sleep, systemClock } from '../../src/lib/clock.ts';
 import { findEndpoint } from '../../src/lib/endpoint.ts';
 import { testPort } from '../../src/lib/test-port.fixture.ts';
 import type { FleetDoc, ReleaseDoc } from '../../src/server/schemas.ts';
 
-const DAVY = fileURLToPath(new URL('../../bin/davy.mjs', import.meta.url));
+export const DAVY = fileURLToPath(new URL('../../bin/davy.mjs', import.meta.url));
 /** The sample service of the examples: honest HTTP, as slow and as faulty as its environment says. */
 export const SERVICE_FILE = fileURLToPath(new URL('../../examples/shop/service.mjs', import.meta.url));
 const UP_WITHIN_MS = 30_000;
@@ -124,7 +124,7 @@ async function start(folder: string, port: number): Promise<Running> {
     },
   };
   await isUp.catch(async (error) => {
-    await stopLeftovers(dataDir, systemClock);
+    await endLeftovers(dataDir, systemClock);
     throw error;
   });
   return running;

@@ -8,6 +8,7 @@ import { testPort } from '../../src/lib/test-port.fixture.ts';
 import { until } from '../../src/lib/until.fixture.ts';
 import { type Load, startLoad, steadyPlan } from '../../src/load/start-load.ts';
 import type { FleetDoc } from '../../src/server/schemas.ts';
+import { controllerPid } from './controller-pid.ts';
 import { QUICK_POLICY, type Running, readPid, specOf, up } from './harness.ts';
 import { recordsIn } from './records.ts';
 
@@ -41,13 +42,9 @@ describe('a ledger that was put back from a copy', () => {
     await davy.until('it was looked at', (fleet) => (shop1(fleet)?.heldMs ?? 0) > 1000, 20_000);
   }
 
-  function controllerPid(): number {
-    return Number(recordsIn(davy.dataDir).at(-1)?.w.replace('ctl-', ''));
-  }
-
   /** kill -9 of everything that writes the ledger; the gateway and the instances go on. */
   async function killControl(): Promise<void> {
-    const controller = identify(controllerPid());
+    const controller = identify(controllerPid(davy.dataDir));
     davy.process.kill('SIGKILL');
     if (controller) process.kill(controller.pid, 'SIGKILL');
     await once(davy.process, 'exit');
@@ -118,9 +115,9 @@ describe('a ledger that was put back from a copy', () => {
     await canaryAt20();
     saveLedger();
     for (let times = 0; times < 2; times++) {
-      const before = controllerPid();
+      const before = controllerPid(davy.dataDir);
       process.kill(before, 'SIGKILL');
-      await davy.until('the next controller', () => controllerPid() !== before, 20_000);
+      await davy.until('the next controller', () => controllerPid(davy.dataDir) !== before, 20_000);
     }
     await davy.until('traffic is in step', inStep, 20_000);
     await killControl();

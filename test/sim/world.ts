@@ -99,7 +99,13 @@ export function createWorld(plan: SimPlan) {
     });
     controller = created;
     // A write that fails during the very start ends the process, too; its supervisor tries again.
-    await Promise.race([created.start().catch(() => mine === life && die(500)), untilDead(mine)]);
+    await Promise.race([
+      created
+        .load()
+        .then(() => created.start())
+        .catch(() => mine === life && die(500)),
+      untilDead(mine),
+    ]);
   }
 
   async function untilDead(mine: Lifeline): Promise<void> {

@@ -1,39 +1,7 @@
-import {
-  closeSync,
-  copyFileSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  statSync,
-  truncateSync,
-} from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
-const maxBytes = 10 * 1024 * 1024;
 const tailBytes = 8 * 1024;
 const lineMax = 300;
-
-/** Moves a log that has grown past 10 MiB to `<file>.1`, before a process starts to write to it. */
-export function rotateLog(file: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  if (sizeOf(file) > maxBytes) renameSync(file, `${file}.1`);
-}
-
-/**
- * The same while a process writes: its descriptor stays valid, so the bytes are copied and the file is cut. Descriptors
- * are opened for appending, so writing goes on at the new end; lines written between copy and cut are lost.
- */
-export function boundLog(file: string): void {
-  if (sizeOf(file) <= maxBytes) return;
-  copyFileSync(file, `${file}.1`);
-  truncateSync(file);
-}
-
-function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-}
 
 /** The line of the log's end that most likely says what went wrong: the last that names an error, else the last. */
 export function tellingLine(file: string): string | null {
