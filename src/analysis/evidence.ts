@@ -41,7 +41,7 @@ export function soloHarm(
     stable.x,
     guessedShare(s.baseline),
   );
-  if (control && s.looks > SETTLING_LOOKS) shareTests(s, look, arms);
+  if (control && look.unconfirmed === undefined && s.looks > SETTLING_LOOKS) shareTests(s, look, arms);
   if (look.forecastRequests !== undefined) loadTest(s, look.forecastRequests, arms);
 }
 

@@ -47,6 +47,11 @@ export interface Look {
   problem?: string;
   stepIndex: number;
   weightBp: WeightBp;
+  /**
+   * Why `weightBp` is not the decided weight, or is not known to be in force. Harm is looked for; for everything else the look
+   * counts as one without data.
+   */
+  unconfirmed?: string;
   /** A person paused the release: harm is looked for, no clock of the step runs. */
   paused?: boolean;
   /** Requests that a forecast expects in this interval, both versions together; advisory. */

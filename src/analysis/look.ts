@@ -20,6 +20,8 @@ import { comparable, hasControl, type Weighed, weigh } from './weigh.ts';
 
 /** Looks without a single canary request, while stable has some, before the canary counts as unobservable. */
 const SILENT_LOOKS = 3;
+/** Looks at the start of a step in which its weight may not be in force yet. */
+const SETTLING_LOOKS = 2;
 const PLACEBO_UNSTABLE = 20;
 const SPLIT_OK_BELOW = 20;
 /** Below this the evidence is not rising: the counts that explain a rise start afresh. */
@@ -66,7 +68,7 @@ export function lookInto(s: State, setup: JudgeSetup, plan: Plan, look: Look): A
   const arms = armsOf(tick, { stable, canary, warmupMs: policy.warmupMs, slowEdge }, s.pods, s.ages);
   noteSilence(s, look, arms);
   if (s.canarySilent >= SILENT_LOOKS) return canarySilent(s, plan, look, dtMs);
-  if (arms.canary.n > 0 || arms.stable.n === 0) s.blindMs = 0;
+  if (look.unconfirmed === undefined && (arms.canary.n > 0 || arms.stable.n === 0)) s.blindMs = 0;
   return seen(s, plan, look, arms, Math.min(dtMs, countedMs(tick.dtMs, plan.gapMs)), control);
 }
 
@@ -117,7 +119,8 @@ function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, contro
   const guarded = plan.guard === 'auto' && activeGroups(s.pods) >= 2;
   takeTick(s, plan, look, arms, control, guarded, dtMs);
   settle(s, arms);
-  if (look.paused !== true && (control ? comparable(arms) : arms.canary.n > 0)) s.heldMs += dtMs;
+  if (look.paused !== true && look.unconfirmed === undefined && (control ? comparable(arms) : arms.canary.n > 0))
+    s.heldMs += dtMs;
   count(s, arms, dtMs);
   const weighed = weigh(s, plan, control, guarded);
   if (weighed.total <= AT_REST) s.rise = newSums(s.edges!.length);
@@ -126,6 +129,9 @@ function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, contro
     grossHarm(s, plan, arms, dtMs, control, guarded) ??
     evidenceHarm(s, plan, weighed);
   const broken = watchLimits(s, plan, arms, dtMs, control, guarded);
+  if (look.unconfirmed !== undefined && !rollsBack(harm, broken)) {
+    return blind(s, plan, look, dtMs, s.looks <= SETTLING_LOOKS, look.unconfirmed);
+  }
   const cold = coldStart(s, plan, harm, broken, weighed);
   if (cold !== null) return conclude(s, plan, look, 'hold', cold, null, weighed);
   if (harm !== null && harm.verdict !== 'hold') {
@@ -141,6 +147,10 @@ function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, contro
     return late ?? conclude(s, plan, look, 'hold', held, null, weighed);
   }
   return calm(s, plan, look, arms, weighed);
+}
+
+function rollsBack(harm: ReturnType<typeof evidenceHarm>, broken: Broken | null): boolean {
+  return harm?.verdict === 'rollback' || broken?.blame === 'canary';
 }
 
 /** The warm-up ends: what latency evidence there is counts, unless the canary still gets quicker. */

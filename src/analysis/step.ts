@@ -66,7 +66,7 @@ export function takeTick(
     s.pairing = waiting;
     if (ready !== null) {
       comparedHarm(s, plan, ready, guarded, phi);
-      promotionGates(s, plan, ready, phi);
+      if (look.unconfirmed === undefined) promotionGates(s, plan, ready, phi);
       placeboTest(s, plan, ready, phi);
     }
   } else pastHarm(s, arms, phi);

@@ -146,7 +146,6 @@ export function createController(parts: ControllerParts): Controller {
     log,
     onFirstSeen: (state) => loss.compare(state),
     onOutranked: onFatal,
-    onApplied: () => looks.rebase(),
     onObserved: confirmZero,
   });
   const looks = createLookLane({
@@ -181,9 +180,10 @@ export function createController(parts: ControllerParts): Controller {
   /** A rollback is complete when the measured traffic stands still, not when the table says 0. */
   async function confirmZero(state: DataPlaneState): Promise<void> {
     for (const release of Object.values(store.fleet().releases)) {
-      if (release.phase !== 'rolled-back' || release.zeroConfirmed || !lane.inForce()) continue;
+      if (release.phase !== 'rolled-back' || release.zeroConfirmed) continue;
       const route = state.services.find((service) => service.service === release.service);
-      const exposure = route?.exposure?.release === release.id ? route.exposure : null;
+      if (!route || (route.canary === release.version && route.effectiveWeightBp > 0)) continue;
+      const exposure = route.exposure?.release === release.id ? route.exposure : null;
       if (!standsStill(release.id, exposure)) continue;
       await store.commit((fleet) => decideZeroConfirmed(own(fleet.releases, release.id) ?? release, exposure), {
         lowering: true,

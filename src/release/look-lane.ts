@@ -2,6 +2,7 @@ import type { Judge, Look } from '../analysis/judge.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/error.ts';
 import { own } from '../lib/own.ts';
+import { formatWeightBp } from '../lib/units.ts';
 import { tickBetween } from '../metrics/delta.ts';
 import type { CounterSnapshot, MetricsSource } from '../metrics/source.ts';
 import { decideLook } from './decide.ts';
@@ -24,11 +25,15 @@ export interface LookLaneParts {
   act: (events: ReleaseEvent[]) => Promise<void>;
 }
 
-/** Per release: when it was looked at last, and the reading that the next tick starts from. */
+/** Per release: when it was looked at last, and the reading that the next tick starts from. Only a look moves either. */
 interface Cursor {
-  step: number;
   lookedAtMs: number;
   baseline: CounterSnapshot | null;
+}
+
+interface Reading {
+  snapshot: CounterSnapshot | null;
+  problem: string;
 }
 
 /** The fast brake: one reading per due look, one decision per release. */
@@ -37,8 +42,6 @@ export interface LookLane {
   lookDue(): Promise<void>;
   /** Looks at one release now, whether due or not. */
   lookNow(release: string): Promise<void>;
-  /** The weights in force changed: counting starts here. */
-  rebase(): Promise<void>;
 }
 
 export function createLookLane(parts: LookLaneParts): LookLane {
@@ -46,7 +49,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
   const cursors = new Map<string, Cursor>();
   let busy: Promise<void> = Promise.resolve();
 
-  async function read(): Promise<{ snapshot: CounterSnapshot | null; problem: string }> {
+  async function read(): Promise<Reading> {
     try {
       return { snapshot: await parts.metrics.read(), problem: '' };
     } catch (error) {
@@ -54,30 +57,35 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     }
   }
 
-  function cursorOf(release: ReleaseState): Cursor {
+  /** Counting starts with the reading of the moment at which a release is first seen under watch. */
+  function cursorOf(release: ReleaseState, { snapshot }: Reading): Cursor {
     let cursor = cursors.get(release.id);
     if (!cursor) {
-      const now = clock.monoMs();
-      cursor = { step: release.step, lookedAtMs: now, baseline: null };
+      cursor = { lookedAtMs: clock.monoMs(), baseline: snapshot };
       cursors.set(release.id, cursor);
     }
     return cursor;
   }
 
-  /** A reading counts for the look only when the decided weight was in force for the whole interval. */
-  function lookFrom(release: ReleaseState, cursor: Cursor, reading: Awaited<ReturnType<typeof read>>): Look {
+  /**
+   * What one release's part of the reading says. The weight is the one that was read back for this service, so that counts of
+   * the moments before a new weight is in force are judged under the old one; while it is not the decided one, harm is looked
+   * for and nothing else follows. What happens to other services' routes is no business of this release.
+   */
+  function lookFrom(release: ReleaseState, cursor: Cursor, reading: Reading): Look {
     const now = clock.monoMs();
-    const look = { dtMs: now - cursor.lookedAtMs, stepIndex: release.step, weightBp: release.weightBp };
+    const inForceBp = lane.weightInForce(release);
+    const look: Look = {
+      ...{ dtMs: now - cursor.lookedAtMs, tick: null, stepIndex: release.step },
+      weightBp: inForceBp ?? release.weightBp,
+      ...(release.paused ? { paused: true } : {}),
+      ...(inForceBp === release.weightBp ? {} : { unconfirmed: unconfirmed(release, inForceBp) }),
+    };
     cursor.lookedAtMs = now;
-    if (!lane.inForce()) {
-      cursor.baseline = null;
-      return { ...look, tick: null, problem: lane.problem() ?? 'the decided weight is not in force yet' };
-    }
-    if (!reading.snapshot) return { ...look, tick: null, problem: reading.problem };
-    const before = cursor.step === release.step ? cursor.baseline : null;
+    if (!reading.snapshot) return { ...look, problem: reading.problem };
+    const before = cursor.baseline;
     cursor.baseline = reading.snapshot;
-    cursor.step = release.step;
-    if (!before) return { ...look, tick: null, problem: 'counting has just started' };
+    if (!before) return { ...look, problem: 'counting has just started' };
     const result = tickBetween(before, reading.snapshot, {
       service: release.service,
       versions: [release.from, release.version],
@@ -85,7 +93,14 @@ export function createLookLane(parts: LookLaneParts): LookLane {
       t: (release.elapsedMs + look.dtMs) / 1000,
       ageMs: parts.ageMs,
     });
-    return result.tick ? { ...look, tick: result.tick } : { ...look, tick: null, problem: result.problem };
+    return result.tick ? { ...look, tick: result.tick } : { ...look, problem: result.problem };
+  }
+
+  function unconfirmed(release: ReleaseState, inForceBp: number | null): string {
+    const decided = `the decided weight of ${formatWeightBp(release.weightBp)}`;
+    if (inForceBp === null)
+      return `${decided} is not in force: ${lane.problem() ?? 'the data plane serves other versions'}`;
+    return `${decided} is not in force, the canary gets ${formatWeightBp(inForceBp)}`;
   }
 
   async function look(ids: string[]): Promise<void> {
@@ -94,10 +109,10 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     for (const id of ids) await lookAt(id, reading);
   }
 
-  async function lookAt(id: string, reading: Awaited<ReturnType<typeof read>>): Promise<void> {
+  async function lookAt(id: string, reading: Reading): Promise<void> {
     const release = own(store.fleet().releases, id);
     if (!release || !underWatch(release, store.fleet())) return;
-    const seen = lookFrom(release, cursorOf(release), reading);
+    const seen = lookFrom(release, cursorOf(release, reading), reading);
     const [, ...wanted] = decideLook(release, seen, judge);
     const decisions = parts.mayRaise() ? wanted : wanted.filter((event) => !raises(event));
     store.observe(id, seen);
@@ -109,35 +124,33 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     await parts.act(committed);
   }
 
+  async function lookDue(): Promise<void> {
+    const now = clock.monoMs();
+    const fleet = store.fleet();
+    const watched = Object.values(fleet.releases).filter((release) => underWatch(release, fleet));
+    const ids = new Set(watched.map((release) => release.id));
+    for (const id of cursors.keys()) if (!ids.has(id)) cursors.delete(id);
+    const begun = watched.filter((release) => !cursors.has(release.id));
+    const due = watched.filter((release) => isDue(release, now));
+    if (begun.length + due.length === 0) return;
+    const reading = await read();
+    for (const release of begun) cursorOf(release, reading);
+    for (const release of due) await lookAt(release.id, reading);
+  }
+
+  function isDue(release: ReleaseState, now: number): boolean {
+    const cursor = cursors.get(release.id);
+    return cursor !== undefined && now - cursor.lookedAtMs >= release.policy.lookMs;
+  }
+
   function exclusive(work: () => Promise<void>): Promise<void> {
     busy = busy.then(work, work);
     return busy;
   }
 
   return {
-    lookDue: () =>
-      exclusive(() => {
-        const now = clock.monoMs();
-        const due = Object.values(store.fleet().releases).filter(
-          (release) =>
-            underWatch(release, store.fleet()) && now - cursorOf(release).lookedAtMs >= release.policy.lookMs,
-        );
-        return look(due.map((release) => release.id));
-      }),
+    lookDue: () => exclusive(lookDue),
     lookNow: (release) => exclusive(() => look([release])),
-    async rebase() {
-      const { snapshot } = await read();
-      for (const release of Object.values(store.fleet().releases)) {
-        if (!underWatch(release, store.fleet())) {
-          cursors.delete(release.id);
-          continue;
-        }
-        const cursor = cursorOf(release);
-        cursor.baseline = snapshot;
-        cursor.step = release.step;
-        cursor.lookedAtMs = clock.monoMs();
-      }
-    },
   };
 }
 

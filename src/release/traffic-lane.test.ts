@@ -52,7 +52,6 @@ describe('a data plane that does not take the table', () => {
       term: () => ledger.head().term,
       onFirstSeen: async () => {},
       onOutranked: () => {},
-      onApplied: async () => {},
       onObserved: async () => {},
     });
     await store.commit(() => [{ type: 'service.declared', data: { service: 'shop', stable: 'v1' } }, requestedV2]);

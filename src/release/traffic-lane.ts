@@ -2,7 +2,7 @@ import { backOffMs } from '../lib/back-off.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import type { Log } from '../lib/log.ts';
-import type { Spec } from '../spec/model.ts';
+import type { Spec, WeightBp } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState } from '../traffic/dataplane.ts';
 import type { ServiceRoute } from '../traffic/model.ts';
 import { type Drift, describeDrift, driftOf, isRefusal } from './drift.ts';
@@ -17,6 +17,7 @@ import {
   tableOf,
   trafficLines,
 } from './route.ts';
+import type { ReleaseState } from './state.ts';
 import type { ReleaseStore } from './store.ts';
 
 /** How often the lane reads back what the data plane does, and asserts again what it should do. */
@@ -45,8 +46,6 @@ export interface TrafficLaneParts {
   onFirstSeen: (state: DataPlaneState) => Promise<void>;
   /** The data plane follows a controller with a higher term: nothing that this one says counts any more. */
   onOutranked: (error: DavyError) => void;
-  /** Called when a table was read back as in force, before anything else happens. */
-  onApplied: () => Promise<void>;
   onObserved: (state: DataPlaneState) => Promise<void>;
 }
 
@@ -56,6 +55,11 @@ export interface TrafficLane {
   kick(): void;
   /** True when the table that the fold wants is the one that was read back. */
   inForce(): boolean;
+  /**
+   * What a service's canary gets, as it was last read back (basis points); null while that is unknown or another canary or
+   * stable version is served. What happens to other services' routes does not matter.
+   */
+  weightInForce(release: Pick<ReleaseState, 'service' | 'version' | 'from'>): WeightBp | null;
   /** The last reading of the data plane; null while it cannot be reached. */
   observed(): DataPlaneState | null;
   /** Why the data plane is not in step, for people; null when it is. */
@@ -146,7 +150,6 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   async function nowInForce(): Promise<void> {
     confirmed = generation;
     inForceSinceMs = clock.monoMs();
-    await parts.onApplied();
     if (recorded === generation) return;
     recorded = generation;
     const event = { type: 'traffic.applied' as const, data: { generation, services: trafficLines(routes ?? []) } };
@@ -244,6 +247,11 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
     inForce() {
       if (!routes || confirmed !== generation) return false;
       return !routesDiffer(routes, routesFor(parts.spec, store.fleet(), parts.ready()));
+    },
+    weightInForce({ service, version, from }) {
+      const found = state?.services.find((line) => line.service === service);
+      if (!found || found.stable !== from || found.canary !== version) return null;
+      return found.leaseExpired ? 0 : found.effectiveWeightBp;
     },
     observed: () => state,
     problem: () => problem,

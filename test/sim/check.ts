@@ -2,7 +2,7 @@ import type { Look } from '../../src/analysis/judge.ts';
 import { judge } from '../../src/analysis/tep-judge.ts';
 import { decodeLine, leafHash, ZERO_HASH } from '../../src/ledger/codec.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
-import type { ReleaseEvent, TrafficLine } from '../../src/release/events.ts';
+import type { ReleaseEvent } from '../../src/release/events.ts';
 import { evolve } from '../../src/release/evolve.ts';
 import { LEASE_TTL_MS } from '../../src/release/route.ts';
 import { emptyFleet, type FleetState } from '../../src/release/state.ts';
@@ -14,6 +14,8 @@ class Violation extends Error {}
 
 /** Time between a decision and its effect that no fault excuses. */
 const APPLY_BOUND_MS = 3000;
+/** Looks wait at most this long for the record that carries them, and the first of them covers the time before. */
+const LOOK_BATCH_MS = 7000;
 
 /** Watches a run: `step` after every slice of time, `end` when it is quiet. */
 export function createChecker(plan: SimPlan, world: World) {
@@ -23,6 +25,8 @@ export function createChecker(plan: SimPlan, world: World) {
   let downSinceMs: number | null = null;
   let seenGeneration = 0;
   const allowed = new Map<number, number>();
+  /** What the canary got in truth, and since when. */
+  const weights: { weightBp: number; fromMs: number }[] = [];
 
   function assert(condition: boolean, invariant: string, detail: string): void {
     if (!condition) throw new Violation(`${invariant}: ${detail} (seed ${plan.seed}, t=${world.clock.monoMs()} ms)`);
@@ -60,20 +64,26 @@ export function createChecker(plan: SimPlan, world: World) {
     }
   }
 
-  /** A tick counts only under the weight that was read back as in force. */
+  /** A tick counts only under a weight that the data plane had, in truth, during the look or just before it was read back. */
   function checkLooks(record: LedgerRecord): void {
     if (record.type !== 'release.observed' || plan.troubles.some((trouble) => trouble.kind === 'append')) return;
-    const applied = records.findLast((one) => one.type === 'traffic.applied')?.data as unknown as
-      | { services: TrafficLine[] }
-      | undefined;
-    const weightBp = applied?.services[0]?.weightBp;
     for (const look of (record.data as unknown as { looks: Look[] }).looks) {
+      if (look.tick === null || look.unconfirmed !== undefined) continue;
+      const had = weights.map(({ weightBp }) => weightBp);
       assert(
-        look.tick === null || look.weightBp === weightBp,
+        had.includes(look.weightBp),
         'I4',
-        `record ${record.seq} counts at ${look.weightBp} bp, ${weightBp} in force`,
+        `record ${record.seq} counts at ${look.weightBp} bp, ${had} were in force`,
       );
     }
+  }
+
+  function noteWeight(): void {
+    const now = world.clock.monoMs();
+    const weightBp = world.gateway.dataPlane.weightOf('shop');
+    if (weights.at(-1)?.weightBp !== weightBp) weights.push({ weightBp, fromMs: now });
+    // Looks are written in batches, so what was in force when the oldest of a batch was taken still counts.
+    while (weights.length > 1 && weights[1]!.fromMs < now - LOOK_BATCH_MS) weights.shift();
   }
 
   /** I4: only evidence raises a weight, and a hold is never shortened. */
@@ -118,6 +128,7 @@ export function createChecker(plan: SimPlan, world: World) {
 
   return {
     async step(): Promise<void> {
+      noteWeight();
       readNew();
       checkWeight();
       await checkWriteAhead();
