@@ -81,6 +81,8 @@ export interface ForwardContext {
   /** Host for a request of HTTP/1.0 that has none. */
   fallbackHost: Buffer;
   webSocket: boolean;
+  /** A request of HTTP/2 with a length goes on with that alone: its chunks are undone, for HTTP/1.1 frames content in one way only. */
+  byLength: boolean;
 }
 
 /** Upper bound of what `writeRequestHead` adds to the octets of the head it was given. */
@@ -102,7 +104,7 @@ export function writeRequestHead(head: Head, buf: Uint8Array, to: Uint8Array, co
   const via = head.minor === 1 ? VIA_11 : VIA_10;
   at = copyBytes(via, 0, via.length, to, at);
   if (!traced) at = writeTraceparent(to, at);
-  if (head.chunked) at = copyBytes(CHUNKED, 0, CHUNKED.length, to, at);
+  if (head.chunked && !context.byLength) at = copyBytes(CHUNKED, 0, CHUNKED.length, to, at);
   if (context.webSocket) at = copyBytes(UPGRADE, 0, UPGRADE.length, to, at);
   return copyBytes(CRLF, 0, 2, to, at);
 }

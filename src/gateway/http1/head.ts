@@ -74,6 +74,11 @@ const SLACK_BYTES = 4096;
 
 /** A parsed head: offsets into the buffer that was parsed. One object serves a whole process; read it before the next parse. */
 export class Head {
+  /**
+   * The octets are the gateway's own translation of an HTTP/2 message: Content-Length beside `chunked` is the length that the message
+   * declares, which node:http2 holds it to, and the chunks leave room for its trailers. From a connection they are two ways to read one body.
+   */
+  translated: boolean;
   /** Bounds of this head. What the gateway itself wrote may be a little larger than what it takes from outside. */
   readonly maxFields: number;
   readonly maxBytes: number;
@@ -131,7 +136,9 @@ export class Head {
   authorityEnd = 0;
   pathStart = 0;
 
+  /** `written`: by the gateway itself, to or from the translation of an HTTP/2 stream. */
   constructor(options: { written?: boolean } = {}) {
+    this.translated = options.written ?? false;
     this.maxFields = limits.headerCount + (options.written ? SLACK_FIELDS : 0);
     this.maxBytes = limits.headBytes + (options.written ? SLACK_BYTES : 0);
   }
@@ -321,7 +328,7 @@ export function parseResponseHead(head: Head, buf: Uint8Array, start: number, en
   head.fieldsStart = at + 2;
   const fields = parseFields(head, buf, head.fieldsStart, end);
   if (fields !== DONE) return fields;
-  if (head.hasTransferEncoding && head.contentLength >= 0) return refuse(head, faults.bothLengths);
+  if (head.hasTransferEncoding && head.contentLength >= 0 && !head.translated) return refuse(head, faults.bothLengths);
   if (head.hasTransferEncoding && head.minor === 0) return refuse(head, faults.transferEncoding);
   return DONE;
 }
@@ -516,7 +523,7 @@ function checkRequest(head: Head, buf: Uint8Array): ParseResult {
   }
   if (head.hasTransferEncoding) {
     if (head.minor === 0) return refuse(head, faults.transferEncoding);
-    if (head.contentLength >= 0) return refuse(head, faults.bothLengths);
+    if (head.contentLength >= 0 && !head.translated) return refuse(head, faults.bothLengths);
   }
   return DONE;
 }

@@ -8,7 +8,21 @@ import { BodyReader, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { DONE, Head, MORE, parseResponseHead } from '../http1/head.ts';
 import { chunkOf, fieldsOf, linesOf, trailerFieldsOf } from './fields.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR } = http2.constants;
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
+
+/** Methods whose content has no meaning (RFC 9110 sections 9.3.1, 9.3.2, 9.3.5, 9.3.7 and 9.3.8): as a rule there is none. */
+const WITHOUT_CONTENT: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
+const CHUNKED = 'Transfer-Encoding: chunked\r\n\r\n';
+
+/** A request as node:http2 tells of it. */
+export interface StreamRequest {
+  headers: http2.IncomingHttpHeaders;
+  /** Names and values in turn, as they came. */
+  raw: readonly string[];
+  /** The head is all of it. */
+  endStream: boolean;
+  remoteAddress: string | undefined;
+}
 
 export class ClientPipe extends Duplex {
   readonly remoteAddress: string | undefined;
@@ -18,34 +32,48 @@ export class ClientPipe extends Duplex {
   private readonly body = new BodyReader();
   private pending = Buffer.alloc(0);
   private headDone = false;
-  private requestTrailers = '';
-  private readonly chunked: boolean;
 
-  constructor(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, endStream: boolean) {
+  constructor(stream: http2.ServerHttp2Stream, request: StreamRequest) {
     super({ allowHalfOpen: true });
     this.stream = stream;
-    this.remoteAddress = stream.session?.socket?.remoteAddress;
-    this.headOnly = headers[':method'] === 'HEAD';
+    this.remoteAddress = request.remoteAddress;
+    const method = request.headers[':method'];
+    this.headOnly = method === 'HEAD';
+    const lines = requestLines(request);
     // CONNECT has no content; what its stream carries belongs to the tunnel that is refused (RFC 9113 section 8.5).
-    const connect = headers[':method'] === 'CONNECT';
-    this.chunked = !connect && !endStream && headers['content-length'] === undefined;
-    this.push(Buffer.from(requestText(headers, this.chunked), 'latin1'));
-    if (connect) stream.resume();
-    else this.readFrom(stream, endStream);
+    if (request.endStream || method === 'CONNECT') {
+      this.pushText(`${lines}\r\n`);
+      stream.resume();
+    } else {
+      // An empty DATA frame may end the stream: whether there is content shows when some comes, unless the client waits for a word before.
+      const waits = WITHOUT_CONTENT.has(method) && request.headers.expect === undefined;
+      this.pushText(waits ? lines : lines + CHUNKED);
+      this.readFrom(stream, waits);
+    }
     for (const end of ['aborted', 'close']) stream.on(end, () => this.destroy());
-    stream.on('error', () => {});
   }
 
-  private readFrom(stream: http2.ServerHttp2Stream, endStream: boolean): void {
+  /** `headOpen`: the head that was pushed lacks its last lines. */
+  private readFrom(stream: http2.ServerHttp2Stream, headOpen: boolean): void {
+    let rest = headOpen ? CHUNKED : '';
+    let trailers = '';
     stream.on('data', (data: Buffer) => {
-      if (!this.push(this.chunked ? chunkOf(data) : data)) stream.pause();
+      if (rest !== '') this.pushText(rest);
+      rest = '';
+      if (!this.push(chunkOf(data))) stream.pause();
     });
-    stream.on('trailers', (trailers) => {
-      this.requestTrailers = linesOf(trailers);
+    stream.on('trailers', (_trailers, _flags, raw) => {
+      trailers = linesOf(raw);
     });
     stream.on('end', () => {
-      if (this.chunked && !endStream) this.push(Buffer.from(`0\r\n${this.requestTrailers}\r\n`, 'latin1'));
+      // A stream that was reset also ends: only a whole request is completed.
+      if (stream.rstCode !== NGHTTP2_NO_ERROR || stream.aborted) return;
+      this.pushText(rest !== '' && trailers === '' ? '\r\n' : `${rest}0\r\n${trailers}\r\n`);
     });
+  }
+
+  private pushText(text: string): void {
+    this.push(Buffer.from(text, 'latin1'));
   }
 
   override _read(): void {
@@ -54,38 +82,56 @@ export class ClientPipe extends Duplex {
 
   /** Answers of the core: HTTP/1.1 octets that this gateway wrote itself. */
   override _write(octets: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
-    let data = this.pending.length > 0 ? Buffer.concat([this.pending, octets]) : octets;
-    while (!this.headDone && data.length > 0) {
-      const result = parseResponseHead(this.head, data, 0, data.length);
+    let data: Buffer | null;
+    try {
+      data = this.takeHeads(this.pending.length > 0 ? Buffer.concat([this.pending, octets]) : octets);
+    } catch (error) {
+      callback(error as Error);
+      return;
+    }
+    if (data === null) callback();
+    else this.sendBody(data, callback);
+  }
+
+  /** Sends the heads that `data` begins with. Returns what follows them; null while a head is not complete. Throws when one cannot be sent. */
+  private takeHeads(data: Buffer): Buffer | null {
+    let rest = data;
+    while (!this.headDone && rest.length > 0) {
+      const result = parseResponseHead(this.head, rest, 0, rest.length);
       if (result === MORE) {
-        this.pending = Buffer.from(data);
-        callback();
-        return;
+        this.pending = Buffer.from(rest);
+        return null;
       }
-      if (result !== DONE || this.stream.destroyed) {
-        callback(new Error('the answer cannot be sent over HTTP/2'));
-        return;
-      }
-      this.sendHead(data);
-      data = data.subarray(this.head.end);
+      if (result !== DONE || this.stream.destroyed) throw new Error('the answer cannot be sent over HTTP/2');
+      this.sendHead(rest);
+      rest = rest.subarray(this.head.end);
     }
     this.pending = Buffer.alloc(0);
-    this.sendBody(data, callback);
+    return rest;
   }
 
   private sendHead(data: Buffer): void {
+    const { status, chunked, contentLength } = this.head;
     const fields = fieldsOf(this.head, data);
-    const { status } = this.head;
+    fields[':status'] = status;
     if (status < 200) {
-      this.stream.additionalHeaders({ ':status': status, ...fields });
+      this.stream.additionalHeaders(fields);
       return;
     }
     this.headDone = true;
-    const bodyless = this.headOnly || status === 204 || status === 304 || this.head.contentLength === 0;
-    const kind = bodyless ? NO_BODY : this.head.chunked ? BY_CHUNKS : BY_LENGTH;
-    this.body.begin(kind, this.head.contentLength);
-    this.stream.respond({ ':status': status, ...fields }, { endStream: bodyless, waitForTrailers: kind === BY_CHUNKS });
-    this.stream.on('wantTrailers', () => this.stream.sendTrailers(trailerFieldsOf(this.body.trailers)));
+    const bodyless = this.headOnly || status === 204 || status === 304 || (contentLength === 0 && !chunked);
+    this.body.begin(bodyless ? NO_BODY : chunked ? BY_CHUNKS : BY_LENGTH, contentLength);
+    const waitForTrailers = this.body.kind === BY_CHUNKS;
+    this.stream.respond(fields, { endStream: bodyless, waitForTrailers });
+    if (waitForTrailers) this.stream.on('wantTrailers', () => this.sendTrailers());
+  }
+
+  private sendTrailers(): void {
+    try {
+      this.stream.sendTrailers(trailerFieldsOf(this.body.trailers));
+    } catch {
+      this.stream.close(NGHTTP2_INTERNAL_ERROR);
+    }
   }
 
   private sendBody(data: Buffer, callback: (error?: Error | null) => void): void {
@@ -114,11 +160,9 @@ export class ClientPipe extends Duplex {
   }
 }
 
-function requestText(headers: http2.IncomingHttpHeaders, chunked: boolean): string {
+/** The head in HTTP/1.1 without the line that frames its content, and without the empty line after it. */
+function requestLines({ headers, raw }: StreamRequest): string {
   const host = headers[':authority'] ?? headers.host ?? '';
-  const cookie = headers.cookie === undefined ? '' : `cookie: ${headers.cookie}\r\n`;
-  const { cookie: _cookie, ...others } = headers;
-  const framing = chunked ? 'Transfer-Encoding: chunked\r\n' : '';
   const target = headers[':method'] === 'CONNECT' ? host : headers[':path'];
-  return `${headers[':method']} ${target} HTTP/1.1\r\nHost: ${host}\r\n${linesOf(others)}${cookie}${framing}\r\n`;
+  return `${headers[':method']} ${target} HTTP/1.1\r\nHost: ${host}\r\n${linesOf(raw)}`;
 }

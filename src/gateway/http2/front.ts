@@ -1,49 +1,80 @@
 import http2 from 'node:http2';
 import type net from 'node:net';
-import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { limits } from '../limits.ts';
 import { ClientPipe } from './client-pipe.ts';
+import { requestProblem } from './request-check.ts';
+
+const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = http2.constants;
 
 /** Streams that one client connection may have open at once. */
 const MAX_STREAMS = 100;
 const MAX_HEADER_BYTES = 32 * 1024;
 
+/** Of a client connection, as it was when it came. */
+export interface Http2Client {
+  readonly scheme: 'http' | 'https';
+  /** The names in its certificate, null without one. */
+  readonly certified: readonly string[] | null;
+  readonly remoteAddress: string | undefined;
+}
+
+/** What becomes of requests. */
+interface FrontUser {
+  onPipe(pipe: ClientPipe, client: Http2Client): void;
+  /** A request was refused together with its stream. */
+  onMalformed(): void;
+}
+
 /** The HTTP/2 server of a listener: never listens itself, is handed connections, and hands on one pipe per stream. */
 export class Http2Front {
   private readonly server: http2.Http2Server;
-  /** With the names in the client's certificate, null without one. */
-  private readonly sessions = new Map<http2.ServerHttp2Session, readonly string[] | null>();
-  private accepting: readonly string[] | null = null;
+  private readonly user: FrontUser;
+  private readonly sessions = new Set<http2.ServerHttp2Session>();
+  /** Whose session is being made. */
+  private accepting!: Http2Client;
 
-  constructor(onPipe: (pipe: ClientPipe, certified: readonly string[] | null) => void) {
+  constructor(user: FrontUser) {
+    this.user = user;
     this.server = http2.createServer({
-      maxSendHeaderBlockLength: MAX_HEADER_BYTES,
+      strictSingleValueFields: false,
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false },
     });
-    this.server.on('session', (session) => {
-      if (this.sessions.size >= limits.clientConnections) {
-        session.destroy();
+    this.server.on('session', (session) => this.onSession(session, this.accepting));
+    this.server.on('sessionError', () => {});
+  }
+
+  private onSession(session: http2.ServerHttp2Session, client: Http2Client): void {
+    if (this.sessions.size >= limits.clientConnections) {
+      session.destroy();
+      return;
+    }
+    this.sessions.add(session);
+    // Without a stream for this long the connection is idle; streams in progress keep it awake.
+    session.setTimeout(limits.clientIdleMs, () => session.close());
+    session.on('close', () => this.sessions.delete(session));
+    session.on('stream', (stream, headers, flags, raw) => {
+      // At once: a stream that was reset already tells so by an error.
+      stream.on('error', () => {});
+      if (stream.destroyed) return;
+      if (requestProblem(headers) !== null) {
+        stream.close(NGHTTP2_PROTOCOL_ERROR);
+        this.user.onMalformed();
         return;
       }
-      this.sessions.set(session, this.accepting);
-      // Without a stream for this long the connection is idle; streams in progress keep it awake.
-      session.setTimeout(limits.clientIdleMs, () => session.close());
-      session.on('close', () => this.sessions.delete(session));
-    });
-    this.server.on('sessionError', () => {});
-    this.server.on('stream', (stream, headers, flags) => {
-      const pipe = new ClientPipe(stream, headers, (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0);
-      onPipe(pipe, (stream.session && this.sessions.get(stream.session as http2.ServerHttp2Session)) ?? null);
+      const endStream = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+      const request = { headers, raw, endStream, remoteAddress: client.remoteAddress };
+      this.user.onPipe(new ClientPipe(stream, request), client);
     });
   }
 
   /** `first`: octets that were read already (the preface), put back in front. */
-  accept(socket: net.Socket | Duplex, first: Buffer | null, certified: readonly string[] | null): void {
-    if (first !== null) (socket as net.Socket).unshift(first);
+  accept(socket: net.Socket, first: Buffer | null, certified: readonly string[] | null): void {
+    if (first !== null) socket.unshift(first);
     // The session is made, and told of, within the call.
-    this.accepting = certified;
+    const scheme = socket instanceof TLSSocket ? 'https' : 'http';
+    this.accepting = { scheme, certified, remoteAddress: socket.remoteAddress };
     this.server.emit('connection', socket);
-    this.accepting = null;
   }
 
   get size(): number {
@@ -56,13 +87,13 @@ export class Http2Front {
    * again elsewhere (RFC 9113 sections 6.8 and 8.7). The connection closes a moment later, so that nothing is reset meanwhile.
    */
   drain(): void {
-    for (const session of this.sessions.keys()) {
-      session.goaway(http2.constants.NGHTTP2_NO_ERROR);
+    for (const session of this.sessions) {
+      session.goaway(NGHTTP2_NO_ERROR);
       setTimeout(() => session.close(), limits.drainIdleMs).unref();
     }
   }
 
   destroy(): void {
-    for (const session of this.sessions.keys()) session.destroy();
+    for (const session of this.sessions) session.destroy();
   }
 }

@@ -1,64 +1,56 @@
 /**
- * An HTTP/2 stream to an instance, as the HTTP/1.1 connection that the gateway's core understands. Sessions (cleartext,
- * prior knowledge: RFC 9113 section 3.3) are kept per instance address and shared by its streams.
+ * An HTTP/2 stream to an instance, as the HTTP/1.1 connection that the gateway's core understands. Octets, the end of the answer and the end
+ * of the stream reach the core in the order in which they came: an end waits behind what the core has not read yet.
  */
 import http2 from 'node:http2';
 import { Duplex } from 'node:stream';
 import { BodyReader, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { DONE, Head, MORE, parseRequestHead } from '../http1/head.ts';
+import { M } from '../http1/names.ts';
 import { chunkOf, fieldsOf, linesOf, trailerFieldsOf } from './fields.ts';
+import { type SessionUser, UpstreamSession } from './upstream-session.ts';
 
-/** One session per instance address; the last use decides when an idle one is closed. */
-const sessions = new Map<string, http2.ClientHttp2Session>();
-const SESSION_IDLE_MS = 30_000;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 
-function sessionTo(host: string, port: number): http2.ClientHttp2Session {
-  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-  const known = sessions.get(address);
-  if (known !== undefined && !known.closed && !known.destroyed) return known;
-  const session = http2.connect(`http://${address}`);
-  sessions.set(address, session);
-  const forget = () => {
-    if (sessions.get(address) === session) sessions.delete(address);
-  };
-  session.on('error', () => {});
-  session.on('close', forget);
-  session.on('goaway', () => {
-    forget();
-    session.close();
-  });
-  session.setTimeout(SESSION_IDLE_MS, () => session.close());
-  session.unref();
-  return session;
-}
-
-export class UpstreamPipe extends Duplex {
-  private readonly session: http2.ClientHttp2Session;
+export class UpstreamPipe extends Duplex implements SessionUser {
+  private readonly host: string;
+  private readonly port: number;
+  private session: UpstreamSession;
   private stream: http2.ClientHttp2Stream | null = null;
   private readonly head = new Head({ written: true });
   private readonly body = new BodyReader();
   private pending = Buffer.alloc(0);
+  /** Of the answer. */
+  private answered = false;
   private chunked = false;
-  private trailers = '';
+  private takingRest = false;
   private readonly onConnect: () => void;
 
   /** `onConnect` is called once the session can carry streams; never when it cannot be opened. */
   constructor(host: string, port: number, onConnect: () => void) {
     super({ allowHalfOpen: true });
+    this.host = host;
+    this.port = port;
     this.onConnect = onConnect;
-    this.session = sessionTo(host, port);
-    this.session.once('close', this.onSessionClosed);
-    if (this.session.connecting) this.session.once('connect', this.connected);
-    else setImmediate(this.connected);
+    this.session = UpstreamSession.to(host, port);
+    this.session.join(this);
   }
 
-  private readonly connected = (): void => {
-    if (!this.destroyed) this.onConnect();
-  };
+  onSession(): void {
+    // It may have been closed since: nothing was sent, so that another one will do.
+    if (this.session.isOpen) this.onConnect();
+    else this.changeSession();
+  }
 
-  private readonly onSessionClosed = (): void => {
-    this.destroy();
-  };
+  private changeSession(): void {
+    this.session.leave(this);
+    this.session = UpstreamSession.to(this.host, this.port);
+    this.session.join(this);
+  }
+
+  onSessionFailed(error: Error | undefined): void {
+    this.destroy(error);
+  }
 
   /** The request, in the framing of our own core. */
   override _write(octets: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
@@ -70,76 +62,92 @@ export class UpstreamPipe extends Duplex {
         callback();
         return;
       }
-      if (result !== DONE) {
-        callback(new Error('the request cannot be sent over HTTP/2'));
+      try {
+        if (result !== DONE) throw new Error('the request cannot be sent over HTTP/2');
+        this.stream = this.open(data);
+      } catch (error) {
+        callback(error as Error);
         return;
       }
-      this.open(data);
       data = data.subarray(this.head.end);
       this.pending = Buffer.alloc(0);
     }
-    this.sendBody(data, callback);
+    this.sendBody(this.stream, data, callback);
   }
 
-  private open(data: Buffer): void {
+  private open(data: Buffer): http2.ClientHttp2Stream {
     const { head } = this;
     const text = (start: number | undefined, end: number | undefined) => data.toString('latin1', start, end);
     this.body.begin(head.chunked ? BY_CHUNKS : head.contentLength > 0 ? BY_LENGTH : NO_BODY, head.contentLength);
-    const stream = this.session.request(
-      {
-        ':method': text(head.start, head.methodEnd),
-        ':path': text(head.targetStart, head.targetEnd),
-        ':scheme': 'http',
-        ':authority': text(head.valueStart[head.hostAt], head.valueEnd[head.hostAt]),
-        // gRPC over HTTP/2 requires it; it is the one value that HTTP/2 allows.
-        te: 'trailers',
-        ...fieldsOf(head, data),
-      },
-      { endStream: this.body.done, waitForTrailers: head.chunked },
-    );
-    this.stream = stream;
-    stream.on('wantTrailers', () => stream.sendTrailers(trailerFieldsOf(this.body.trailers)));
+    const fields = fieldsOf(head, data);
+    fields[':method'] = text(head.start, head.methodEnd);
+    fields[':path'] = text(head.targetStart, head.targetEnd);
+    fields[':scheme'] = 'http';
+    fields[':authority'] = text(head.valueStart[head.hostAt], head.valueEnd[head.hostAt]);
+    // gRPC over HTTP/2 requires it; it is the one value that HTTP/2 allows.
+    fields.te = 'trailers';
+    const stream = this.session.request(fields, { endStream: this.body.done, waitForTrailers: head.chunked });
+    stream.on('wantTrailers', () => this.sendTrailers(stream));
     this.readFrom(stream);
+    return stream;
+  }
+
+  private sendTrailers(stream: http2.ClientHttp2Stream): void {
+    try {
+      stream.sendTrailers(trailerFieldsOf(this.body.trailers));
+    } catch {
+      stream.close(NGHTTP2_INTERNAL_ERROR);
+    }
   }
 
   private readFrom(stream: http2.ClientHttp2Stream): void {
-    stream.on('headers', (headers) =>
-      this.push(Buffer.from(`HTTP/1.1 ${headers[':status']} \r\n${linesOf(headers)}\r\n`, 'latin1')),
-    );
-    stream.on('response', (headers, flags) =>
-      this.pushHead(headers, (flags & http2.constants.NGHTTP2_FLAG_END_STREAM) !== 0),
-    );
-    stream.on('trailers', (trailers) => {
-      this.trailers = linesOf(trailers);
+    stream.on('headers', (headers, _flags, raw) => {
+      this.push(Buffer.from(`HTTP/1.1 ${headers[':status']} \r\n${linesOf(raw)}\r\n`, 'latin1'));
+    });
+    stream.on('response', (headers, flags, raw) => {
+      this.pushHead(headers, raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0);
+      // Not before: content must not come ahead of its head.
+      this.readContent(stream);
+    });
+    stream.on('error', () => {});
+    // Behind the octets that the core has not read; after an end that was told already it says nothing.
+    stream.on('close', () => this.push(null));
+  }
+
+  private readContent(stream: http2.ClientHttp2Stream): void {
+    let trailers = '';
+    this.answered = true;
+    stream.on('trailers', (_trailers, _flags, raw) => {
+      trailers = linesOf(raw);
     });
     stream.on('data', (data: Buffer) => {
-      if (!this.push(this.chunked ? chunkOf(data) : data)) stream.pause();
+      if (!this.push(this.chunked ? chunkOf(data) : data) && !this.takingRest) stream.pause();
     });
     stream.on('end', () => {
       // A stream that was reset also ends: only a whole answer is completed.
-      if (this.chunked && stream.rstCode === http2.constants.NGHTTP2_NO_ERROR && !stream.aborted) {
-        this.push(Buffer.from(`0\r\n${this.trailers}\r\n`, 'latin1'));
-      }
+      const whole = stream.rstCode === NGHTTP2_NO_ERROR && !stream.aborted;
+      if (whole && this.chunked) this.push(Buffer.from(`0\r\n${trailers}\r\n`, 'latin1'));
+      this.push(null);
     });
-    stream.on('error', () => this.destroy());
-    stream.on('close', () => this.destroy());
   }
 
-  private pushHead(headers: http2.IncomingHttpHeaders & http2.IncomingHttpStatusHeader, ended: boolean): void {
-    const status = headers[':status'] ?? 502;
-    const bodyless = status === 204 || status === 304;
-    const hasLength = headers['content-length'] !== undefined;
-    this.chunked = !ended && !hasLength && !bodyless;
-    const framing = this.chunked
-      ? 'Transfer-Encoding: chunked\r\n'
-      : ended && !hasLength && !bodyless
-        ? 'Content-Length: 0\r\n'
-        : '';
-    this.push(Buffer.from(`HTTP/1.1 ${status} \r\n${linesOf(headers)}${framing}Connection: close\r\n\r\n`, 'latin1'));
+  /** Framed in chunks unless it has no content: only those have room for trailers. A length that it declares stays beside them. */
+  private pushHead(headers: http2.IncomingHttpHeaders, raw: readonly string[], ended: boolean): void {
+    const status = Number(headers[':status']);
+    const bodyless = this.head.method === M.head || status === 204 || status === 304;
+    this.chunked = !ended && !bodyless;
+    const noContent = ended && !bodyless && headers['content-length'] === undefined;
+    const framing = this.chunked ? 'Transfer-Encoding: chunked\r\n' : noContent ? 'Content-Length: 0\r\n' : '';
+    this.push(Buffer.from(`HTTP/1.1 ${status} \r\n${linesOf(raw)}${framing}Connection: close\r\n\r\n`, 'latin1'));
   }
 
-  private sendBody(data: Buffer, callback: (error?: Error | null) => void): void {
-    const stream = this.stream as http2.ClientHttp2Stream;
+  takeRest(): void {
+    const { stream } = this;
+    this.takingRest = true;
+    while (stream !== null && stream.read() !== null);
+  }
+
+  private sendBody(stream: http2.ClientHttp2Stream, data: Buffer, callback: (error?: Error | null) => void): void {
     const pieces: Buffer[] = [];
     this.body.feed(data, 0, data.length, {
       bodyData: (buf, start, end) => pieces.push(Buffer.from(buf.subarray(start, end))),
@@ -152,17 +160,17 @@ export class UpstreamPipe extends Duplex {
   }
 
   override _read(): void {
-    this.stream?.resume();
+    // Before its head is here nobody would take the content.
+    if (this.answered) this.stream?.resume();
   }
 
   override _final(callback: () => void): void {
     callback();
   }
 
-  override _destroy(_error: Error | null, callback: (error?: Error | null) => void): void {
-    this.session.off('close', this.onSessionClosed);
-    this.session.off('connect', this.connected);
-    if (this.stream !== null && !this.stream.closed) this.stream.close(http2.constants.NGHTTP2_CANCEL);
-    callback();
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.session.leave(this);
+    if (this.stream !== null && !this.stream.closed) this.stream.close(NGHTTP2_CANCEL);
+    callback(error);
   }
 }

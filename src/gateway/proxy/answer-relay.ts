@@ -15,6 +15,10 @@ export interface AnswerContext {
   headOnly: boolean;
   /** The client's minor version. */
   minor: number;
+  /** The client speaks HTTP/2. */
+  isStream: boolean;
+  /** The trailers matter more to a client of HTTP/1.1 than the length, where it can have one of the two. */
+  needsTrailers: boolean;
   close: boolean;
   /** Further header lines. */
   extra: Buffer | null;
@@ -47,9 +51,11 @@ export class AnswerRelay {
     this.body.begin(kind, head.contentLength);
     const { framing } = this;
     const chunkable = kind === BY_CHUNKS || kind === BY_CLOSE;
-    framing.chunked = chunkable && context.minor === 1;
-    framing.dropLength = chunkable || head.status === 204;
-    framing.close = context.close || (chunkable && context.minor === 0);
+    // Of an HTTP/2 answer: content with a length, and perhaps trailers. HTTP/1.1 frames it one way or the other.
+    const sized = chunkable && head.contentLength >= 0 && (context.isStream || !context.needsTrailers);
+    framing.chunked = chunkable && context.minor === 1 && (context.isStream || !sized);
+    framing.dropLength = (chunkable && !sized) || head.status === 204;
+    framing.close = context.close || (chunkable && !sized && context.minor === 0);
     framing.sayKeepAlive = context.minor === 0 && !framing.close;
     framing.webSocket = false;
     framing.extra = context.extra;

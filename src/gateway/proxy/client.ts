@@ -126,6 +126,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     let at = start;
     while (at < end) {
       if (this.phase === HEAD) {
+        head.translated = this.isStream;
         const result = parseRequestHead(head, buf, at, end);
         if (result === MORE) {
           this.headBegun();

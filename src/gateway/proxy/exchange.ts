@@ -2,9 +2,7 @@
  * One request and its answer: choose an arm and an instance, send, try again, relay. One exchange object serves a client
  * connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
-import type { FaultTarget } from '../../traffic/fault-book.ts';
 import { type BodyReader, BY_CHUNKS, BY_LENGTH } from '../http1/body.ts';
-import type { ForwardContext } from '../http1/forward.ts';
 import { asksForWebSocket, type Head } from '../http1/head.ts';
 import { isEventStream } from '../http1/media-type.ts';
 import { isSafeMethod, M } from '../http1/names.ts';
@@ -17,9 +15,10 @@ import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
 import { ABORTED, type Outcome, TIMEOUT } from '../stats/outcome.ts';
 import { Account } from './account.ts';
-import { type AdmissionContext, countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts';
-import { type AnswerContext, AnswerRelay } from './answer-relay.ts';
+import { countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts';
+import { AnswerRelay } from './answer-relay.ts';
 import type { ClientConnection } from './client.ts';
+import { admission, answerContext, faultTarget, forwardContext } from './contexts.ts';
 import { connectFailure, type Failure, failures, type OwnReply, replies } from './failure.ts';
 import { Injection } from './injection.ts';
 import { mayCopy } from './mirror.ts';
@@ -30,18 +29,6 @@ import { BULK_BYTES, Upload } from './upload.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
 const NO_BYTES = Buffer.alloc(0);
-
-/** Objects that are handed over and read within one call; kept so that a request allocates none of them. */
-const forwardContext: ForwardContext = {
-  forwarded: NO_BYTES,
-  element: NO_BYTES,
-  trusted: false,
-  fallbackHost: NO_BYTES,
-  webSocket: false,
-};
-const admission: AdmissionContext = { grpc: false, close: false };
-const answerContext: AnswerContext = { headOnly: false, minor: 1, close: false, extra: null };
-const faultTarget: FaultTarget = { service: '', version: '', instance: '', zone: null };
 
 export class Exchange implements UpstreamUser {
   active = false;
@@ -112,6 +99,7 @@ export class Exchange implements UpstreamUser {
     this.webSocket = route.config.webSocket !== false && !route.overHttp2 && asksForWebSocket(head, buf);
     this.client.tell(forwardContext);
     forwardContext.webSocket = this.webSocket;
+    forwardContext.byLength = head.chunked && head.contentLength >= 0 && !route.overHttp2;
     this.upload.open(head, buf, forwardContext);
     if (route.mirror !== null && !this.webSocket && mayCopy(head))
       route.mirror.offer(this.upload.out.octets(), this.headOnly, nowMs);
@@ -429,6 +417,8 @@ export class Exchange implements UpstreamUser {
     this.started = true;
     answerContext.headOnly = this.headOnly;
     answerContext.minor = this.minor;
+    answerContext.isStream = this.client.isStream;
+    answerContext.needsTrailers = this.grpc;
     answerContext.close = this.mustClose();
     answerContext.extra = this.extraFields();
     const next = this.answer.begin(upstream, head, buf, end, answerContext);

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { GatewayContext } from '../context.ts';
 import { ascii } from '../http1/bytes.ts';
 import { Http2Front } from '../http2/front.ts';
@@ -102,9 +102,14 @@ export class Listener {
 
   /** A connection that speaks HTTP/2: the slow path. Each of its streams becomes a connection of the core. */
   acceptHttp2(socket: net.Socket, first: Buffer | null, certified: readonly string[] | null = null): void {
-    const scheme = socket instanceof TLSSocket ? 'https' : 'http';
-    this.front ??= new Http2Front((pipe, names) => {
-      this.connections.add(new ClientConnection(this, pipe as unknown as net.Socket, scheme, 'stream', names));
+    this.front ??= new Http2Front({
+      onPipe: (pipe, client) => {
+        const stream = pipe as unknown as net.Socket;
+        this.connections.add(new ClientConnection(this, stream, client.scheme, 'stream', client.certified));
+      },
+      onMalformed: () => {
+        this.route.state.own.badRequest++;
+      },
     });
     this.front.accept(socket, first, certified);
   }

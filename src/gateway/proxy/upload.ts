@@ -21,6 +21,8 @@ export class Upload implements BodySink {
   replayable = true;
   /** Octets of the present try were sent. */
   isSending = false;
+  /** The content goes on without its chunks. */
+  private byLength = false;
   private readonly client: Channel;
   /** Where they go; null before the first one, and once the try is over. */
   private target: Channel | null = null;
@@ -31,6 +33,7 @@ export class Upload implements BodySink {
 
   open(head: Head, buf: Buffer, context: ForwardContext): void {
     this.replayable = true;
+    this.byLength = context.byLength;
     this.rewind();
     const to = this.out.open(head.end - head.start + REQUEST_HEAD_EXTRA);
     this.out.setHead(writeRequestHead(head, buf, to, context));
@@ -73,7 +76,7 @@ export class Upload implements BodySink {
     const { body } = this;
     let next: number;
     if (body.kind === BY_CHUNKS) {
-      relayChunks(body, buf, start, end, 0, false);
+      relayChunks(body, buf, start, end, 0, this.byLength);
       next = relayed.consumed;
       if (!body.failed && relayed.end > relayed.start) this.sendChunks(relayed.start, relayed.end);
     } else {

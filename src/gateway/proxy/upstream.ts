@@ -35,6 +35,7 @@ export class Upstream implements ChannelOwner, Timed {
 
   readonly endpoint: Endpoint;
   readonly channel: Channel;
+  private readonly overHttp2: boolean;
   private readonly wheel: Wheel;
   private readonly remainder = new Remainder();
   user: UpstreamUser | null;
@@ -51,6 +52,7 @@ export class Upstream implements ChannelOwner, Timed {
   /** `overHttp2`: one stream of the instance's shared session, used once. */
   private constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2: boolean) {
     this.endpoint = endpoint;
+    this.overHttp2 = overHttp2;
     this.wheel = wheel;
     this.user = user;
     endpoint.open++;
@@ -113,6 +115,7 @@ export class Upstream implements ChannelOwner, Timed {
 
   private parseHeads(user: UpstreamUser, buf: Buffer, start: number, end: number): void {
     let at = start;
+    head.translated = this.overHttp2;
     while (at < end && this.user === user && !this.headDone) {
       const result = parseResponseHead(head, buf, at, end);
       if (result === MORE) {

@@ -134,6 +134,7 @@ function checkForwarded(input: Buffer, dice: Dice): void {
     trusted: dice.below(2) === 0,
     fallbackHost: Buffer.from('svc'),
     webSocket: false,
+    byLength: false,
   };
   const length = writeRequestHead(whole, input, out, context);
   const result = parseRequestHead(forwarded, out, 0, length);

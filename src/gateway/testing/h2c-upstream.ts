@@ -9,25 +9,28 @@ export interface H2cUpstream {
   close(): void;
 }
 
-/** An instance that speaks cleartext HTTP/2 and nothing else. `answer` gets each stream; `ok` unless given. */
+/** An instance that speaks cleartext HTTP/2 and nothing else. `answer` gets each stream, with its fields as they came; `ok` unless given. */
 export async function startH2cUpstream(
-  answer: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void = (stream) => {
+  answer: (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders, raw: readonly string[]) => void = (
+    stream,
+  ) => {
     stream.respond({ ':status': 200 });
     stream.end('ok');
   },
 ): Promise<H2cUpstream> {
   const heads: http2.IncomingHttpHeaders[] = [];
   const sessions = new Set<http2.ServerHttp2Session>();
-  const server = http2.createServer();
+  // In megabytes: by default a server of node:http2 refuses streams while 10 MB of answers wait to leave.
+  const server = http2.createServer({ maxSessionMemory: 100 });
   server.on('session', (session) => {
     sessions.add(session);
     session.on('error', () => {});
     session.on('close', () => sessions.delete(session));
   });
-  server.on('stream', (stream, headers) => {
+  server.on('stream', (stream, headers, _flags, raw) => {
     stream.on('error', () => {});
     heads.push(headers);
-    answer(stream, headers);
+    answer(stream, headers, raw as unknown as string[]);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
