@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { promotionDoubts } from '../analysis/simulate/promotable.ts';
+import type { DavyError } from '../lib/error.ts';
 import { parseSpec } from '../spec/parse.ts';
 import { register } from './check.ts';
+import { renderError } from './fail.ts';
 import { recordingIo } from './recording-io.fixture.ts';
 
 function specFor(rate: string, changes: Record<string, string> = {}): string {
@@ -40,13 +42,13 @@ policies:
   );
 }
 
-async function check(text: string): Promise<{ out: string; said: string; exitCode: number }> {
+async function check(text: string, ...more: string[]): Promise<{ out: string; said: string; exitCode: number }> {
   const dir = await mkdtemp(join(tmpdir(), 'davy-check-'));
   await writeFile(join(dir, 'davy.yaml'), text);
   const { io, got } = recordingIo(dir);
   const program = new Command().exitOverride();
   register(program, io);
-  await program.parseAsync(['check', 'davy.yaml', '-o', 'json'], { from: 'user' });
+  await program.parseAsync(['check', 'davy.yaml', ...(more.length > 0 ? more : ['-o', 'json'])], { from: 'user' });
   return { ...got, exitCode: io.exitCode };
 }
 
@@ -74,6 +76,38 @@ describe('davy check', () => {
     expect(unlikely(out)).toEqual([]);
     expect(said).toMatch(/^not simulated: services\.cart: 10 releases by policies\.standard are up to [\d,]+ looks/);
     expect(exitCode).toBe(0);
+  });
+});
+
+describe('of many findings', () => {
+  const many = (line: (i: number) => string): string =>
+    specFor('300/s') + Array.from({ length: 321 }, (_, i) => line(i)).join('');
+  const unknownFields = many((i) => `field${i}: 1\n`);
+  const unusedPolicies = many((i) => `  p${i}: { steps: [{ weight: 100%, hold: 1h, limits: { errors: 1% } }] }\n`);
+
+  it.each([
+    ['errors', unknownFields, { errors: 321, warnings: 0 }],
+    ['warnings', unusedPolicies, { errors: 0, warnings: expect.any(Number) }],
+  ])('the first 50 %s are told, and all are counted', async (_, text, counts) => {
+    const document = JSON.parse((await check(text)).out);
+    expect(document).toMatchObject(counts);
+    expect(document.errors + document.warnings).toBeGreaterThanOrEqual(321);
+    expect(document.findings).toHaveLength(50);
+    const { out } = await check(text, '-o', 'text');
+    expect(out.match(/^ {2}next: /gm)).toHaveLength(50);
+    expect(out).toMatch(/\n\n[\d,]+ errors, [\d,]+ warnings; the first 50 are shown\n$/);
+  });
+
+  it('a command that needs the spec tells as many and counts the others', () => {
+    let thrown: unknown;
+    try {
+      parseSpec(unknownFields, 'davy.yaml');
+    } catch (error) {
+      thrown = error;
+    }
+    const text = renderError(thrown as DavyError, false);
+    expect(text.match(/^error /gm)).toHaveLength(50);
+    expect(text).toMatch(/\nand 271 more\n$/);
   });
 });
 

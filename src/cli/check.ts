@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { promotionDoubts } from '../analysis/simulate/promotable.ts';
 import { type CheckResult, checkFile, findingsOf } from '../spec/check.ts';
-import type { Finding } from '../spec/finding.ts';
+import { type Finding, told } from '../spec/finding.ts';
 import { renderFindings } from '../spec/render-finding.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
@@ -16,10 +16,11 @@ export function register(program: Command, io: CliIo): void {
     .argument('<file>', 'the davy.yaml');
   outputOption(command).action(async (file: string, options: { output: string }) => {
     const result = await checkFile(resolve(io.cwd, file));
-    const findings = [...findingsOf(result), ...promotionWarnings(result, io)];
+    const found = told([...findingsOf(result), ...promotionWarnings(result, io)], result.omitted);
     const ok = result.errors.length === 0;
-    if (options.output === 'json') printJson(io, { ok, findings });
-    else if (findings.length > 0) io.out(`${renderFindings(findings, result.text).trimEnd()}\n`);
+    const { shown: findings, errors, warnings } = found;
+    if (options.output === 'json') printJson(io, { ok, findings, errors, warnings });
+    else if (findings.length > 0) io.out(`${renderFindings(found, result.text).trimEnd()}\n`);
     else io.out(`${file}: ok\n`);
     io.exitCode = ok ? 0 : 2;
   });

@@ -1,4 +1,5 @@
 import type { DavyError, Position } from '../lib/error.ts';
+import { formatCount } from '../lib/units.ts';
 import { printable, styleFor } from './style.ts';
 
 /** How an error reads on a terminal: code, sentence, position, next step; further findings below. */
@@ -9,6 +10,7 @@ export function renderError(error: DavyError, color: boolean): string {
     ...(one.position ? [`  at ${positionText(one.position)}`] : []),
     `  next: ${one.next}`,
   ]);
+  if (error.omitted > 0) lines.push(`and ${formatCount(error.omitted)} more`);
   return `${lines.join('\n')}\n`;
 }
 

@@ -7,6 +7,7 @@ import { anythingRuns, endLeftovers } from '../leftovers.ts';
 import { sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { boundLogs } from '../lib/log-file.ts';
+import { told } from '../spec/finding.ts';
 import { loadSpec } from '../spec/load.ts';
 import { renderFindings } from '../spec/render-finding.ts';
 import { DEFAULT_PORT, gatewayCount, portNumber } from './api-client.ts';
@@ -39,7 +40,7 @@ export function register(program: Command, io: CliIo): void {
       const data = options.data ? resolve(io.cwd, options.data) : join(dirname(path), '.davy');
       try {
         const { warnings } = await loadSpec(path);
-        if (warnings.length > 0) io.say(`${renderFindings(warnings, null).trimEnd()}\n`);
+        if (warnings.length > 0) io.say(`${renderFindings(told(warnings), null).trimEnd()}\n`);
       } catch (error) {
         // A broken file never ends what runs: the controller says what is wrong with it until it is mended.
         if (!anythingRuns(data)) throw error;

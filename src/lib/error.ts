@@ -45,6 +45,8 @@ interface ErrorExtras {
   cause?: unknown;
   /** Further findings of the same pass (a spec is reported whole, not one error at a time). */
   more?: DavyError[] | undefined;
+  /** Findings beside those in `more` that are only counted. */
+  omitted?: number | undefined;
 }
 
 /** An expected failure: a code from the catalogue, a sentence, a position and the next step. */
@@ -53,6 +55,7 @@ export class DavyError extends Error {
   readonly position: Position | undefined;
   readonly next: string;
   readonly more: DavyError[];
+  readonly omitted: number;
 
   constructor(kind: ErrorKind, sentence: string, extras: ErrorExtras = {}) {
     super(sentence, extras.cause === undefined ? undefined : { cause: extras.cause });
@@ -61,11 +64,34 @@ export class DavyError extends Error {
     this.position = extras.position;
     this.next = extras.next ?? kind.next;
     this.more = extras.more ?? [];
+    this.omitted = extras.omitted ?? 0;
   }
 
   get code(): string {
     return this.kind.code;
   }
+}
+
+/** Of many findings so many are told, in the order of the file; the others are counted. */
+export const MAX_TOLD = 50;
+
+/** Something wrong at a place. The error is made only when it is told: naming the nearest known name takes its time. */
+export interface Problem {
+  position: Position | undefined;
+  error: () => DavyError;
+}
+
+/** One error for everything that a reading found: the first in the file, with the others; null when there is nothing. */
+export function errorOfAll(problems: readonly Problem[]): DavyError | null {
+  const inOrder = problems.toSorted((a, b) => byPosition(a.position, b.position));
+  const [first, ...more] = inOrder.slice(0, MAX_TOLD).map((problem) => problem.error());
+  if (!first) return null;
+  const { position, next } = first;
+  return new DavyError(first.kind, first.message, { position, next, more, omitted: problems.length - 1 - more.length });
+}
+
+function byPosition(a: Position = {}, b: Position = {}): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
 }
 
 /** The message of anything thrown, for logs and records; never a stack. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { editDistance, nearestName } from './nearest.ts';
+import { didYouMean, editDistance, listed, nearestName, noSuch } from './nearest.ts';
 
 describe('editDistance', () => {
   it.each([
@@ -34,5 +34,28 @@ describe('nearestName', () => {
     expect(nearestName('v2', ['v1'])).toBe('v1');
     expect(nearestName('x', [])).toBeNull();
     expect(nearestName('b'.repeat(1000), known)).toBeNull();
+  });
+});
+
+describe('an unknown name', () => {
+  it('is told with what was most likely meant', () => {
+    expect(didYouMean('bugdet', ['budget'])).toBe('; did you mean budget?');
+    expect(didYouMean('colour', ['budget'])).toBe('');
+    expect(noSuch('version', 'v9', ['v1', 'w2'], 'of shop')).toBe(
+      'There is no version "v9" of shop; did you mean v1? Known: v1, w2.',
+    );
+    expect(noSuch('service', 'x', [])).toBe('There is no service "x". Known: none.');
+  });
+
+  it('is told in a sentence of bounded length', () => {
+    const many = Array.from({ length: 5_000 }, (_, i) => `shop-${i}`);
+    expect(listed(many)).toMatch(/^… shop-4980, .*, shop-4999 \(5000 in all\)$/);
+    expect(noSuch('release', 'x'.repeat(10_000), many).length).toBeLessThan(500);
+  });
+
+  it('is compared with the last thousand names', () => {
+    const many = ['budget', ...Array.from({ length: 1_000 }, (_, i) => `${i}`.padStart(40, '-'))];
+    expect(nearestName('bugdet', many)).toBeNull();
+    expect(nearestName('bugdet', many.slice(0, 1_000))).toBe('budget');
   });
 });

@@ -1,6 +1,7 @@
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { DavyError, messageOf, type Position } from '../lib/error.ts';
+import { DavyError, errorOfAll, messageOf, type Position } from '../lib/error.ts';
+import { listed } from '../lib/nearest.ts';
 import { parseDurationMs, parseRatePerSecond, parseShare } from '../lib/units.ts';
 import { loadErrors } from './errors.ts';
 import { type LoadPlan, planDefaults } from './plan.ts';
@@ -84,10 +85,11 @@ export function parseLoadFile(content: string, name: string): LoadFile {
   const document = readDocument(content, lines);
   const raw = fileSchema.safeParse(plainValue(document));
   if (!raw.success) {
-    const [first, ...more] = raw.error.issues.map((issue) =>
-      bad(sentenceOf(document, issue), { file: name, ...placeOf(document, issue.path, lines) }),
-    );
-    throw new DavyError(first!.kind, first!.message, { position: first!.position, more });
+    const problems = raw.error.issues.map((issue) => {
+      const position = { file: name, ...placeOf(document, issue.path, lines) };
+      return { position, error: () => bad(sentenceOf(document, issue), position) };
+    });
+    throw errorOfAll(problems) ?? raw.error;
   }
   const file = raw.data;
   const { p50, p75, p90, p95, p99, 'p99.9': p999, errors } = file.sla;
@@ -147,7 +149,7 @@ function plainValue(document: Document): unknown {
 
 function sentenceOf(document: Document, issue: z.core.$ZodIssue): string {
   const where = issue.path.join('.') || 'The file';
-  if (issue.code === 'unrecognized_keys') return `${where} has no field ${issue.keys.join(' and ')}.`;
+  if (issue.code === 'unrecognized_keys') return `${where} has no field ${listed(issue.keys)}.`;
   if (!document.hasIn(issue.path)) return `${where} is missing.`;
   return `${where} ${issue.code === 'custom' ? issue.message : `is not right: ${issue.message}`}.`;
 }

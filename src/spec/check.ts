@@ -9,6 +9,8 @@ export interface CheckResult {
   /** Null when there are errors. */
   spec: Spec | null;
   errors: DavyError[];
+  /** Errors beside those, which are only counted. */
+  omitted: number;
   /** Only found in a spec without errors. */
   warnings: Finding[];
   /** Where the value at a path stands in the file; null when there are errors. */
@@ -22,10 +24,11 @@ export async function checkFile(path: string): Promise<CheckResult> {
   let text: string | null = null;
   try {
     text = await readSpecText(path);
-    return { ...parseSpec(text, path), errors: [], text };
+    return { ...parseSpec(text, path), errors: [], omitted: 0, text };
   } catch (error) {
     if (!(error instanceof DavyError)) throw error;
-    return { spec: null, errors: [error, ...error.more], warnings: [], at: null, text };
+    const { more, omitted } = error;
+    return { spec: null, errors: [error, ...more], omitted, warnings: [], at: null, text };
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Position } from '../lib/error.ts';
+import { type SourceLines, sourceLines } from './source-lines.ts';
 import type { Tree } from './yaml-tree.ts';
 
 export type SpecPath = readonly (string | number)[];
@@ -19,6 +20,7 @@ export interface Locator {
 }
 
 export function createLocator(root: Tree, text: string): Locator {
+  const lines = sourceLines(text);
   const walk = (path: SpecPath): { tree: Tree; whole: boolean } => {
     let tree = root;
     for (const part of path) {
@@ -37,7 +39,7 @@ export function createLocator(root: Tree, text: string): Locator {
     has: (path) => walk(path).whole,
     value,
     key,
-    inside: (path, index) => inside(walk(path).tree, text, index),
+    inside: (path, index) => inside(walk(path).tree, lines, index),
     written: (path) => {
       const { tree, whole } = walk(path);
       return whole ? tree.written : null;
@@ -50,11 +52,10 @@ export function createLocator(root: Tree, text: string): Locator {
 }
 
 /** Exact only where the text stands in one line without escapes, which is checked against the file. */
-function inside(tree: Tree, text: string, index: number | undefined): Position {
+function inside(tree: Tree, lines: SourceLines, index: number | undefined): Position {
   const { at, written } = tree;
   if (!index || written === null || at.line === undefined || at.column === undefined) return at;
-  const line = text.split('\n', at.line)[at.line - 1] ?? '';
-  const start = line.indexOf(written, at.column - 1);
+  const start = lines(at.line).indexOf(written, at.column - 1);
   return start < 0 ? at : { ...at, column: start + index + 1 };
 }
 

@@ -66,9 +66,16 @@ describe('parseSpec', () => {
     expect(error.message).toContain('1,048,576');
   });
 
-  it('reports at most 20 problems of one kind of reading', () => {
-    const error = refusal(Array.from({ length: 500 }, (_, index) => `k${index}: ~`).join('\n'));
-    expect(error.more).toHaveLength(19);
+  it.each([
+    ['keys without a value', (i: number) => `k${i}: ~`],
+    ['unknown fields', (i: number) => `k${i}: 1`],
+  ])('tells the first 50 of many %s, in the order of the file, and counts the others', (_, line) => {
+    const error = refusal(Array.from({ length: 500 }, (_none, i) => line(i)).join('\n'));
+    const lines = [error, ...error.more].map(({ position }) => position?.line ?? 0);
+    expect(lines).toEqual(lines.toSorted((a, b) => a - b));
+    expect(lines).toHaveLength(50);
+    expect(lines.at(-1)).toBeLessThanOrEqual(50);
+    expect(error.omitted).toBeGreaterThanOrEqual(450);
   });
 
   it('leaves Object.prototype alone', () => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { DavyError, type Position } from '../lib/error.ts';
+import { DavyError, errorOfAll, type Position, type Problem } from '../lib/error.ts';
 import { formatCount } from '../lib/units.ts';
 import { specErrors } from './errors.ts';
 import type { Finding } from './finding.ts';
@@ -8,7 +8,7 @@ import { createLocator, type SpecPath } from './locator.ts';
 import type { Spec } from './model.ts';
 import { normalise } from './normalise.ts';
 import { specSchema } from './schema/spec.ts';
-import { schemaErrors } from './schema-errors.ts';
+import { schemaProblems } from './schema-errors.ts';
 import { readYaml } from './yaml-tree.ts';
 
 /** Larger specs are refused: 1 MiB is a thousand times the usual one. */
@@ -17,7 +17,8 @@ export const maxSpecBytes = 1_048_576;
 /**
  * Reads a spec from its text. `file` is what positions and messages call it.
  *
- * Throws the first error as a DavyError with the others in `more`, in the order of the file. Warnings do not throw.
+ * Throws the first error as a DavyError with the others in `more`, in the order of the file, as `errorOfAll` does.
+ * Warnings do not throw.
  */
 export function parseSpec(
   text: string,
@@ -25,7 +26,7 @@ export function parseSpec(
 ): { spec: Spec; warnings: Finding[]; at: (path: SpecPath) => Position } {
   refuseText(text, file);
   const { tree, problems } = readYaml(text, file);
-  throwAll(problems);
+  throwIfAny(problems);
   if (!tree)
     throw new DavyError(specErrors['missing-field'], 'The spec is empty', {
       position: { file, line: 1, column: 1 },
@@ -34,20 +35,26 @@ export function parseSpec(
   const locator = createLocator(tree, text);
   const checked = specSchema.safeParse(tree.value);
   if (!checked.success) {
-    throwAll(schemaErrors(specSchema, checked.error.issues, locator));
+    throwIfAny(schemaProblems(specSchema, checked.error.issues, locator));
     throw checked.error;
   }
   const sha256 = createHash('sha256').update(text).digest('hex');
   const spec = normalise(checked.data, { file, sha256 }, locator.written);
   const findings = lintSpec({ spec, at: locator.value, has: locator.has });
-  throwAll(findings.filter((finding) => finding.severity === 'error').map(toError));
+  throwIfAny(findings.filter((finding) => finding.severity === 'error').map(problemOf));
   return { spec, warnings: findings.filter((finding) => finding.severity === 'warning'), at: locator.value };
 }
 
-function toError({ code, sentence, position, next }: Finding): DavyError {
-  const kind = Object.values(specErrors).find((candidate) => candidate.code === code);
-  if (!kind) throw new TypeError(`${code} is not in the catalogue of errors`);
-  return new DavyError(kind, sentence, { position, next });
+function problemOf(finding: Finding): Problem {
+  return {
+    position: finding.position,
+    error: () => {
+      const { code, sentence, position, next } = finding;
+      const kind = Object.values(specErrors).find((candidate) => candidate.code === code);
+      if (!kind) throw new TypeError(`${code} is not in the catalogue of errors`);
+      return new DavyError(kind, sentence, { position, next });
+    },
+  };
 }
 
 const startHere = 'Start with `davy: 1`, `system`, `services` and `policies`; docs/spec.md has a whole example.';
@@ -82,13 +89,7 @@ function positionAt(text: string, index: number, file: string): { file: string; 
   return { file, line: before.split('\n').length, column: index - before.lastIndexOf('\n') };
 }
 
-function throwAll(errors: DavyError[]): void {
-  const [first, ...more] = errors.toSorted(byPosition);
-  if (!first) return;
-  throw new DavyError(first.kind, first.message, { position: first.position, next: first.next, more });
-}
-
-function byPosition(a: DavyError, b: DavyError): number {
-  const [pa, pb] = [a.position ?? {}, b.position ?? {}];
-  return (pa.line ?? 0) - (pb.line ?? 0) || (pa.column ?? 0) - (pb.column ?? 0);
+function throwIfAny(problems: Problem[]): void {
+  const error = errorOfAll(problems);
+  if (error) throw error;
 }

@@ -1,8 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkFile, findingsOf } from './check.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, told } from './finding.ts';
 import { renderFinding, renderFindings } from './render-finding.ts';
+import { sourceLines } from './source-lines.ts';
 
 const folder = 'test/golden/spec';
 const shown = [
@@ -23,7 +24,7 @@ const finding = (line: number, column: number): Finding => ({
 
 /** The lines of the excerpt: the one of the file, and the one with the caret. */
 function excerpt(text: string, line: number, column: number): string[] {
-  return renderFinding(finding(line, column), text).split('\n').slice(2, 4);
+  return renderFinding(finding(line, column), sourceLines(text)).split('\n').slice(2, 4);
 }
 
 describe('renderFindings', () => {
@@ -31,7 +32,7 @@ describe('renderFindings', () => {
     const parts: string[] = [];
     for (const name of shown) {
       const result = await checkFile(`${folder}/${name}.yaml`);
-      parts.push(`$ davy check ${name}.yaml\n${renderFindings(findingsOf(result), result.text)}\n`);
+      parts.push(`$ davy check ${name}.yaml\n${renderFindings(told(findingsOf(result)), result.text)}\n`);
     }
     const path = `${folder}/rendered.golden.txt`;
     if (process.env.UPDATE === '1') writeFileSync(path, parts.join('\n'));
@@ -51,7 +52,7 @@ describe('renderFinding', () => {
 
   it('does without a text, a line or a file', () => {
     const { position: _, ...nowhere } = finding(1, 1);
-    expect(renderFinding(nowhere, 'a')).toBe('error spec/x\n  Wrong\n  next: Mend it.');
+    expect(renderFinding(nowhere, sourceLines('a'))).toBe('error spec/x\n  Wrong\n  next: Mend it.');
     expect(renderFinding(finding(1, 1), null)).not.toContain('|');
     expect(excerpt('a', 7, 3)).toEqual(['  7 |', '    |   ^']);
   });

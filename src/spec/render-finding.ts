@@ -1,4 +1,7 @@
-import type { Finding } from './finding.ts';
+import type { Position } from '../lib/error.ts';
+import { formatCount } from '../lib/units.ts';
+import type { Finding, Told } from './finding.ts';
+import { type SourceLines, sourceLines } from './source-lines.ts';
 
 const excerptWidth = 100;
 
@@ -6,24 +9,25 @@ const excerptWidth = 100;
  * A finding as plain text: place, code and sentence, the line of the file with a caret, the next step.
  * No colours, no dependence on the terminal; control characters of the file are shown as `·`.
  */
-export function renderFinding(finding: Finding, text: string | null): string {
+export function renderFinding(finding: Finding, lines: SourceLines | null): string {
   const { code, severity, sentence, position, next } = finding;
   const place = [position?.file, position?.line, position?.column].filter((part) => part !== undefined).join(':');
-  const lines = [`${place ? `${place}: ` : ''}${severity} ${code}`, `  ${plain(sentence)}`];
-  if (text !== null && position?.line !== undefined) lines.push(...excerpt(text, position.line, position.column ?? 1));
-  lines.push(`  next: ${plain(next)}`);
-  return lines.join('\n');
+  const shown = [`${place ? `${place}: ` : ''}${severity} ${code}`, `  ${plain(sentence)}`];
+  if (lines && position?.line !== undefined) shown.push(...excerpt(lines(position.line), position));
+  shown.push(`  next: ${plain(next)}`);
+  return shown.join('\n');
 }
 
-/** All findings with a count at the end. */
-export function renderFindings(findings: readonly Finding[], text: string | null): string {
-  const errors = findings.filter(({ severity }) => severity === 'error').length;
-  const summary = `${counted(errors, 'error')}, ${counted(findings.length - errors, 'warning')}`;
-  return [...findings.map((finding) => renderFinding(finding, text)), summary].join('\n\n');
+/** What was found: as much as people read, and how much it is in all. */
+export function renderFindings({ shown, errors, warnings }: Told, text: string | null): string {
+  const lines = text === null ? null : sourceLines(text);
+  const all = errors + warnings;
+  const some = all > shown.length ? `; the first ${shown.length} are shown` : '';
+  const summary = `${counted(errors, 'error')}, ${counted(warnings, 'warning')}${some}`;
+  return [...shown.map((finding) => renderFinding(finding, lines)), summary].join('\n\n');
 }
 
-function excerpt(text: string, line: number, column: number): string[] {
-  const source = (text.split('\n', line)[line - 1] ?? '').replace(/\r$/, '');
+function excerpt(source: string, { line = 1, column = 1 }: Position): string[] {
   const from = Math.max(0, Math.min(column - 1 - excerptWidth / 2, source.length - excerptWidth));
   const shown = plain(source.slice(from, from + excerptWidth));
   const [before, after] = [from > 0 ? '…' : '', from + excerptWidth < source.length ? '…' : ''];
@@ -39,5 +43,5 @@ function plain(text: string): string {
 }
 
 function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { DavyError, type ErrorKind, type Position } from '../lib/error.ts';
+import { DavyError, type ErrorKind, type Position, type Problem } from '../lib/error.ts';
 import { didYouMean } from '../lib/nearest.ts';
 import { specErrors } from './errors.ts';
 import type { IssueParams } from './fields.ts';
@@ -9,8 +9,8 @@ import { acceptedWords, exampleOf, expectation, knownFields, list, schemaAt } fr
 
 type Issue = z.core.$ZodIssue;
 
-/** Translates what zod found into Davy's errors: code, sentence with the nearest known name, line:column, next step. */
-export function schemaErrors(root: z.core.$ZodType, issues: readonly Issue[], locator: Locator): DavyError[] {
+/** What zod found as Davy's errors: code, sentence with the nearest known name, line:column, next step. */
+export function schemaProblems(root: z.core.$ZodType, issues: readonly Issue[], locator: Locator): Problem[] {
   return flatten(issues, []).flatMap(({ issue, path }) => translate(root, issue, path, locator));
 }
 
@@ -30,41 +30,58 @@ function flatten(issues: readonly Issue[], prefix: SpecPath): Placed[] {
   });
 }
 
-function translate(root: z.core.$ZodType, issue: Issue, path: SpecPath, locator: Locator): DavyError[] {
+function translate(root: z.core.$ZodType, issue: Issue, path: SpecPath, locator: Locator): Problem[] {
+  if (issue.code !== 'unrecognized_keys') {
+    const position = placeOf(issue, path, locator);
+    return [{ position, error: () => errorFor(root, issue, path, locator, position) }];
+  }
+  return issue.keys.map((key) => ({
+    position: locator.key([...path, key]),
+    error: () => unknownField(key, path, knownFields(schemaAt(root, path)), locator),
+  }));
+}
+
+function placeOf(issue: Issue, path: SpecPath, locator: Locator): Position {
+  if (issue.code === 'invalid_key') return locator.key(path);
+  if (issue.code === 'custom') return locator.inside(path, (issue.params as IssueParams).index);
+  return isMissing(issue, path, locator) ? locator.key(path.slice(0, -1)) : locator.value(path);
+}
+
+function isMissing(issue: Issue, path: SpecPath, locator: Locator): boolean {
+  return ['invalid_value', 'invalid_type', 'invalid_union'].includes(issue.code) && !locator.has(path);
+}
+
+function errorFor(
+  root: z.core.$ZodType,
+  issue: Issue,
+  path: SpecPath,
+  locator: Locator,
+  position: Position,
+): DavyError {
   const schema = schemaAt(root, path);
   const name = showPath(path);
-  const error = (kind: ErrorKind, sentence: string, position: Position | undefined, next?: string) => [
-    new DavyError(kind, sentence, { position, next }),
-  ];
-  const at = locator.value(path);
+  const error = (kind: ErrorKind, sentence: string, next?: string) => new DavyError(kind, sentence, { position, next });
   switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownField(key, path, knownFields(schema), locator));
     case 'invalid_key':
-      return error(specErrors['bad-name'], `${name}: a name here ${keyRule(issue)}`, locator.key(path));
+      return error(specErrors['bad-name'], `${name}: a name here ${keyRule(issue)}`);
     case 'custom': {
       const params = issue.params as IssueParams;
-      return error(
-        specErrors[params.kind],
-        `${name} ${issue.message}${found(locator, path, params)}`,
-        locator.inside(path, params.index),
-      );
+      return error(specErrors[params.kind], `${name} ${issue.message}${found(locator, path, params)}`);
     }
     case 'too_small':
     case 'too_big':
-      return error(specErrors['out-of-range'], `${name} ${bounds(issue, schema)}${found(locator, path, null)}`, at);
+      return error(specErrors['out-of-range'], `${name} ${bounds(issue, schema)}${found(locator, path, null)}`);
     case 'invalid_value':
     case 'invalid_type':
     case 'invalid_union':
-      if (!locator.has(path)) return [missing(path, schema, locator)];
+      if (isMissing(issue, path, locator)) return missing(path, schema, position);
       return error(
         issue.code === 'invalid_value' ? specErrors['bad-value'] : specErrors['wrong-type'],
         `${name || 'The spec'} must be ${expectation(schema)}${found(locator, path, null)}${guess(schema, locator.written(path))}`,
-        at,
         hint(schema, locator, path),
       );
     default:
-      return error(specErrors['bad-value'], `${name}: ${issue.message}`, at);
+      return error(specErrors['bad-value'], `${name}: ${issue.message}`);
   }
 }
 
@@ -76,12 +93,12 @@ function unknownField(key: string, path: SpecPath, known: string[], locator: Loc
   });
 }
 
-function missing(path: SpecPath, schema: z.core.$ZodType | null, locator: Locator): DavyError {
+function missing(path: SpecPath, schema: z.core.$ZodType | null, position: Position): DavyError {
   const parent = path.slice(0, -1);
   const field = String(path.at(-1) ?? '');
   const where = parent.length === 0 ? 'The spec' : showPath(parent);
   const next = `Add it, for example ${inYaml(field, exampleOf(schema))}`;
-  return new DavyError(specErrors['missing-field'], `${where} needs ${field}`, { position: locator.key(parent), next });
+  return new DavyError(specErrors['missing-field'], `${where} needs ${field}`, { position, next });
 }
 
 /** What stands in the file instead, shortened; text in quotes where a number was expected, so that `"8082"` shows why. */

@@ -17,7 +17,7 @@ import {
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml';
-import { DavyError, type ErrorKind, type Position } from '../lib/error.ts';
+import { DavyError, type ErrorKind, type Position, type Problem } from '../lib/error.ts';
 import { setOwn } from '../lib/own.ts';
 import { formatCount } from '../lib/units.ts';
 import { specErrors } from './errors.ts';
@@ -33,7 +33,7 @@ export interface Tree {
   children: Map<string | number, Tree>;
 }
 
-const treeLimits = { depth: 24, nodes: 50_000, problems: 20 } as const;
+const treeLimits = { depth: 24, nodes: 50_000 } as const;
 
 /** Open collections while tokens come in; above any document that `treeLimits.depth` lets through. */
 const maxOpenTokens = 2 * treeLimits.depth;
@@ -46,15 +46,15 @@ const coreTags = new Set(
 
 /**
  * Reads one YAML 1.2 document (core schema). Anchors and aliases work; tags, directives, merge keys and further documents do not.
- * Returns what could be read together with every problem found (at most `treeLimits.problems`); `tree` is null when there is nothing to go on with.
+ * Returns what could be read together with every problem found; `tree` is null when there is nothing to go on with.
  */
-export function readYaml(text: string, file: string): { tree: Tree | null; problems: DavyError[] } {
+export function readYaml(text: string, file: string): { tree: Tree | null; problems: Problem[] } {
   const reader = new TreeReader(text, file);
   return { tree: reader.read(), problems: reader.problems };
 }
 
 class TreeReader {
-  readonly problems: DavyError[] = [];
+  readonly problems: Problem[] = [];
   readonly #text: string;
   readonly #file: string;
   readonly #lines = new LineCounter();
@@ -254,8 +254,8 @@ class TreeReader {
   }
 
   #problem(kind: ErrorKind, offset: number, sentence: string): void {
-    if (this.problems.length >= treeLimits.problems) throw new Stop();
-    this.problems.push(new DavyError(kind, sentence, { position: this.#position(offset) }));
+    const position = this.#position(offset);
+    this.problems.push({ position, error: () => new DavyError(kind, sentence, { position }) });
   }
 
   #stop(kind: ErrorKind, node: Node, sentence: string): never {

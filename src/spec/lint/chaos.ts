@@ -1,4 +1,4 @@
-import { didYouMean } from '../../lib/nearest.ts';
+import { didYouMean, listed } from '../../lib/nearest.ts';
 import { own } from '../../lib/own.ts';
 import { formatShare } from '../../lib/units.ts';
 import type { BlastLimits, ExperimentSpec } from '../chaos-model.ts';
@@ -54,15 +54,17 @@ function lintScope(context: LintContext, { name, scope }: ExperimentSpec): Findi
   const service = own(context.spec.services, scope.service);
   if (!service || scope.version === null || own(service.versions, scope.version)) return unknown;
   const known = Object.keys(service.versions);
-  const sentence = `services.${scope.service} has no version ${scope.version}${didYouMean(scope.version, known)}`;
-  const next = `Declared versions: ${known.join(', ')}.`;
+  const { version } = scope;
+  const sentence = () => `services.${scope.service} has no version ${version}${didYouMean(version, known)}`;
+  const next = `Declared versions: ${listed(known)}.`;
   return [errorFinding(specErrors['unknown-version'], sentence, context.at([...path, 'version']), next)];
 }
 
 function lintProbes(context: LintContext, { name, probes }: ExperimentSpec): Finding[] {
+  const names = new Set<string>();
   return probes.flatMap((probe, index) => {
     const path: SpecPath = ['chaos', 'experiments', name, 'probes', index];
-    const twice = probes.findIndex((other) => other.name === probe.name) !== index;
+    const twice = names.size === names.add(probe.name).size;
     const sentence = `chaos.experiments.${name} has two probes named ${probe.name}`;
     const repeated = twice ? [errorFinding(specErrors['duplicate-name'], sentence, context.at([...path, 'name']))] : [];
     return probe.kind === 'http'
@@ -72,8 +74,8 @@ function lintProbes(context: LintContext, { name, probes }: ExperimentSpec): Fin
 }
 
 function unknownService({ spec, at }: LintContext, name: string, path: SpecPath): Finding[] {
+  if (own(spec.services, name)) return [];
   const known = Object.keys(spec.services);
-  if (known.includes(name)) return [];
-  const sentence = `There is no service ${name}${didYouMean(name, known)}`;
-  return [errorFinding(specErrors['unknown-service'], sentence, at(path), `Declared services: ${known.join(', ')}.`)];
+  const sentence = () => `There is no service ${name}${didYouMean(name, known)}`;
+  return [errorFinding(specErrors['unknown-service'], sentence, at(path), `Declared services: ${listed(known)}.`)];
 }

@@ -21,12 +21,30 @@ interface Kind {
   next: string;
 }
 
-export function errorFinding(kind: ErrorKind, sentence: string, position: Position, next = kind.next): Finding {
-  return { code: kind.code, severity: 'error', sentence, position, next };
+/** A sentence that takes its time (it names the nearest known name) is given as a function and made when it is told. */
+type Sentence = string | (() => string);
+
+export function errorFinding(kind: ErrorKind, sentence: Sentence, position: Position, next = kind.next): Finding {
+  return findingOf('error', sentence, { code: kind.code, position, next });
 }
 
-export function warningFinding(kind: Kind, sentence: string, position: Position, next = kind.next): Finding {
-  return { code: kind.code, severity: 'warning', sentence, position, next };
+export function warningFinding(kind: Kind, sentence: Sentence, position: Position, next = kind.next): Finding {
+  return findingOf('warning', sentence, { code: kind.code, position, next });
+}
+
+function findingOf(
+  severity: Finding['severity'],
+  sentence: Sentence,
+  rest: Pick<Finding, 'code' | 'next'> & { position: Position },
+): Finding {
+  const { code, position, next } = rest;
+  if (typeof sentence === 'string') return { code, severity, sentence, position, next };
+  return {
+    ...{ code, severity, position, next },
+    get sentence() {
+      return sentence();
+    },
+  };
 }
 
 /** Every service with the policy it is released by. Services whose policy does not exist are another lint's business. */

@@ -1,4 +1,4 @@
-import { didYouMean } from '../../lib/nearest.ts';
+import { didYouMean, listed } from '../../lib/nearest.ts';
 import { specErrors } from '../errors.ts';
 import type { Finding } from '../finding.ts';
 import { errorFinding, type LintContext, warningFinding } from './lint.ts';
@@ -7,27 +7,30 @@ import { specWarnings } from './warnings.ts';
 /** Every name refers to something that the spec declares. */
 export function lintNames({ spec, at }: LintContext): Finding[] {
   const policies = Object.keys(spec.policies);
+  const known = new Set(policies);
+  const next = `Declared policies: ${listed(policies)}.`;
   return Object.values(spec.services).flatMap((service): Finding[] => {
     const findings: Finding[] = [];
     const versions = Object.keys(service.versions);
     if (!versions.includes(service.stable)) {
-      const sentence = `services.${service.name} has no version ${service.stable}${didYouMean(service.stable, versions)}`;
-      const next = `Declared versions: ${versions.join(', ') || 'none'}.`;
+      const sentence = () =>
+        `services.${service.name} has no version ${service.stable}${didYouMean(service.stable, versions)}`;
+      const next = `Declared versions: ${listed(versions)}.`;
       findings.push(
         errorFinding(specErrors['unknown-version'], sentence, at(['services', service.name, 'stable']), next),
       );
     }
     const mirrored = service.traffic.gateway?.mirror?.version;
     if (mirrored !== undefined && !versions.includes(mirrored)) {
-      const sentence = `services.${service.name} has no version ${mirrored} to mirror to${didYouMean(mirrored, versions)}`;
+      const sentence = () =>
+        `services.${service.name} has no version ${mirrored} to mirror to${didYouMean(mirrored, versions)}`;
       const position = at(['services', service.name, 'traffic', 'mirror', 'version']);
       findings.push(
-        errorFinding(specErrors['unknown-version'], sentence, position, `Declared versions: ${versions.join(', ')}.`),
+        errorFinding(specErrors['unknown-version'], sentence, position, `Declared versions: ${listed(versions)}.`),
       );
     }
-    if (!policies.includes(service.policy)) {
-      const sentence = `There is no policy ${service.policy}${didYouMean(service.policy, policies)}`;
-      const next = `Declared policies: ${policies.join(', ') || 'none'}.`;
+    if (!known.has(service.policy)) {
+      const sentence = () => `There is no policy ${service.policy}${didYouMean(service.policy, policies)}`;
       findings.push(
         errorFinding(specErrors['unknown-policy'], sentence, at(['services', service.name, 'release']), next),
       );
@@ -73,5 +76,6 @@ export function lintUnusedPolicies({ spec, at }: LintContext): Finding[] {
 
 /** Indices of entries that stand further up already. */
 function repeated(names: readonly string[]): number[] {
-  return names.flatMap((name, index) => (names.indexOf(name) < index ? [index] : []));
+  const seen = new Set<string>();
+  return names.flatMap((name, index) => (seen.size === seen.add(name).size ? [index] : []));
 }
