@@ -47,13 +47,12 @@ export function callOnce(
     signal.addEventListener('abort', onAbort);
     socket.on('error', fail);
     socket.once('connect', () => {
-      session = http2.connect(`http://${formatAuthority(target)}`, {
-        createConnection: () => socket,
-        settings: { enablePush: false },
-      });
+      // The URL is for its scheme only: an address with a zone makes none.
+      session = http2.connect('http://localhost', { createConnection: () => socket, settings: { enablePush: false } });
       session.on('error', fail);
       session.on('close', () => fail(new Error('the connection was closed')));
-      const stream = session.request({ 'user-agent': USER_AGENT, ...fields });
+      const own = { ':scheme': 'http', ':authority': formatAuthority(target), 'user-agent': USER_AGENT };
+      const stream = session.request({ ...own, ...fields });
       collect(stream, content === null, end);
       stream.on('error', (error: Error & { code?: string }) => {
         if (error.code === NO_HTTP2) fail(error);

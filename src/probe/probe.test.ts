@@ -131,6 +131,19 @@ describe.each([
   });
 });
 
+it.each([http1, h2c, whole, tcp])('what cannot even be asked is a failed check: %j', async (probe) => {
+  const result = await askAt(70_000, probe);
+  expect(result).toMatchObject({ ok: false, answered: false, says: expect.stringMatching(/^the check failed: /) });
+});
+
+it.runIf(process.platform === 'linux').each([h2c, whole, tcp])(
+  'an IPv6 address with a zone can be asked: %j',
+  async (probe) => {
+    const port = await listen(h2cServer(200), '::1');
+    expect(await askAt(port, probe, 30_000, '::1%lo')).not.toMatchObject({ answered: false });
+  },
+);
+
 describe('a TCP connection', () => {
   it('is enough, and nothing is sent', async () => {
     const octets: Buffer[] = [];

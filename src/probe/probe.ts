@@ -1,8 +1,10 @@
+import { messageOf } from '../lib/error.ts';
 import type { HealthProbe } from '../spec/model.ts';
 import { askGrpc } from './grpc.ts';
 import { askH2c } from './h2c.ts';
 import { askHttp1 } from './http1.ts';
 import { askTcp } from './tcp.ts';
+import { failed } from './words.ts';
 
 /**
  * What one question saw. `answered`: octets came back, whatever they said: such a process is alive. `says`: what went wrong, in words for
@@ -22,8 +24,15 @@ export interface ProbeTarget {
  * Asks one instance once whether it is able to serve, on a connection of its own. Never rejects. When `signal` aborts, the connection is
  * closed and the result says nothing.
  */
-export function ask(target: ProbeTarget, probe: HealthProbe, signal: AbortSignal): Promise<ProbeResult> {
-  const within = AbortSignal.any([signal, AbortSignal.timeout(target.timeoutMs)]);
+export async function ask(target: ProbeTarget, probe: HealthProbe, signal: AbortSignal): Promise<ProbeResult> {
+  try {
+    return await question(target, probe, AbortSignal.any([signal, AbortSignal.timeout(target.timeoutMs)]));
+  } catch (error) {
+    return failed(`the check failed: ${messageOf(error)}`, false);
+  }
+}
+
+function question(target: ProbeTarget, probe: HealthProbe, within: AbortSignal): Promise<ProbeResult> {
   switch (probe.kind) {
     case 'http1':
       return askHttp1(target, probe.path, within);
