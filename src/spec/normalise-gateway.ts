@@ -8,12 +8,12 @@ const ms = (text: string): number => parseDurationMs(text) as number;
 const shareOf = (text: string): number => parseShare(text) as number;
 
 /** The gateway's own settings of a service; only what the file names is there. */
-export function normaliseGateway(raw: RawTraffic): GatewaySpec {
+export function normaliseGateway(raw: RawTraffic, service: string): GatewaySpec {
   const { rules, sticky, mirror, breaker, caps, slowStart, zone, limitMode, trustedProxies, accessLog, protocol } = raw;
   const { connect, tls } = raw;
   return {
     ...(rules?.length ? { rules: rules.map(normaliseRule) } : {}),
-    ...(sticky ? { sticky: { cookie: sticky.cookie, maxAgeS: Math.round(ms(sticky.maxAge ?? '7d') / 1000) } } : {}),
+    ...(sticky ? { sticky: normaliseSticky(sticky, service) } : {}),
     ...(mirror
       ? {
           mirror: {
@@ -34,6 +34,14 @@ export function normaliseGateway(raw: RawTraffic): GatewaySpec {
     ...(connect ? { connect: normaliseConnect(connect) } : {}),
     ...(tls ? { tls: normaliseTls(tls) } : {}),
   };
+}
+
+/** The name carries the service: services on one host share one jar of cookies, whatever their ports (RFC 6265 section 8.5). */
+function normaliseSticky(
+  { cookie, maxAge }: NonNullable<RawTraffic['sticky']>,
+  service: string,
+): NonNullable<GatewaySpec['sticky']> {
+  return { cookie: cookie ?? `davy-place-${service}`, maxAgeS: Math.round(ms(maxAge ?? '7d') / 1000) };
 }
 
 function normaliseRule({ to, when }: NonNullable<RawTraffic['rules']>[number]): HeaderRuleSpec {

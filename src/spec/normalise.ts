@@ -51,7 +51,7 @@ function normaliseService(
   defaults: RawSpec['defaults'],
   written: Locator['written'],
 ): ServiceSpec {
-  const traffic = normaliseTraffic(mergeTraffic(defaults?.traffic, raw.traffic));
+  const traffic = normaliseTraffic(mergeTraffic(defaults?.traffic, raw.traffic), name);
   return {
     name,
     listenPort: raw.listen,
@@ -135,11 +135,11 @@ function mergeSettings<Settings extends object>(
   return own ?? base;
 }
 
-function normaliseTraffic(raw: RawTraffic): TrafficSpec {
+function normaliseTraffic(raw: RawTraffic, service: string): TrafficSpec {
   const retries = settings(raw.retries ?? specDefaults.traffic.retries, specDefaults.retries);
   const ejection = settings(raw.ejection ?? specDefaults.traffic.ejection, specDefaults.ejection);
   const rateLimit = raw.rateLimit ?? specDefaults.traffic.rateLimit;
-  const gateway = normaliseGateway(raw);
+  const gateway = normaliseGateway(raw, service);
   const header = (raw.canaryHeader ?? specDefaults.traffic.canaryHeader).toLowerCase();
   return {
     timeoutMs: ms(raw.timeout ?? specDefaults.traffic.timeout),

@@ -39,7 +39,7 @@ function rulesProblem(rules: readonly HeaderRule[]): string | null {
 
 function stickyProblem(sticky: StickyRoute | null): string | null {
   if (sticky === null) return null;
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(sticky.cookie)) return 'sticky.cookie must be 1 to 64 letters, digits, _ or -.';
+  if (!/^[A-Za-z0-9_-]{1,80}$/.test(sticky.cookie)) return 'sticky.cookie must be 1 to 80 letters, digits, _ or -.';
   if (sticky.secret !== null && Buffer.from(String(sticky.secret), 'base64').length < 16)
     return 'sticky.secret must be at least 16 bytes of base64.';
   if (!isCount(sticky.epoch) || sticky.epoch > 999_999_999) return 'sticky.epoch must be an integer 0..999999999.';

@@ -130,6 +130,12 @@ export class Account implements Flight {
     this.route.state.budget.activeRetries++;
   }
 
+  /** Whether an instance that was not tried yet can be asked instead of the present one. */
+  hasSibling(nowMs: number): boolean {
+    const { endpoint } = this;
+    return this.arm.hasOther(nowMs, endpoint === null ? this.tried : [...this.tried, endpoint]);
+  }
+
   /** Books what a try did: the first try's counts, the outlier state, the load. */
   endTry(outcome: Outcome, nowMs: number): void {
     const endpoint = this.endpoint;

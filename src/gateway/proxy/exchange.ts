@@ -514,10 +514,10 @@ export class Exchange implements UpstreamUser {
     return this.client.tunnelToClient(buf, head.end, end);
   }
 
-  /** 502, 503 and 504 are tried again when that is allowed; the answer is dropped. */
+  /** 502, 503 and 504 are tried again when that is allowed; the answer is dropped. `Retry-After` is the word of one instance, not of those that can be asked instead. */
   private retriesStatus(upstream: Upstream, head: Head, buf: Buffer): boolean {
     const nowMs = stamp();
-    const waitMs = retryAfterMs(head, buf);
+    const waitMs = this.account.hasSibling(nowMs) ? 0 : retryAfterMs(head, buf);
     if (!this.mayRetry(nowMs, false) || nowMs + waitMs >= this.time.endsMs) return false;
     this.takeUpstream();
     upstream.abandon();

@@ -70,6 +70,20 @@ describe('retries', () => {
     expect(tries(bad)).toBe(expected);
   });
 
+  it.each(['120', '1'])(
+    'does not wait for Retry-After: %s of one instance where a sibling can be asked',
+    async (value) => {
+      const busy = await upstream(answering(`HTTP/1.1 503 X\r\nRetry-After: ${value}\r\nContent-Length: 2\r\n\r\nno`));
+      const gateway = await gatewayTo({
+        stable: [busy, await upstream(), await upstream()],
+        route: { retries, timeoutMs: 900 },
+      });
+      // The time of the route does not allow a wait of a second, so whoever waited would have passed the 503 on.
+      for (let i = 0; i < 6; i++) expect(statusOf(await gateway.exchange(get()))).toBe(200);
+      expect(tries(busy)).toBeGreaterThan(0);
+    },
+  );
+
   it('waits as long as Retry-After says, when the time of the route allows it, and answers at once when not', async () => {
     const bad = await upstream();
     const times: number[] = [];

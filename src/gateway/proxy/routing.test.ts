@@ -101,6 +101,44 @@ describe('sticky clients', () => {
   });
 });
 
+describe('a sticky client with several cookies of the name', () => {
+  const settings = { cookie: 'place', secret: Buffer.alloc(32, 7).toString('base64'), epoch: 1, maxAgeS: 3600 };
+
+  async function placed() {
+    const parts = { stable: [await upstream(named('v1'))], canary: [await upstream(named('v2'))] };
+    const gateway = await gatewayTo({ ...parts, canaryRoute: { weightBp: 5000 }, route: { sticky: settings } });
+    const ask = (...cookies: string[]) =>
+      gateway.exchange(get('/', cookies.map((one) => `Cookie: ${one}\r\n`).join('')));
+    const newPlace = async () => /Set-Cookie: (place=[^;]+)/.exec(await ask())![1]!;
+    return { ask, newPlace };
+  }
+
+  const forged = `place=1.5.${'A'.repeat(22)}`;
+  it.each([
+    ['stale ones first, in one field', (own: string) => [`place=0.5.${'A'.repeat(22)}; place=; place=nothing; ${own}`]],
+    ['a forged one first', (own: string) => [`${forged}; ${own}`]],
+    ['one in a field of its own, after another', (own: string) => [forged, own]],
+    ['its own first', (own: string) => [`${own}; ${forged}`]],
+  ])('keeps the place: %s', async (_what, cookiesOf) => {
+    const { ask, newPlace } = await placed();
+    for (let i = 0; i < 6; i++) {
+      const own = await newPlace();
+      const version = bodyOf(await ask(own));
+      const answer = await ask(...cookiesOf(own));
+      expect(answer).not.toContain('Set-Cookie');
+      expect(bodyOf(answer)).toBe(version);
+    }
+  });
+
+  it('gets a new place when none of the first sixteen is its own: what a client sends costs a bounded number of hashes', async () => {
+    const { ask, newPlace } = await placed();
+    const own = await newPlace();
+    const many = (count: number) => Array.from({ length: count }, () => forged).join('; ');
+    expect(await ask(`${many(15)}; ${own}`)).not.toContain('Set-Cookie');
+    expect(await ask(`${many(16)}; ${own}`)).toContain('Set-Cookie: place=');
+  });
+});
+
 describe('the mirror', () => {
   it('copies safe requests only, under a shadow Host, drops the answers and counts them for nobody', async () => {
     const shadow = await upstream(named('shadow'));

@@ -89,6 +89,11 @@ export class Arm {
     return false;
   }
 
+  /** Whether an instance takes traffic that is not among those. */
+  hasOther(nowMs: number, than: readonly Endpoint[]): boolean {
+    return this.endpoints.some((endpoint) => endpoint.takesTraffic(nowMs) && !than.includes(endpoint));
+  }
+
   countOut(nowMs: number): number {
     let out = 0;
     for (const endpoint of this.endpoints) if (!endpoint.takesTraffic(nowMs)) out++;

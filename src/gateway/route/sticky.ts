@@ -4,6 +4,8 @@ import { ascii } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
 import { H } from '../http1/names.ts';
 
+/** Cookies of the name that are verified in one request; a browser has few (one for each domain and path), and each costs a hash. */
+const MAX_CANDIDATES = 16;
 /** Half of SHA-256: enough for a value that only chooses a version (RFC 2104 section 5 allows truncation to half). */
 const MAC_BYTES = 16;
 
@@ -23,14 +25,20 @@ export class Sticky {
     this.secret = config.secret === null ? ownKey : Buffer.from(config.secret, 'base64');
   }
 
-  /** The place in the request's cookie, or -1 when there is none that we signed for this epoch. */
+  /**
+   * The place in the request's cookie, or -1 when there is none that we signed for this epoch. A request may carry several of the name, of other paths and
+   * domains, in an order that means nothing (RFC 6265 sections 4.2.2 and 5.4): the first that is ours counts.
+   */
   placeOf(head: Head, buf: Buffer): number {
+    let candidates = 0;
     for (let i = 0; i < head.count; i++) {
       if (head.id[i] !== H.cookie) continue;
       const text = buf.toString('latin1', head.valueStart[i], head.valueEnd[i]);
       for (const pair of text.split(';')) {
         const at = pair.indexOf('=');
-        if (at > 0 && pair.slice(0, at).trim() === this.config.cookie) return this.verify(pair.slice(at + 1).trim());
+        if (at <= 0 || pair.slice(0, at).trim() !== this.config.cookie) continue;
+        const place = this.verify(pair.slice(at + 1).trim());
+        if (place >= 0 || ++candidates === MAX_CANDIDATES) return place;
       }
     }
     return -1;

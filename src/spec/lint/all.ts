@@ -13,6 +13,7 @@ import {
   lintPromotionSamples,
 } from './samples.ts';
 import { lintHolds, lintInstant, lintLimits, lintLook, lintWeights } from './steps.ts';
+import { lintStickyCookies } from './sticky.ts';
 import { lintCanaryHeader, lintEjection, lintTries } from './traffic.ts';
 
 const lints: Lint[] = [
@@ -24,6 +25,7 @@ const lints: Lint[] = [
   lintCanaryHeader,
   lintTries,
   lintEjection,
+  lintStickyCookies,
   lintHealth,
   lintProbe,
   lintWeights,

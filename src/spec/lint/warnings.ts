@@ -67,6 +67,11 @@ export const specWarnings = defineWarnings({
     means: 'A version has one instance, and ejection always leaves one: it can never act.',
     next: 'Run two or more replicas, or set `ejection: none` for this service.',
   },
+  'sticky-cookie-shared': {
+    means:
+      'Services keep the places of sticky clients in cookies of one name. Cookies know no ports, so on one host each service overwrites what the other one has set, and clients change versions.',
+    next: 'Leave `cookie` out, or give each service a name of its own; ignore it when clients reach the services under different host names.',
+  },
   'target-below-rollback': {
     means: 'One bad release costs more of the error budget than the target leaves, before the policy rolls it back.',
     next: 'Shorten `sustained` and `instant.over`, lower the target, or lengthen the window.',

@@ -54,11 +54,13 @@ const rule = z.strictObject({
 
 const sticky = z.strictObject({
   cookie: named({
-    description: "Name of the signed cookie that holds a client's place in the split.",
+    description:
+      "Name of the signed cookie that holds a client's place in the split; without it `davy-place-` and the name of the service. Cookies know no ports: " +
+      'services that clients reach under one host name need names of their own.',
     example: 'shop-place',
-    pattern: /^[A-Za-z0-9_-]{1,64}$/,
-    rule: 'be 1 to 64 letters, digits, _ or -',
-  }),
+    pattern: /^[A-Za-z0-9_-]{1,80}$/,
+    rule: 'be 1 to 80 letters, digits, _ or -',
+  }).optional(),
   maxAge: duration({
     description: 'How long a client keeps its place.',
     example: '7d',
