@@ -54,6 +54,12 @@ export interface ChaosWorld {
   brokenShare: number;
   metricsGone: boolean;
   paused: Set<string>;
+  /** Share of the requests that get past the data plane's faults. */
+  passingShare: number;
+  /** What nothing kills. */
+  immortal: Set<string>;
+  /** The process of a paused instance runs for a moment and stands still again. */
+  stir(instance: string): void;
   /** The engine's process dies: nothing that it awaits ever comes back. */
   kill(): void;
   /** A new engine on the same ledger. */
@@ -66,14 +72,18 @@ export async function createChaosWorld(
   chaosSpec: Partial<ChaosSpec> = {},
   seed = 1,
   services: readonly string[] = ['b'],
+  zone: string | null = null,
 ): Promise<ChaosWorld> {
   const clock = createVirtualClock();
   const random = seededRandom(seed);
-  const spec = specWith(chaosSpec, services);
+  const spec = specWith(chaosSpec, services, zone);
   const workloads = createMemoryWorkloads({ spec, clock });
   const faultPlane = createMemoryFaultPlane(clock, random, (delayMs) => world.addMs(delayMs));
   const store = createMemoryStore();
   const counters = new Map<string, OutcomeCounts>();
+  const started = new Map<string, number>();
+  /** How often each paused process left its processor. */
+  const switches = new Map<number, number>();
   let alive = { dead: false };
 
   function turn(): void {
@@ -85,7 +95,9 @@ export async function createChaosWorld(
   }
 
   function request(service: string, instance: string): void {
-    const rule = faultPlane.request({ service, version: 'v1', instance, zone: null });
+    started.set(instance, (started.get(instance) ?? 0) + 1);
+    const passes = random() < world.passingShare;
+    const rule = passes ? null : faultPlane.request({ service, version: 'v1', instance, zone });
     const action = rule?.action;
     const failed = action?.kind === 'abort' || action?.kind === 'blackhole' || random() < world.brokenShare;
     const latencyMs = ownLatencyMs + (action?.kind === 'delay' ? action.delayMs : 0);
@@ -104,7 +116,7 @@ export async function createChaosWorld(
       [...counters]
         .filter(([instance]) => instance.startsWith(`${service}/`))
         .map(([instance, outcome]) => ({
-          ...{ instance, version: 'v1', cohort: 'weight' as const },
+          ...{ instance, version: 'v1', cohort: 'weight' as const, started: started.get(instance) ?? 0 },
           outcome: structuredClone(outcome),
           firstTry: structuredClone(outcome),
         }));
@@ -118,15 +130,29 @@ export async function createChaosWorld(
   }
 
   const instances: InstanceFaults = {
-    kill: async (id) => workloads.crash(id, 'was killed by SIGKILL'),
+    async kill(id) {
+      const process = processOf(id);
+      if (!world.immortal.has(id)) workloads.crash(id, 'was killed by SIGKILL');
+      return process;
+    },
     async pause(id, ttlMs) {
       world.paused.add(id);
       workloads.breakHealth(id, 'GET / was not answered');
       clock.after(ttlMs, () => unpause(id));
+      return processOf(id);
     },
     resume: async (id) => unpause(id),
     isPaused: (id) => world.paused.has(id),
+    look({ pid }) {
+      const instance = workloads.list().find((one) => one.pid === pid)?.id;
+      const stopped = instance !== undefined && world.paused.has(instance);
+      return { exists: instance !== undefined, stopped, switches: switches.get(pid) ?? 0 };
+    },
   };
+
+  function processOf(id: string) {
+    return { pid: workloads.list().find((one) => one.id === id)!.pid!, startTime: 'now' };
+  }
 
   function unpause(id: string): void {
     if (world.paused.delete(id)) workloads.mendHealth(id);
@@ -157,6 +183,11 @@ export async function createChaosWorld(
   const world: ChaosWorld = {
     ...{ clock, workloads, faultPlane, chaos: undefined as unknown as Chaos, releases: [] },
     ...{ addMs: (delayMs) => delayMs, brokenShare: 0, metricsGone: false, paused: new Set() },
+    ...{ passingShare: 0, immortal: new Set() },
+    stir(instance) {
+      const { pid } = processOf(instance);
+      switches.set(pid, (switches.get(pid) ?? 0) + 2);
+    },
     kill() {
       alive.dead = true;
     },
@@ -213,8 +244,8 @@ function emptyCounts(): OutcomeCounts {
   };
 }
 
-function specWith(chaos: Partial<ChaosSpec>, services: readonly string[]): Spec {
-  const version = { name: 'v1', argv: ['b'], env: {}, replicas: 3, endpoints: [], zone: null };
+function specWith(chaos: Partial<ChaosSpec>, services: readonly string[], zone: string | null): Spec {
+  const version = { name: 'v1', argv: ['b'], env: {}, replicas: 3, endpoints: [], zone };
   const named = (name: string) => ({
     ...{ name, listenPort: 8082, stable: 'v1', versions: { v1: version }, policy: 'p', objectives: [] },
     health: {

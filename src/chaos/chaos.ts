@@ -139,6 +139,7 @@ export function createChaos(parts: ChaosParts): Chaos {
         revertReason: 'found-after-restart' as const,
         blindMs: 0,
         dirty: null,
+        presence: null,
       },
       failure: null as string | null,
     };

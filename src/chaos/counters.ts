@@ -38,6 +38,34 @@ export function serviceDelta(
   return { edgesMs: now.edgesMs, instances: [...instances.values()] };
 }
 
+/**
+ * First tries that went to the chosen instances between two readings, counted when they were sent. Null when the readings
+ * do not belong together, or when the source counts requests at their end only: a fault may hold them longer than a look lasts.
+ */
+export function startedBetween(
+  before: CounterSnapshot,
+  after: CounterSnapshot,
+  name: string,
+  isChosen: (instance: string, version: string) => boolean,
+): number | null {
+  const then = startedOf(before, name, isChosen);
+  const now = startedOf(after, name, isChosen);
+  if (before.bootId !== after.bootId || then === null || now === null || now < then) return null;
+  return now - then;
+}
+
+function startedOf(
+  { services }: CounterSnapshot,
+  name: string,
+  isChosen: (instance: string, version: string) => boolean,
+): number | null {
+  const chosen = services
+    .find((one) => one.service === name)
+    ?.instances.filter((one) => isChosen(one.instance, one.version));
+  if (!chosen || chosen.some((one) => one.started === undefined)) return null;
+  return chosen.reduce((sum, one) => sum + one.started!, 0);
+}
+
 function difference(now: OutcomeCounts, then: OutcomeCounts | undefined): Omit<InstanceDelta, 'instance'> | null {
   const requests = now.requests - (then?.requests ?? 0);
   const errors = failures(now) - (then ? failures(then) : 0);

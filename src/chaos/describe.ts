@@ -1,5 +1,6 @@
 import { formatDurationMs, formatShare } from '../lib/units.ts';
 import type { ExperimentSpec, FaultSpec } from '../spec/chaos-model.ts';
+import type { Presence } from './presence.ts';
 
 /** What an experiment does, in words: `delay 200ms, 20% of the requests to service-b`. */
 export function describeExperiment({ fault, scope }: Pick<ExperimentSpec, 'fault' | 'scope'>): string {
@@ -22,4 +23,10 @@ function describeFault(fault: FaultSpec): string {
     default:
       return fault.kind;
   }
+}
+
+/** For how long a fault was in force: `1s500ms of 12s`. */
+export function describePresence({ presentMs, plannedMs }: Pick<Presence, 'presentMs' | 'plannedMs'>): string {
+  const rounded = (ms: number): string => formatDurationMs(ms < 1_000 ? Math.round(ms) : 100 * Math.round(ms / 100));
+  return `${rounded(presentMs)} of ${rounded(plannedMs)}`;
 }

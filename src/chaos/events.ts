@@ -34,6 +34,8 @@ export type RevertReason =
   | 'stopped'
   | 'stop-condition'
   | 'no-data'
+  /** Somebody or something else ended the fault. */
+  | 'lost'
   | 'controller-ended'
   | 'found-after-restart'
   | 'failed';

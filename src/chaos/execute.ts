@@ -6,10 +6,11 @@ import type { FaultPlane } from '../traffic/faults.ts';
 import type { InstanceFaults } from '../workloads/faults.ts';
 import type { Workloads } from '../workloads/workloads.ts';
 import type { RevertReason } from './events.ts';
-import { holdLease, inject, readReport, revert } from './injection.ts';
+import { holdLease, inject, revert } from './injection.ts';
 import { allHold, type Check, type Count, judgeCheck, sumCounts } from './observation.ts';
 import { mergeChecks, type Observer, type Segment, startObserver } from './observer.ts';
 import { isProcessFault, type RunPlan } from './plan.ts';
+import { PresenceWatch } from './presence.ts';
 import { type InstanceSight, noteSight, type SteadySample, steadyFrom } from './recovery.ts';
 import type { ChaosStore } from './store.ts';
 import { type ControlSlice, conclude, type Recovery, type RunEvidence } from './verdict.ts';
@@ -34,7 +35,8 @@ const blindMaxMs = 5_000;
 /** Runs one planned experiment to its conclusion. `stop` aborts it with a RevertReason; the fault is reverted first. */
 export async function executeRun(id: string, plan: RunPlan, parts: RunParts, stop: AbortSignal): Promise<void> {
   const { experiment } = plan;
-  const observer = startObserver({ ...parts, experiment, untouched: plan.untouched });
+  const isInScope = scopeOf(plan, parts.workloads);
+  const observer = startObserver({ ...parts, experiment, untouched: plan.untouched, isInScope });
   try {
     const run = new Run(id, plan, parts, observer, stop);
     const evidence = await run.execute();
@@ -57,9 +59,12 @@ class Run {
   readonly #samples: SteadySample[] = [];
   #recovery: Recovery[] = [];
   #detectedAtMs: number | null = null;
+  /** First tries of each whole stretch of the fault. */
+  readonly #sentInScope: (number | null)[] = [];
   #evidence: RunEvidence = {
     ...{ injected: false, before: [], during: [], after: [], report: null, control: null, recovery: [] },
     ...{ steadyAfterMs: null, detectedAfterMs: null, revertReason: null, blindMs: 0, dirty: null, failure: null },
+    presence: null,
   };
 
   constructor(id: string, plan: RunPlan, parts: RunParts, observer: Observer, stop: AbortSignal) {
@@ -95,23 +100,25 @@ class Run {
     await store.commit(() => [{ type: 'chaos.armed', data: armed }]);
     this.#rememberSights();
     const atMs = clock.nowMs();
-    const endMs = clock.monoMs() + experiment.durationMs;
     this.#recovery = isProcessFault(experiment.fault) ? this.#plan.targets.map((one) => freshRecovery(one, atMs)) : [];
     let why: RevertReason = 'failed';
+    let presence: PresenceWatch | null = null;
     try {
-      await inject(this.#id, this.#plan, experiment.durationMs, this.#parts);
+      const hit = await inject(this.#id, this.#plan, this.#parts);
+      const endMs = clock.monoMs() + experiment.durationMs;
       this.#evidence.injected = true;
+      presence = new PresenceWatch(this.#id, this.#plan, hit, endMs, this.#parts);
       await store.commit(() => [{ type: 'chaos.injected', data: { run: this.#id, atMs } }]);
-      why = await this.#hold(endMs, before);
+      why = await this.#hold(endMs, before, presence);
     } catch (error) {
       this.#evidence.failure = messageOf(error);
     }
-    await this.#end(why);
+    await this.#end(why, presence);
     return this.#evidence.injected ? atMs : null;
   }
 
-  /** Keeps the lease alive and looks on, until the time is over, somebody stops it, or the stop condition is met. */
-  async #hold(endMs: number, before: Segment): Promise<RevertReason> {
+  /** Keeps the lease alive and looks on, until the time is over, somebody ends it, or the stop condition is met. */
+  async #hold(endMs: number, before: Segment, presence: PresenceWatch): Promise<RevertReason> {
     const { clock } = this.#parts;
     const over = new AbortController();
     const lease = holdLease(this.#id, this.#plan, endMs, this.#parts, over.signal);
@@ -119,13 +126,14 @@ class Run {
     let why: RevertReason = 'time';
     while (clock.monoMs() < endMs && why === 'time') {
       await sleep(clock, Math.min(stretchMs, endMs - clock.monoMs()), this.#stop).catch(() => {});
+      await presence.look();
       const stretch = await this.#observer.cut();
+      // Its first stretch began before the fault, and what was sent after its end was not to be hit.
+      if (stretches.length > 0 && clock.monoMs() <= endMs) this.#sentInScope.push(stretch.sentInScope);
       stretches.push(stretch);
-      await this.#noteDetection();
+      this.#noteDetection(presence);
       if (this.#plan.experiment.fault.kind === 'kill') this.#sample(stretch.checks, clock.nowMs());
-      if (this.#stop.aborted) why = this.#stop.reason as RevertReason;
-      else if (this.#mustStop(stretches)) why = 'stop-condition';
-      else if (blindMsOf(stretches) >= blindMaxMs) why = 'no-data';
+      why = this.#endOf(stretches, presence) ?? why;
     }
     over.abort();
     await lease;
@@ -133,6 +141,14 @@ class Run {
     this.#evidence.during = mergeChecks(stretches.map((stretch) => stretch.checks));
     this.#evidence.control = controlSlice(this.#plan, before, stretches);
     return why;
+  }
+
+  /** Why the fault is over before its time; null while it is not. */
+  #endOf(stretches: readonly Segment[], presence: PresenceWatch): RevertReason | null {
+    if (this.#stop.aborted) return this.#stop.reason as RevertReason;
+    if (presence.lost !== null) return 'lost';
+    if (this.#mustStop(stretches)) return 'stop-condition';
+    return Math.max(blindMsOf(stretches), presence.unseenMs()) >= blindMaxMs ? 'no-data' : null;
   }
 
   #mustStop(stretches: readonly Segment[]): boolean {
@@ -143,21 +159,20 @@ class Run {
   }
 
   /** A fault of the traffic is noticed when the figures where it acts show it; one of a process when the instance drops out. */
-  async #noteDetection(): Promise<void> {
+  #noteDetection(presence: PresenceWatch): void {
     this.#look();
-    if (this.#detectedAtMs !== null || isProcessFault(this.#plan.experiment.fault)) return;
-    const report = await readReport(this.#id, this.#parts.faultPlane).catch(() => null);
-    if (report && report.injected > 0) this.#detectedAtMs = this.#parts.clock.nowMs();
+    if ((presence.report?.injected ?? 0) > 0) this.#detectedAtMs ??= this.#parts.clock.nowMs();
   }
 
-  async #end(why: RevertReason): Promise<void> {
-    const { store, clock, faultPlane } = this.#parts;
+  async #end(why: RevertReason, presence: PresenceWatch | null): Promise<void> {
+    const { store, clock } = this.#parts;
     const startMs = clock.monoMs();
     await store.commit(() => [{ type: 'chaos.reverting', data: { run: this.#id, why } }]);
     const problem = await revert(this.#id, this.#plan, this.#parts);
     this.#evidence.revertReason = why;
     this.#evidence.dirty = problem;
-    this.#evidence.report = await readReport(this.#id, faultPlane).catch(() => null);
+    this.#evidence.presence = (await presence?.close(startMs, sumOfKnown(this.#sentInScope))) ?? null;
+    this.#evidence.report = presence?.report ?? null;
     const tookMs = clock.monoMs() - startMs;
     await store.commit(() =>
       problem === null
@@ -217,6 +232,22 @@ class Run {
       return before && now ? noteSight(recovery, before, now, atMs) : recovery;
     });
   }
+}
+
+/** Which instances of the service are hit: those that the plan chose, or all of a version and a zone, later ones too. */
+function scopeOf({ experiment, targets }: RunPlan, workloads: RunParts['workloads']) {
+  const { version, zone, instances } = experiment.scope;
+  const zoneOf = (id: string): string | null => workloads.list().find((one) => one.id === id)?.zone ?? null;
+  return (id: string, itsVersion: string): boolean =>
+    instances === null
+      ? (version === null || itsVersion === version) && (zone === null || zoneOf(id) === zone)
+      : targets.includes(id);
+}
+
+/** A reading that failed leaves its count to the next one; without any count nothing is known. */
+function sumOfKnown(counts: readonly (number | null)[]): number | null {
+  const known = counts.filter((count) => count !== null);
+  return known.length === 0 ? null : known.reduce((sum, count) => sum + count, 0);
 }
 
 /** For how long, up to the end, the counters could not be read. */

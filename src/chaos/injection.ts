@@ -1,9 +1,10 @@
 import { type Clock, sleep } from '../lib/clock.ts';
 import { messageOf } from '../lib/error.ts';
+import type { ProcessIdentity } from '../lib/process.ts';
 import type { FaultSpec } from '../spec/chaos-model.ts';
 import type { FaultAction, FaultPlane, FaultReport, FaultRule } from '../traffic/faults.ts';
 import type { InstanceFaults } from '../workloads/faults.ts';
-import type { RunPlan } from './plan.ts';
+import { isProcessFault, type RunPlan } from './plan.ts';
 
 /** Without a heartbeat a fault of the traffic is over after this. */
 const leaseMs = 10_000;
@@ -11,6 +12,8 @@ const heartbeatMs = 2_500;
 const confirmEveryMs = 100;
 /** A revert is shown within this time, or the run is DIRTY once its lease must have ended as well. */
 const confirmWithinMs = 5_000;
+/** A pause is ended by the run. The process that ends it when nobody else does gives the run this much longer. */
+const pauseSlackMs = 2_000;
 
 export interface InjectionParts {
   faultPlane: FaultPlane;
@@ -18,15 +21,34 @@ export interface InjectionParts {
   clock: Clock;
 }
 
-/** Puts the fault of a plan in force where it acts, as a lease that ends `remainingMs` from now at the latest. */
-export async function inject(run: string, plan: RunPlan, remainingMs: number, parts: InjectionParts): Promise<void> {
-  const { fault } = plan.experiment;
-  if (fault.kind === 'kill') for (const id of plan.targets) await parts.instances.kill(id);
-  else if (fault.kind === 'pause') for (const id of plan.targets) await parts.instances.pause(id, remainingMs);
-  else await parts.faultPlane.inject([ruleOf(run, plan, Math.min(leaseMs, remainingMs))]);
+/** A process that a fault was put on. */
+export interface HitProcess {
+  instance: string;
+  process: ProcessIdentity;
 }
 
-/** Renews the lease until `endMs`; rejects when the data plane refuses. Process faults need no heartbeat. */
+/**
+ * Puts the fault of a plan in force where it acts, as a lease that ends `durationMs` from then at the latest (a pause 2 s
+ * later). Resolves with the processes that it hit; none for a fault of the traffic.
+ */
+export async function inject(run: string, plan: RunPlan, parts: InjectionParts): Promise<HitProcess[]> {
+  const { fault, durationMs } = plan.experiment;
+  if (!isProcessFault(fault)) {
+    await parts.faultPlane.inject([ruleOf(run, plan, Math.min(leaseMs, durationMs))]);
+    return [];
+  }
+  const hit: HitProcess[] = [];
+  for (const instance of plan.targets) {
+    const process =
+      fault.kind === 'kill'
+        ? await parts.instances.kill(instance)
+        : await parts.instances.pause(instance, durationMs + pauseSlackMs);
+    hit.push({ instance, process });
+  }
+  return hit;
+}
+
+/** Renews the lease until `endMs`, as long as the fault is in force. Process faults need no heartbeat. */
 export async function holdLease(
   run: string,
   plan: RunPlan,
@@ -34,14 +56,21 @@ export async function holdLease(
   parts: InjectionParts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { clock, faultPlane } = parts;
+  const { clock } = parts;
   while (!signal.aborted && clock.monoMs() < endMs) {
     await sleep(clock, Math.min(heartbeatMs, endMs - clock.monoMs()), signal).catch(() => {});
-    const remainingMs = endMs - clock.monoMs();
-    if (signal.aborted || remainingMs <= 0 || isOfProcesses(plan)) continue;
+    if (signal.aborted || clock.monoMs() >= endMs || isProcessFault(plan.experiment.fault)) continue;
     // One lost heartbeat is made good by the next; without any the lease ends the fault by itself.
-    await faultPlane.inject([ruleOf(run, plan, Math.min(leaseMs, remainingMs))]).catch(() => {});
+    await renew(run, plan, endMs, parts).catch(() => {});
   }
+}
+
+/** What somebody ended stays ended: a renewal would put it in force again. */
+async function renew(run: string, plan: RunPlan, endMs: number, { clock, faultPlane }: InjectionParts): Promise<void> {
+  const report = await readReport(run, faultPlane);
+  const remainingMs = endMs - clock.monoMs();
+  if (report === null || report.expiresInMs === 0 || remainingMs <= 0) return;
+  await faultPlane.inject([ruleOf(run, plan, Math.min(leaseMs, remainingMs))]);
 }
 
 /** Ends the fault and shows that it is gone. Returns null, or why that could not be shown. */
@@ -77,11 +106,6 @@ async function revertOnce(run: string, plan: RunPlan, parts: InjectionParts): Pr
 /** What the fault did, measured where it acts; null when the data plane does not know it (any more). */
 export async function readReport(run: string, faultPlane: FaultPlane): Promise<FaultReport | null> {
   return (await faultPlane.reports()).find((report) => report.id === run) ?? null;
-}
-
-function isOfProcesses(plan: RunPlan): boolean {
-  const { kind } = plan.experiment.fault;
-  return kind === 'kill' || kind === 'pause';
 }
 
 function ruleOf(run: string, { experiment, targets }: RunPlan, ttlMs: number): FaultRule {

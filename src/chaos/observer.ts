@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../lib/clock.ts';
 import type { CounterSnapshot, MetricsSource } from '../metrics/source.ts';
 import type { ExperimentSpec, HttpProbeSpec, ProbeSpec } from '../spec/chaos-model.ts';
-import { joined, only, serviceDelta } from './counters.ts';
+import { joined, only, serviceDelta, startedBetween } from './counters.ts';
 import {
   type Check,
   type Count,
@@ -17,6 +17,8 @@ export interface ObserverParts {
   experiment: ExperimentSpec;
   /** Instances of the service that the fault leaves alone. */
   untouched: readonly string[];
+  /** Whether an instance of the service is in the fault's scope. */
+  isInScope: (instance: string, version: string) => boolean;
   metrics: MetricsSource;
   ask: (probe: HttpProbeSpec) => Promise<boolean>;
   clock: Clock;
@@ -29,6 +31,8 @@ export interface Segment {
   control: { p95Ms: number | null; requests: number; bad: number } | null;
   /** Requests to the service under fault, and failed ones. */
   scope: Count;
+  /** First tries that were sent to what is in the fault's scope; null when the counters cannot tell. */
+  sentInScope: number | null;
   /** The counters could not be read to its end. */
   blind: boolean;
 }
@@ -38,6 +42,7 @@ interface OpenSegment {
   deltas: Map<string, ServiceDelta[]>;
   /** What the instances under fault and their untouched neighbours did themselves. */
   firstTries: ServiceDelta[];
+  sentInScope: (number | null)[];
 }
 
 /** Measures an experiment's probes, stretch by stretch. */
@@ -74,6 +79,8 @@ export function startObserver(parts: ObserverParts): Observer {
     }
     const firstTries = last && now && serviceDelta(last, now, experiment.scope.service, 'firstTry');
     if (firstTries) open.firstTries.push(firstTries);
+    const sent = last && now && startedBetween(last, now, experiment.scope.service, parts.isInScope);
+    open.sentInScope.push(sent);
     // Counters only grow: the next reading covers what happened meanwhile.
     if (now !== null) last = now;
     blind = now === null;
@@ -98,7 +105,7 @@ export function startObserver(parts: ObserverParts): Observer {
 }
 
 function emptySegment(): OpenSegment {
-  return { http: new Map(), deltas: new Map(), firstTries: [] };
+  return { http: new Map(), deltas: new Map(), firstTries: [], sentInScope: [] };
 }
 
 function gatewayServices(probes: readonly ProbeSpec[]): string[] {
@@ -117,7 +124,14 @@ function closeSegment(segment: OpenSegment, { experiment, untouched }: ObserverP
     checks,
     control: firstTries && controlOf(only(firstTries, untouched)),
     scope: scope ? failures(scope) : nothing,
+    sentInScope: sumOrNull(segment.sentInScope),
   };
+}
+
+/** Of no numbers, and of any that is unknown: unknown. */
+function sumOrNull(parts: readonly (number | null)[]): number | null {
+  if (parts.length === 0 || parts.includes(null)) return null;
+  return parts.reduce<number>((sum, part) => sum + part!, 0);
 }
 
 const nothing: Count = { requests: 0, bad: 0 };

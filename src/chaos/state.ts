@@ -92,7 +92,12 @@ function evolveRun(run: ChaosRun, event: RunEvent, by: string): ChaosRun {
       return { ...run, phase: 'cleared' };
     case 'chaos.concluded': {
       const phase = run.phase === 'planned' ? 'not-injected' : run.phase;
-      return { ...run, phase, conclusion: event.data.conclusion };
+      // Earlier versions recorded no presence.
+      return {
+        ...run,
+        phase,
+        conclusion: { ...event.data.conclusion, presence: event.data.conclusion.presence ?? null },
+      };
     }
   }
 }

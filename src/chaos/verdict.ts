@@ -1,7 +1,10 @@
+import { formatShare } from '../lib/units.ts';
 import type { ExperimentSpec } from '../spec/chaos-model.ts';
 import type { FaultReport } from '../traffic/faults.ts';
+import { describePresence } from './describe.ts';
 import type { RevertReason } from './events.ts';
 import { allHold, type Check, describeCheck } from './observation.ts';
+import type { Presence } from './presence.ts';
 
 /** PASS: the hypothesis held. INVALID: the fault was not what was asked for. INCONCLUSIVE: nobody can tell. */
 export type ChaosVerdict = 'PASS' | 'FAIL' | 'INCONCLUSIVE' | 'INVALID' | 'ERROR';
@@ -32,6 +35,8 @@ export interface Conclusion {
   during: Check[];
   after: Check[];
   injection: { matched: number; injected: number; meanAddedMs: number | null } | null;
+  /** Null: nothing was injected, or an earlier controller had injected it. */
+  presence: Presence | null;
   control: ControlSlice | null;
   recovery: Recovery[];
   /** From the first good moment after which all probes held, in ms after the fault's end (or the kill); null: not reached. */
@@ -53,6 +58,8 @@ export interface RunEvidence extends Omit<Conclusion, 'verdict' | 'reasons' | 'i
 
 /** The measured delay may differ from the requested one by this share. */
 const delayTolerance = 0.2;
+/** … and the share of the requests that were hit by this one. */
+const shareTolerance = 0.2;
 /** So much of the fault's end may go unseen: a reading that came late. */
 const blindToleranceMs = 1_000;
 /** The control slice may get worse by this share of its p95 before the fault is no longer the only suspect. */
@@ -63,13 +70,14 @@ const controlFloorMs = 5;
 /** Pure: the same evidence always gives the same verdict. */
 export function conclude(experiment: ExperimentSpec, evidence: RunEvidence): Conclusion {
   const { verdict, reasons } = judge(experiment, evidence);
-  const { before, during, after, control, recovery, steadyAfterMs, detectedAfterMs, report } = evidence;
+  const { before, during, after, presence, control, recovery, steadyAfterMs, detectedAfterMs, report } = evidence;
   const injection = report && {
     matched: report.matched,
     injected: report.injected,
     meanAddedMs: meanAdded(report),
   };
-  return { verdict, reasons, before, during, after, injection, control, recovery, steadyAfterMs, detectedAfterMs };
+  const seen = { injection, presence, control, recovery, steadyAfterMs, detectedAfterMs };
+  return { verdict, reasons, before, during, after, ...seen };
 }
 
 interface Judged {
@@ -107,6 +115,13 @@ function judgeHypothesis(experiment: ExperimentSpec, evidence: RunEvidence): Jud
   if (broken.length === 0 && evidence.blindMs > blindToleranceMs) {
     return { verdict: 'INCONCLUSIVE', reasons: [`nothing was measured in the fault's last ${evidence.blindMs} ms`] };
   }
+  const unseenMs = unseenEndMs(evidence.presence);
+  if (broken.length === 0 && unseenMs > blindToleranceMs) {
+    return {
+      verdict: 'INCONCLUSIVE',
+      reasons: [`nobody saw whether the fault was in force in its last ${unseenMs} ms`],
+    };
+  }
   const failures = [...broken, ...lateReasons(experiment, evidence)];
   if (evidence.revertReason === 'stop-condition') failures.unshift('the stop condition ended the fault early');
   if (failures.length > 0) {
@@ -119,6 +134,11 @@ function judgeHypothesis(experiment: ExperimentSpec, evidence: RunEvidence): Jud
   if (allHold(evidence.during) !== true)
     return { verdict: 'INCONCLUSIVE', reasons: ['too little was seen to tell', ...untold] };
   return { verdict: 'PASS', reasons: [`held: ${experiment.hypothesis}`] };
+}
+
+/** Of processes: the time between the last look that found the fault in force and its planned end. A data plane tells by itself. */
+function unseenEndMs(presence: Presence | null): number {
+  return presence === null || presence.processes.length === 0 ? 0 : Math.round(presence.plannedMs - presence.presentMs);
 }
 
 function lateReasons({ detectWithinMs, recoverWithinMs }: ExperimentSpec, evidence: RunEvidence): string[] {
@@ -136,15 +156,37 @@ function lateReasons({ detectWithinMs, recoverWithinMs }: ExperimentSpec, eviden
 const after = (ms: number | null): string => (ms === null ? 'never' : `after ${Math.round(ms)} ms`);
 
 /** Why the fault was not what was asked for: a verdict about something that did not happen would be worthless. */
-function injectionProblem({ fault }: ExperimentSpec, { report }: RunEvidence): string | null {
+function injectionProblem(experiment: ExperimentSpec, { report, presence }: RunEvidence): string | null {
+  if (presence?.lost) return `the fault was in force for ${describePresence(presence)}: ${presence.lost}`;
+  const { fault } = experiment;
   if (fault.kind === 'kill' || fault.kind === 'pause') return null;
   if (report === null) return 'the data plane reported nothing about the fault';
   if (report.injected === 0) return `no request was hit (${report.matched} were in scope)`;
-  if (fault.kind !== 'delay') return null;
+  const missed = shareProblem(experiment, report, presence?.inScope ?? null);
+  if (missed !== null || fault.kind !== 'delay') return missed;
   const mean = meanAdded(report);
   if (mean === null) return 'the added delay was not measured';
   if (Math.abs(mean - fault.delayMs) <= delayTolerance * fault.delayMs) return null;
   return `the measured delay is ${mean.toFixed(1)} ms, not ${fault.delayMs} ms ± 20 %`;
+}
+
+/**
+ * Whether another share of the requests was hit than was asked for: among those that the data plane held the fault against, and
+ * among all that the counters saw in its scope. Retries come on top of these, so of them too many are no sign.
+ */
+function shareProblem({ scope }: ExperimentSpec, report: FaultReport, inScope: number | null): string | null {
+  const { matched, injected } = report;
+  const asked = `${formatShare(scope.share)} were to be hit`;
+  if (isFar(injected, matched, scope.share))
+    return `${injected} of ${matched} requests in its scope were hit; ${asked}`;
+  if (inScope === null || injected >= inScope * scope.share || !isFar(injected, inScope, scope.share)) return null;
+  return `the fault hit ${injected} of ${inScope} requests in its scope; ${asked}`;
+}
+
+/** By a fifth and by four standard deviations of a draw for each request: by chance once in 16,000 runs. */
+function isFar(hits: number, of: number, share: number): boolean {
+  const away = Math.abs(hits - of * share);
+  return away > shareTolerance * of * share && away > 4 * Math.sqrt(of * share * (1 - share));
 }
 
 function meanAdded(report: FaultReport): number | null {

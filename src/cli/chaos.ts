@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { parse } from 'yaml';
+import { describePresence } from '../chaos/describe.ts';
 import { sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { formatDurationMs, formatShare } from '../lib/units.ts';
@@ -171,6 +172,7 @@ function renderRun(run: ChaosRunDoc): string {
     `${run.id} ${run.experiment}: ${conclusion?.verdict ?? run.phase} (${run.what}: ${run.targets.join(', ')})`,
   ];
   for (const reason of conclusion?.reasons ?? []) lines.push(`  ${reason}`);
+  if (conclusion?.presence) lines.push(`  ${presenceText(conclusion)}`);
   if (conclusion?.injection?.meanAddedMs)
     lines.push(
       `  measured delay ${conclusion.injection.meanAddedMs.toFixed(1)} ms over ${conclusion.injection.injected} requests`,
@@ -183,6 +185,15 @@ function renderRun(run: ChaosRunDoc): string {
 }
 
 type Conclusion = NonNullable<ChaosRunDoc['conclusion']>;
+
+/** What was shown of the fault: for how long it was there, and what it hit. */
+function presenceText({ presence, injection }: Conclusion): string {
+  const { inScope, processes } = presence!;
+  const hit = injection === null ? [] : [`hit ${injection.injected} of ${injection.matched} requests`];
+  const seen = inScope === null || injection === null ? [] : [`${inScope} counted in its scope`];
+  const fates = processes.map((one) => `${one.instance} pid ${one.pid} ${one.fate}`);
+  return [`in force ${describePresence(presence!)}`, ...hit, ...seen, ...fates].join('; ');
+}
 
 /** A share alone would frighten: 27 % of a millisecond is nothing. */
 function controlText({ what, beforeP95Ms, duringP95Ms, changeShare }: NonNullable<Conclusion['control']>): string {

@@ -101,6 +101,17 @@ export function isStopped(identity: ProcessIdentity): boolean {
   return readPs(identity.pid)?.state.startsWith('T') ?? false;
 }
 
+/**
+ * How often the main thread of a process left a processor, by itself or not (proc(5), `/proc/PID/status`). One that stands still adds
+ * nothing, and one that was continued adds at least 1, however briefly it ran. Null where the system does not say.
+ */
+export function contextSwitches(pid: number): number | null {
+  const counts = [
+    ...(readProcFile(`/proc/${pid}/status`) ?? '').matchAll(/^(?:non)?voluntary_ctxt_switches:\s*(\d+)$/gm),
+  ];
+  return counts.length === 0 ? null : counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
 /** Sends a signal to the process and everything in its group. False when the process is gone. */
 export function signalGroup(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
   return isSame(identity) && trySignal(-identity.pid, signal);

@@ -66,6 +66,7 @@ export async function createApiWorld(parts: Partial<ServerContext> = {}): Promis
     ...{ spec, ledger, dataPlane: createMemoryDataPlane(clock), metrics, workloads, judge: scriptedJudge, clock },
     ...{ log: silentLog, onFatal: () => {}, knownTerm: 0 },
   });
+  const hit = { pid: 1, startTime: 'now' };
   const chaos = createChaos({
     ...{ spec, ledger, metrics, workloads, clock, log: silentLog, ask: async () => true },
     faultPlane: createMemoryFaultPlane(
@@ -73,7 +74,10 @@ export async function createApiWorld(parts: Partial<ServerContext> = {}): Promis
       () => 0.5,
       (delayMs) => delayMs,
     ),
-    instances: { kill: async () => {}, pause: async () => {}, resume: async () => {}, isPaused: () => false },
+    instances: {
+      ...{ kill: async () => hit, pause: async () => hit, resume: async () => {}, isPaused: () => false },
+      look: () => ({ exists: false, stopped: false, switches: null }),
+    },
     ...{ releasesInFlight: () => [], trafficShare: () => ({ v1: 1 }), seeded: () => () => 0.5, newSeed: () => 1 },
   });
   const context = {

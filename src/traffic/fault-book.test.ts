@@ -31,8 +31,42 @@ test('repeating a rule prolongs it and keeps its counts', () => {
   expect(book.hit(target, 1_899)).not.toBeNull();
   expect(book.hit(target, 1_900)).toBeNull();
   expect(book.reports(1_900)).toEqual([
-    { id: 'x-1', expiresInMs: 0, matched: 2, injected: 2, delayed: 1, addedMsSum: 101, addedMsMax: 101, held: 0 },
+    {
+      ...{ id: 'x-1', expiresInMs: 0, inForceMs: 1_900, begun: 1 },
+      ...{ matched: 2, injected: 2, delayed: 1, addedMsSum: 101, addedMsMax: 101, held: 0 },
+    },
   ]);
+});
+
+test('the time in force is that of its stretches, whatever happens between them', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.constantFrom('inject', 'clear', 'look'), fc.nat(3_000)), { maxLength: 40 }),
+      (acts) => {
+        const book = new FaultBook(() => 0);
+        let nowMs = 0;
+        let endsMs = 0;
+        let expected = { inForceMs: 0, begun: 0 };
+        for (const [act, passMs] of acts) {
+          expected = { ...expected, inForceMs: expected.inForceMs + Math.min(passMs, Math.max(0, endsMs - nowMs)) };
+          nowMs += passMs;
+          if (act === 'clear') {
+            book.clear('all', nowMs);
+            endsMs = Math.min(endsMs, nowMs);
+          }
+          if (act === 'inject') {
+            book.inject([delay()], nowMs);
+            if (nowMs >= endsMs) expected = { ...expected, begun: expected.begun + 1 };
+            endsMs = nowMs + delay().ttlMs;
+          }
+          const [report] = book.reports(nowMs);
+          if (report) expect(report).toMatchObject(expected);
+          // A report is forgotten a minute after the end, and its time with it.
+          else expected = { inForceMs: 0, begun: 0 };
+        }
+      },
+    ),
+  );
 });
 
 test('clear ends it at once; the report stays for a minute', () => {

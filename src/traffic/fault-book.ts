@@ -6,7 +6,11 @@ const keepReportMs = 60_000;
 
 interface Entry {
   rule: FaultRule;
+  /** Its present stretch in force, which may be over; those before it, in total. */
+  beganMs: number;
   endsMs: number;
+  earlierMs: number;
+  begun: number;
   matched: number;
   injected: number;
   delayed: number;
@@ -63,17 +67,9 @@ export class FaultBook {
     const ids = new Set([...this.#entries.keys(), ...rules.map((rule) => rule.id)]);
     if (ids.size > limits.rules) return `more than ${limits.rules} faults`;
     for (const rule of rules) {
-      const entry = this.#entries.get(rule.id) ?? {
-        rule,
-        endsMs: 0,
-        matched: 0,
-        injected: 0,
-        delayed: 0,
-        addedMsSum: 0,
-        addedMsMax: 0,
-        held: new Set<HeldRequest>(),
-      };
       // The same entry goes on: requests that are being delayed now still report to it.
+      const entry = this.#entries.get(rule.id) ?? newEntry(rule, nowMs);
+      if (nowMs >= entry.endsMs) beginAgain(entry, nowMs);
       entry.rule = rule;
       entry.endsMs = nowMs + rule.ttlMs;
       this.#entries.set(rule.id, entry);
@@ -106,9 +102,11 @@ export class FaultBook {
   reports(nowMs: number): FaultReport[] {
     this.#forget(nowMs);
     return [...this.#entries.values()].map((entry) => {
-      const { rule, endsMs, matched, injected, delayed, addedMsSum, addedMsMax, held } = entry;
+      const { rule, endsMs, begun, matched, injected, delayed, addedMsSum, addedMsMax, held } = entry;
+      const inForceMs = inForce(entry, nowMs);
+      const expiresInMs = Math.max(0, endsMs - nowMs);
       const counts = { matched, injected, delayed, addedMsSum, addedMsMax };
-      return { id: rule.id, expiresInMs: Math.max(0, endsMs - nowMs), ...counts, held: held.size };
+      return { id: rule.id, expiresInMs, inForceMs, begun, ...counts, held: held.size };
     });
   }
 
@@ -149,6 +147,21 @@ class Hit implements FaultHit {
     this.#entry.addedMsSum += ms;
     this.#entry.addedMsMax = Math.max(this.#entry.addedMsMax, ms);
   }
+}
+
+function newEntry(rule: FaultRule, nowMs: number): Entry {
+  const none = { matched: 0, injected: 0, delayed: 0, addedMsSum: 0, addedMsMax: 0, held: new Set<HeldRequest>() };
+  return { rule, beganMs: nowMs, endsMs: nowMs, earlierMs: 0, begun: 0, ...none };
+}
+
+function beginAgain(entry: Entry, nowMs: number): void {
+  entry.earlierMs = inForce(entry, nowMs);
+  entry.beganMs = nowMs;
+  entry.begun++;
+}
+
+function inForce({ beganMs, endsMs, earlierMs }: Entry, nowMs: number): number {
+  return earlierMs + Math.max(0, Math.min(nowMs, endsMs) - beganMs);
 }
 
 function matches({ scope }: FaultRule, target: FaultTarget): boolean {

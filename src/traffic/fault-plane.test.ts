@@ -12,27 +12,21 @@ import { testPort } from '../lib/test-port.fixture.ts';
 import { createVirtualClock } from '../lib/virtual-clock.ts';
 import { readGatewayConnection } from './gateway-admin.ts';
 import { connectGateway } from './gateway-driver.ts';
-import { createMemoryFaultPlane, type MemoryFaultPlane } from './memory-faults.ts';
+import { createMemoryFaultPlane } from './memory-faults.ts';
 import type { RoutingTable } from './model.ts';
 
 faultPlaneContract('memory', async () => {
   const clock = createVirtualClock();
-  let plane: MemoryFaultPlane = createMemoryFaultPlane(clock, () => 0);
+  const plane = createMemoryFaultPlane(clock, () => 0);
   return {
-    faults: {
-      inject: (rules) => plane.inject(rules),
-      clear: (ids) => plane.clear(ids),
-      reports: () => plane.reports(),
-    },
+    faults: plane,
     async request() {
       const hit = plane.request({ service: 'shop', version: 'v1', instance: 'shop/v1/1', zone: null });
       const aborted = hit?.action.kind === 'abort' ? hit.action.status : null;
       return { status: aborted ?? 200, faultId: aborted === null ? null : hit!.id };
     },
     pass: (ms) => clock.advance(ms),
-    async restart() {
-      plane = createMemoryFaultPlane(clock, () => 0);
-    },
+    restart: async () => plane.restart(),
     dispose: async () => {},
   };
 });

@@ -39,6 +39,10 @@ export interface FaultReport {
   id: string;
   /** 0 when it has ended. */
   expiresInMs: number;
+  /** For how long it was in force in this data plane, its interruptions left out; of several processes the shortest. */
+  inForceMs: number;
+  /** How often it came into force: 1, and one more each time that it was put in force again after its end. */
+  begun: number;
   /** Requests in scope, and those that were hit. */
   matched: number;
   injected: number;

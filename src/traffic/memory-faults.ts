@@ -7,6 +7,8 @@ import type { FaultPlane, FaultRule } from './faults.ts';
 export interface MemoryFaultPlane extends FaultPlane {
   /** A request on its way, as a data plane sees it; returns the rule that hits it. */
   request(target: FaultTarget): FaultRule | null;
+  /** Its process dies and starts anew: without a fault. With `handOver` the next process takes over what is in force. */
+  restart(options?: { handOver: boolean }): void;
   /** Every call rejects while true. */
   unreachable: boolean;
 }
@@ -17,12 +19,17 @@ export function createMemoryFaultPlane(
   random: () => number,
   addMs: (delayMs: number) => number = (delayMs) => delayMs,
 ): MemoryFaultPlane {
-  const book = new FaultBook(random);
+  let book = new FaultBook(random);
   const reach = (): void => {
     if (plane.unreachable) throw new DavyError(trafficErrors.unreachable, 'The data plane did not answer.');
   };
   const plane: MemoryFaultPlane = {
     unreachable: false,
+    restart({ handOver } = { handOver: false }) {
+      const rules = handOver ? book.inForce(clock.monoMs()) : [];
+      book = new FaultBook(random);
+      book.inject(rules, clock.monoMs());
+    },
     async inject(rules) {
       reach();
       const problem = book.inject(rules, clock.monoMs());

@@ -2,12 +2,22 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep, systemClock } from '../lib/clock.ts';
 import { DavyError } from '../lib/error.ts';
-import { identify, isSame, isStopped, type ProcessIdentity, signalGroup, startProcess } from '../lib/process.ts';
+import {
+  contextSwitches,
+  identify,
+  isSame,
+  isStopped,
+  type ProcessIdentity,
+  signalGroup,
+  startProcess,
+} from '../lib/process.ts';
 import { workloadsErrors } from './errors.ts';
 import type { InstanceFaults } from './faults.ts';
 import type { InstanceStatus } from './workloads.ts';
 
 const stopCheckMs = 5;
+/** A killed process that the kernel cannot end at once (it waits for a disk, say) is not waited for longer. */
+const endWithinMs = 5_000;
 
 /** Process faults on the instances of a list, read anew for every call. */
 export function createProcessFaults(list: () => InstanceStatus[], logDir: string): InstanceFaults {
@@ -31,7 +41,11 @@ export function createProcessFaults(list: () => InstanceStatus[], logDir: string
 
   return {
     async kill(instanceId) {
-      signalGroup(find(instanceId), 'SIGKILL');
+      const identity = find(instanceId);
+      signalGroup(identity, 'SIGKILL');
+      const deadlineMs = systemClock.monoMs() + endWithinMs;
+      while (isSame(identity) && systemClock.monoMs() < deadlineMs) await sleep(systemClock, stopCheckMs);
+      return identity;
     },
     async pause(instanceId, ttlMs) {
       const identity = find(instanceId);
@@ -45,6 +59,7 @@ export function createProcessFaults(list: () => InstanceStatus[], logDir: string
       signalGroup(identity, 'SIGSTOP');
       // The signal takes effect when the process is scheduled next.
       while (isSame(identity) && !isStopped(identity)) await sleep(systemClock, stopCheckMs);
+      return identity;
     },
     async resume(instanceId) {
       const identity = running(instanceId);
@@ -53,6 +68,9 @@ export function createProcessFaults(list: () => InstanceStatus[], logDir: string
     isPaused(instanceId) {
       const identity = running(instanceId);
       return identity !== null && isStopped(identity);
+    },
+    look(hit) {
+      return { exists: isSame(hit), stopped: isStopped(hit), switches: contextSwitches(hit.pid) };
     },
   };
 }

@@ -231,10 +231,35 @@ test.runIf(process.platform === 'linux')('a pause ends by itself', async () => {
   await until(() => !workloads.faults.isPaused('shop/v2/1'));
 });
 
+test.runIf(process.platform === 'linux')(
+  'a paused process that somebody continues is seen to have run, also when it stands still again',
+  async () => {
+    const workloads = open(shopSpec(argv));
+    await workloads.start();
+    const { faults } = workloads;
+    const hit = await faults.pause('shop/v1/1', 60_000);
+    expect(hit.pid).toBe(find(workloads, 'shop/v1/1').pid);
+    // It says that it is stopped a moment before it leaves its processor.
+    let seen = faults.look(hit);
+    await until(() => {
+      const before = seen;
+      seen = faults.look(hit);
+      return seen.switches === before.switches;
+    });
+    expect(seen).toMatchObject({ exists: true, stopped: true, switches: expect.any(Number) });
+    process.kill(-hit.pid, 'SIGCONT');
+    process.kill(-hit.pid, 'SIGSTOP');
+    await until(() => faults.look(hit).stopped && faults.look(hit).switches! > seen.switches!);
+    await faults.kill('shop/v1/1');
+    expect(faults.look(hit)).toMatchObject({ exists: false, stopped: false });
+  },
+);
+
 test('kill takes one instance down; unknown ones and stopped ones are refused', async () => {
   const workloads = open(shopSpec(argv));
   await workloads.start();
-  await workloads.faults.kill('shop/v1/2');
+  const hit = await workloads.faults.kill('shop/v1/2');
+  expect(workloads.faults.look(hit).exists).toBe(false);
   await until(() => find(workloads, 'shop/v1/2').restarts === 1);
   await expect(workloads.faults.kill('shop/v9/1')).rejects.toMatchObject({ code: 'workloads/unknown-instance' });
   await workloads.stop();

@@ -65,6 +65,25 @@ export function faultPlaneContract(driver: string, open: () => Promise<FaultPlan
       expect(await report()).toMatchObject({ expiresInMs: 0 });
     });
 
+    test('it tells for how long it was in force, and that it was interrupted', async () => {
+      await harness.faults.inject([rule()]);
+      await harness.pass(60);
+      await harness.faults.inject([rule()]);
+      const held = (await report())!;
+      expect(held.begun).toBe(1);
+      expect(held.inForceMs).toBeGreaterThanOrEqual(59);
+      await harness.faults.clear(['chaos-1']);
+      const ended = (await report())!;
+      await harness.pass(60);
+      expect(await report()).toMatchObject({ begun: 1, inForceMs: ended.inForceMs, expiresInMs: 0 });
+      await harness.faults.inject([rule({ ttlMs: 1 })]);
+      await harness.pass(60);
+      // What it was away for does not count, nor does what comes after its lease.
+      const again = (await report())!;
+      expect(again.begun).toBe(2);
+      expect(again.inForceMs - ended.inForceMs).toBeCloseTo(1, 5);
+    });
+
     test('cleared means over at once; clearing twice or nothing is harmless', async () => {
       await harness.faults.inject([rule({ action: { kind: 'abort', status: 503 } })]);
       await harness.faults.clear(['chaos-1']);

@@ -107,6 +107,26 @@ test('X05: davy chaos stop --all ends a fault within 5 s', async () => {
   await load.stop();
 });
 
+test('a fault that somebody clears at the gateway stays cleared, and the run is INVALID', async () => {
+  const { davy, url } = await start();
+  const load = startLoad(steadyPlan({ url, ratePerSecond: 100 }));
+  await davy.davy('chaos', 'run', 'slow', '--reason', 'x', '--detach');
+  await injected(davy);
+  const gateway = connectGateway({ runDir: join(davy.dataDir, 'run') });
+  await gateway.faults.clear('all');
+  while ((await runsOf(davy))[0]!.conclusion === null) await sleep(systemClock, 100);
+  const [run] = await runsOf(davy);
+  expect(run).toMatchObject({ revertReason: 'lost', conclusion: { verdict: 'INVALID' } });
+  expect(run!.conclusion!.presence!.presentMs).toBeLessThan(60_000);
+  expect((await gateway.faults.reports()).map(({ begun, expiresInMs }) => ({ begun, expiresInMs }))).toEqual([
+    { begun: 1, expiresInMs: 0 },
+  ]);
+  const { stdout } = await davy.davy('chaos', 'history');
+  expect(stdout).toMatch(/in force \S+ of 1m; hit \d+ of \d+ requests/);
+  await gateway.close();
+  await load.stop();
+});
+
 test('a call cannot make Davy ask addresses that the spec does not know', async () => {
   const { davy } = await start();
   const inline = {

@@ -157,8 +157,8 @@ describe('what a successor takes over', () => {
     expect([await ask(), await ask(), await ask()]).toEqual([200, 200, 429]);
     await rig.call('PUT', '/faults', { rules });
     await rig.call('POST', '/restart');
-    const { faults } = await rig.call<{ faults: { expiresInMs: number }[] }>('GET', '/faults');
-    expect(faults).toHaveLength(1);
+    const { faults } = await rig.call<{ faults: { expiresInMs: number; begun: number }[] }>('GET', '/faults');
+    expect(faults).toMatchObject([{ begun: 1 }]);
     expect(faults[0]?.expiresInMs).toBeLessThan(60_000);
   });
 

@@ -191,6 +191,8 @@ export class Hub implements Plane {
         sum.held += report.held;
         sum.addedMsMax = Math.max(sum.addedMsMax, report.addedMsMax);
         sum.expiresInMs = Math.max(sum.expiresInMs, report.expiresInMs);
+        sum.inForceMs = Math.min(sum.inForceMs, report.inForceMs);
+        sum.begun = Math.max(sum.begun, report.begun);
       }
     }
     return [...sums.values()];

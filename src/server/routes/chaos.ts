@@ -49,6 +49,21 @@ const conclusion = z.object({
   during: z.array(check),
   after: z.array(check),
   injection: z.object({ matched: z.number(), injected: z.number(), meanAddedMs: z.number().nullable() }).nullable(),
+  presence: z
+    .object({
+      plannedMs: z.number().describe('For how long the fault was to be in force.'),
+      presentMs: z.number().describe('For how long it was shown to be.'),
+      lost: z.string().nullable().describe('How it ended before its time by no act of the run.'),
+      inScope: z
+        .number()
+        .nullable()
+        .describe("First tries that the gateway's counters saw in its scope meanwhile; null: they cannot tell."),
+      processes: z.array(
+        z.object({ instance: z.string(), pid: z.number(), fate: z.enum(['ended', 'stopped', 'running']) }),
+      ),
+    })
+    .nullable()
+    .describe('What was shown of the fault between its injection and its planned end.'),
   control: z
     .object({
       what: z.string(),

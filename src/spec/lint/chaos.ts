@@ -1,6 +1,6 @@
 import { didYouMean, listed } from '../../lib/nearest.ts';
 import { own } from '../../lib/own.ts';
-import { formatShare } from '../../lib/units.ts';
+import { formatDurationMs, formatShare } from '../../lib/units.ts';
 import type { BlastLimits, ExperimentSpec } from '../chaos-model.ts';
 import { specErrors } from '../errors.ts';
 import type { Finding } from '../finding.ts';
@@ -15,7 +15,17 @@ export function lintExperiments(context: LintContext): Finding[] {
     ...lintScope(context, experiment),
     ...lintProbes(context, experiment),
     ...lintBlast(context, experiment),
+    ...lintPause(context, experiment),
   ]);
+}
+
+/** The supervisor ends a process that is silent for `health.startWithin`: a longer pause cannot last until its end. */
+function lintPause({ spec, at }: LintContext, { name, scope, fault, durationMs }: ExperimentSpec): Finding[] {
+  const service = own(spec.services, scope.service);
+  if (fault.kind !== 'pause' || !service || durationMs < service.health.startWithinMs) return [];
+  const patience = formatDurationMs(service.health.startWithinMs);
+  const sentence = `chaos.experiments.${name} pauses for ${formatDurationMs(durationMs)}; services.${scope.service}.health.startWithin is ${patience}`;
+  return [warningFinding(specWarnings['chaos-pause-outlasts'], sentence, at(['chaos', 'experiments', name, 'for']))];
 }
 
 /** With every instance ready and no release in flight an experiment must fit the limits, or it never runs at all. */

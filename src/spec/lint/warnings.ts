@@ -96,4 +96,8 @@ export const specWarnings = defineWarnings({
     means: 'An experiment hits more than `chaos.limits` allow even when every instance is ready, so it never runs.',
     next: 'Narrow its scope (`instances`, `share`), or raise the limit.',
   },
+  'chaos-pause-outlasts': {
+    means: 'A process that answers nothing is started anew before the pause is over, so the run is INVALID.',
+    next: 'Pause for less than `health.startWithin`, or lengthen that.',
+  },
 });

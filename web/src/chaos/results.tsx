@@ -80,12 +80,24 @@ export function Results({ runs }: { runs: ChaosRunDoc[] }) {
 
 /** What was measured of the injection, and of requests that should not have noticed. */
 function Measured({ run }: { run: ChaosRunDoc }) {
-  const { injection, control } = run.conclusion ?? {};
+  const { injection, presence, control } = run.conclusion ?? {};
   return (
     <>
+      {presence && (
+        <small class="muted">
+          in force for {measured(presence.presentMs)} of {measured(presence.plannedMs)}
+          {presence.processes.map(({ instance, pid, fate }) => (
+            <>
+              {'; '}
+              {instance} pid {pid} {fate}
+            </>
+          ))}
+        </small>
+      )}
       {injection && (
         <small class="muted">
           hit {count(injection.injected)} of {count(injection.matched)} requests
+          {presence && presence.inScope !== null && <>, {count(presence.inScope)} counted in its scope</>}
           {injection.meanAddedMs !== null && <>, {ms(injection.meanAddedMs)} added on average</>}
         </small>
       )}
