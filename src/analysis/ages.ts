@@ -40,7 +40,7 @@ export function growAges(ages: Ages, tick: Tick, dtMs: number): void {
   for (const old of ages.old) known.add(old);
   for (const rows of Object.values(tick.versions)) {
     for (const row of rows) {
-      if (row.requests <= 0 || known.has(row.instance) || ages.seen.length >= MAX_SEEN) continue;
+      if ((row.started ?? row.requests) <= 0 || known.has(row.instance) || ages.seen.length >= MAX_SEEN) continue;
       ages.seen.push({ id: row.instance, ms: 0 });
     }
   }

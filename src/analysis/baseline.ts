@@ -10,6 +10,9 @@ export interface Baseline {
   n: number;
   x: number;
   over: number[];
+  /** Lost requests (failed, or without an answer in time) of those that ended: more than `x` of `n` where answers are late. */
+  ended: number;
+  lost: number;
   /** An earlier hour was known when the release began. */
   known: boolean;
   /** The running minute, and for how long minutes have been left out without a break. */
@@ -22,7 +25,9 @@ export interface Baseline {
   squares: number[];
 }
 
-interface Block extends Arm {
+type Counts = Pick<Arm, 'n' | 'x' | 'over' | 'ended' | 'lost'>;
+
+interface Block extends Counts {
   ms: number;
 }
 
@@ -42,14 +47,14 @@ const NEW_NORMAL_MS = 1_800_000;
 
 export function newBaseline(edges: number): Baseline {
   return {
-    ...{ n: 0, x: 0, over: new Array<number>(edges).fill(0), known: false },
+    ...{ n: 0, x: 0, over: new Array<number>(edges).fill(0), ended: 0, lost: 0, known: false },
     ...{ minute: newBlock(edges), leftOutMs: 0, block: newBlock(edges) },
     ...{ weight: 0, rates: [], squares: [] },
   };
 }
 
 function newBlock(edges: number): Block {
-  return { ms: 0, n: 0, x: 0, over: new Array<number>(edges).fill(0) };
+  return { ms: 0, n: 0, x: 0, over: new Array<number>(edges).fill(0), ended: 0, lost: 0 };
 }
 
 export function cloneBaseline(b: Baseline): Baseline {
@@ -69,6 +74,8 @@ export function takeHistory(b: Baseline, history: StableHistory): void {
   b.n = history.requests;
   b.x = history.errors;
   b.over = history.over.slice();
+  b.ended = history.requests;
+  b.lost = history.errors;
   b.known = true;
   b.weight = history.blocks?.weight ?? 0;
   b.rates = history.blocks?.rates.slice() ?? [];
@@ -92,10 +99,12 @@ export function rememberNormal(b: Baseline, stable: Arm, gates: readonly number[
   keepMinute(b, finished);
 }
 
-function addTo(block: Block, arm: Arm, dtMs: number): void {
+function addTo(block: Block, arm: Counts, dtMs: number): void {
   block.ms += dtMs;
   block.n += arm.n;
   block.x += arm.x;
+  block.ended += arm.ended;
+  block.lost += arm.lost;
   for (let j = 0; j < block.over.length; j++) block.over[j]! += arm.over[j] ?? 0;
 }
 
@@ -110,6 +119,8 @@ function keepMinute(b: Baseline, minute: Block): void {
   const keep = Math.exp(-minute.ms / MEAN_AGE_MS);
   b.n = b.n * keep + minute.n;
   b.x = b.x * keep + minute.x;
+  b.ended = b.ended * keep + minute.ended;
+  b.lost = b.lost * keep + minute.lost;
   for (let j = 0; j < b.over.length; j++) b.over[j] = b.over[j]! * keep + minute.over[j]!;
   if (b.block.over.length !== minute.over.length) b.block = newBlock(minute.over.length);
   addTo(b.block, minute, minute.ms);
@@ -133,6 +144,11 @@ function endBlock(b: Baseline): void {
 /** Stable's error share as a guess for tuning bets. */
 export function guessedShare(b: Baseline): number {
   return (b.x + FIRST_GUESS * FIRST_GUESS_REQUESTS) / (b.n + FIRST_GUESS_REQUESTS);
+}
+
+/** The share of its requests that stable loses. */
+export function lostShare({ ended, lost }: Baseline): number {
+  return ended > 0 ? lost / ended : 0;
 }
 
 /**

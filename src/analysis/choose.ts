@@ -1,3 +1,4 @@
+import type { Arms } from './arms.ts';
 import { newDispersion } from './dispersion.ts';
 import { BETS_PER_EDGE, chooseEdges, type EdgeChoice } from './edges.ts';
 import { type Mixture, refillRoom } from './mixture.ts';
@@ -7,15 +8,24 @@ import { latencyMixture, type State } from './state.ts';
 /** Without history, edges are chosen once stable has shown this much, and again at these ages of the first step. */
 const LEARN_REQUESTS = 1000;
 const LEARN_MS = [30_000, 120_000, 600_000];
+/** The first choice where the canary seems to hang: stable's requests so far, and requests of the canary slower than any of them. */
+const HURRIED_REQUESTS = 200;
+const HUNG_REQUESTS = 3;
 
 /** Without history: the first choice rests on little, and what stable did in its first seconds may have been an incident. */
-export function learnEdges(s: State, dtMs: number): void {
+export function learnEdges(s: State, arms: Arms, dtMs: number): void {
   if (s.edges!.length === 0 || s.choices >= LEARN_MS.length || s.baseline.known) return;
   s.learnedMs += s.baseline.n > 0 ? dtMs : 0;
-  const enough = s.choices === 0 && s.baseline.n >= LEARN_REQUESTS;
+  const enough = s.choices === 0 && (s.baseline.n >= LEARN_REQUESTS || looksHung(s, arms));
   if (!enough && (s.learnedMs < LEARN_MS[s.choices]! || s.baseline.n <= 0)) return;
   chooseFor(s);
   s.choices++;
+}
+
+/** The canary leaves requests without an answer for longer than any of stable's took: the latency test must not wait for finer edges. */
+function looksHung({ baseline, sums }: State, { unanswered }: Arms): boolean {
+  if (unanswered === 0 || baseline.n < HURRIED_REQUESTS) return false;
+  return sums.canary.over.some((slow, edge) => slow >= HUNG_REQUESTS && baseline.over[edge] === 0);
 }
 
 /** Chooses edges from what stable has shown so far. Evidence moves along; proof of safety starts afresh where a gate moved. */

@@ -1,4 +1,4 @@
-import { type Arm, type Arms, addArm, emptyArm } from './arms.ts';
+import { type Arm, type Arms, addArm, cloneArm, emptyArm, eventsOf, requestsOf } from './arms.ts';
 
 /**
  * A cold start that fades: just-in-time compilers, caches and connection pools make a new version slow at first and less so
@@ -31,8 +31,9 @@ export function newCooling(): Cooling {
 }
 
 export function cloneCooling(c: Cooling): Cooling {
-  const copy = (arm: Arm): Arm => ({ ...arm, over: arm.over.slice() });
-  return { windows: c.windows.map((one) => ({ ms: one.ms, canary: copy(one.canary), stable: copy(one.stable) })) };
+  return {
+    windows: c.windows.map(({ ms, canary, stable }) => ({ ms, canary: cloneArm(canary), stable: cloneArm(stable) })),
+  };
 }
 
 export function noteCooling(c: Cooling, arms: Arms, warmupMs: number, dtMs: number): void {
@@ -73,7 +74,8 @@ function sumOf(windows: readonly Window[]): Sum {
 
 /** Chernoff's bound for so few of the canary's exceedances in the newer windows, had they kept their ratio to stable's. */
 function fallNats(older: Sum, newer: Sum, edge: number): number {
-  const expected = ({ canary, stable }: Sum): number => (canary.n * ((stable.over[edge] ?? 0) + 0.5)) / (stable.n + 1);
+  const expected = ({ canary, stable }: Sum): number =>
+    (requestsOf(canary, edge) * (eventsOf(stable, edge) + 0.5)) / (requestsOf(stable, edge) + 1);
   const expectedOld = expected(older);
   const expectedNew = expected(newer);
   const all = (older.canary.over[edge] ?? 0) + newer.canary.over[edge]!;

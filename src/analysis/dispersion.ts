@@ -1,4 +1,4 @@
-import type { Arm } from './arms.ts';
+import { type Arm, eventsOf, requestsOf } from './arms.ts';
 
 /**
  * How much more stable's failures cluster on instances than independent ones would: the variance of each instance's share
@@ -27,16 +27,16 @@ export function learn(d: Dispersion, each: readonly Arm[], edge: number, dtMs: n
   let n = 0;
   let total = 0;
   for (const arm of each) {
-    n += arm.n;
-    total += edge < 0 ? arm.x : arm.over[edge]!;
+    n += requestsOf(arm, edge);
+    total += eventsOf(arm, edge);
   }
   if (n <= 0 || total <= 0) return;
   const keep = 2 ** (-dtMs / HALF_LIFE_MS);
   let a = 0;
   let b = 0;
   for (const arm of each) {
-    const share = arm.n / n;
-    const off = (edge < 0 ? arm.x : arm.over[edge]!) - total * share;
+    const share = requestsOf(arm, edge) / n;
+    const off = eventsOf(arm, edge) - total * share;
     a += off * off;
     b += total * share * (1 - share);
   }

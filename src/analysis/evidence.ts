@@ -1,4 +1,4 @@
-import type { Arm, Arms } from './arms.ts';
+import { type Arm, type Arms, dealtOf } from './arms.ts';
 import { guessedShare, upperEdgeShare, upperErrorShare } from './baseline.ts';
 import { phiOf } from './dispersion.ts';
 import { limitEdge } from './edges.ts';
@@ -30,17 +30,10 @@ export function soloHarm(
   guarded: boolean,
   phi: number,
 ): void {
-  const { canary, stable } = arms;
   if (!control) aloneHarm(s, arms, guarded, phi);
   absoluteTests(s, plan, arms, guarded, phi);
-  stepCatastrophe(
-    s.catastrophe,
-    activePods(s.pods),
-    canary,
-    control ? stable.n : 0,
-    stable.x,
-    guessedShare(s.baseline),
-  );
+  const stable = control ? arms.stable : null;
+  stepCatastrophe(s.catastrophe, activePods(s.pods), arms.canary, stable, guessedShare(s.baseline));
   if (control && look.unconfirmed === undefined && s.looks > SETTLING_LOOKS) shareTests(s, look, arms);
   if (look.forecastRequests !== undefined) loadTest(s, look.forecastRequests, arms);
 }
@@ -102,7 +95,7 @@ function absoluteTests(s: State, plan: Plan, arms: Arms, guarded: boolean, phi: 
     const edge = limitEdge(s.edges!, limit.underMs);
     const m = s.absoluteLatency[plan.quantiles.indexOf(limit.quantile)];
     if (edge === null || m === undefined) continue;
-    const above = (arm: Arm): { n: number; x: number } => ({ n: arm.n, x: arm.over[edge.index]! });
+    const above = (arm: Arm): { n: number; x: number } => ({ n: arm.known[edge.index]!, x: arm.over[edge.index]! });
     const groups = arms.warmGroups.map(above);
     stepAbsolute(m, 1 - limit.quantile, above(arms.warmCanary), groups, edgePhi(s, edge.index), guarded);
   }
@@ -113,21 +106,20 @@ export const SILENCE_FROM = 20;
 
 function shareTests(s: State, look: Look, arms: Arms): void {
   const weight = look.weightBp / 10_000;
-  const canaryTotal = arms.canary.n;
-  const stableTotal = arms.stable.n;
+  const { canary, stable } = dealtOf(arms);
   // A silent arm may be missing metrics rather than a wrong split: the rules for missing data speak first. Where silence is
   // likely (a few requests a look) it must count: leaving those looks out shifts the share and rolls back healthy releases.
-  const total = canaryTotal + stableTotal;
-  const silent = (requests: number, share: number): boolean => requests <= 0 && total * share >= SILENCE_FROM;
-  if (weight <= 0 || total <= 0 || silent(canaryTotal, weight) || silent(stableTotal, 1 - weight)) return;
-  stepSplit(s.split, canaryTotal, stableTotal, weight);
-  stepThroughput(s.throughput, canaryTotal, stableTotal, weight, CRITICAL_KEEP);
-  stepThroughput(s.throughputWarn, canaryTotal, stableTotal, weight, WARN_KEEP);
+  const total = canary + stable;
+  const silent = (dealt: number, share: number): boolean => dealt <= 0 && total * share >= SILENCE_FROM;
+  if (weight <= 0 || total <= 0 || silent(canary, weight) || silent(stable, 1 - weight)) return;
+  stepSplit(s.split, canary, stable, weight);
+  stepThroughput(s.throughput, canary, stable, weight, CRITICAL_KEEP);
+  stepThroughput(s.throughputWarn, canary, stable, weight, WARN_KEEP);
 }
 
 function loadTest(s: State, forecast: number, arms: Arms): void {
   if (!Number.isFinite(forecast) || forecast <= 0) return;
-  const requests = arms.canary.n + arms.stable.n;
+  const requests = arms.canary.sent + arms.stable.sent;
   const { test, dispersion } = s.total;
   stepLoad(test, requests, forecast, phiOf(dispersion));
   dispersion.a += (requests - forecast) ** 2;
@@ -146,7 +138,8 @@ export function promotionGates(s: State, plan: Plan, arms: Arms, phi: number): v
   const { ratio, plusShare } = promote.latency;
   choice.gates.forEach((edge, i) => {
     const margin = { ratio, plus: plusShare, guess: guessedEdge(s, edge), phi: edgePhi(s, edge) };
-    stepGate(safe.latency[i]!, margin, warmCanary.n, warmCanary.over[edge]!, warmStable.n, warmStable.over[edge]!);
+    const [nc, ns] = [warmCanary.known[edge]!, warmStable.known[edge]!];
+    stepGate(safe.latency[i]!, margin, nc, warmCanary.over[edge]!, ns, warmStable.over[edge]!);
   });
 }
 
@@ -168,7 +161,8 @@ export function pastGates(s: State, plan: Plan, { canary, warmCanary, warming }:
   s.choice?.gates.forEach((edge, i) => {
     const margin = margins.latency[i]!;
     if (margin === null) return;
-    stepGate(past.latency[i]!, absolute(margin, edgePhi(s, edge)), warmCanary.n, warmCanary.over[edge]!, 0, 0);
+    const { known, over } = warmCanary;
+    stepGate(past.latency[i]!, absolute(margin, edgePhi(s, edge)), known[edge]!, over[edge]!, 0, 0);
   });
 }
 

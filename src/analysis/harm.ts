@@ -1,4 +1,4 @@
-import type { Arms } from './arms.ts';
+import { type Arms, eventsOf, requestsOf } from './arms.ts';
 import type { Why } from './assessment.ts';
 import { phiOf } from './dispersion.ts';
 import {
@@ -17,7 +17,7 @@ import type { MetricName, Plan } from './plan.ts';
 import { activePods, EVEN_NATS, STANDS_OUT_NATS, unevenNats, worstOf } from './pods.ts';
 import { toleratedFactor } from './spread.ts';
 import type { State } from './state.ts';
-import { isLatency, toleratedErrorShare, type Weighed } from './weigh.ts';
+import { isLatency, toleratedLoss, type Weighed } from './weigh.ts';
 
 /** Evidence left without the strongest instance that confirms it, when its part of the failures is not striking. */
 const CONFIRMED = 10;
@@ -100,7 +100,7 @@ function windowHarm(
 ): Harm | null {
   keepWindow(window, rule, arms.groups, arms.stable, dtMs);
   const finding: InstantFinding = judgeInstant(window, rule, {
-    tolerated: toleratedErrorShare(s, plan, control),
+    tolerated: toleratedLoss(s, plan, control),
     beside:
       control && plan.policy.sharedIncident === 'hold' ? besideOf(s, plan, arms, stableOf(window), besideNats) : null,
     nats: Math.log((20 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))) * phiOf(s.dispersion),
@@ -148,13 +148,12 @@ function confirmed(without: number, nats: number, threshold: number): boolean {
 function suspicion(s: State, weighed: Weighed, group: number): number {
   const { canary, groups } = s.rise;
   const arm = groups[group];
-  if (arm === undefined || canary.n <= 0) return 0;
+  if (arm === undefined) return 0;
   const slow = isLatency(topOf(weighed));
   let most = 0;
   for (const edge of slow ? (s.choice?.tested ?? []) : [-1]) {
-    const own = edge < 0 ? arm.x : arm.over[edge]!;
-    const all = edge < 0 ? canary.x : canary.over[edge]!;
-    most = Math.max(most, unevenNats(own, all, arm.n, canary.n));
+    const [own, all] = [eventsOf(arm, edge), eventsOf(canary, edge)];
+    most = Math.max(most, unevenNats(own, all, requestsOf(arm, edge), requestsOf(canary, edge)));
   }
   return most;
 }

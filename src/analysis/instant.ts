@@ -1,7 +1,7 @@
 import type { Arm } from './arms.ts';
 import { worseNats } from './two-sample.ts';
 
-/** A part of the instant rule's window. `groups` holds requests and errors of each canary group in turn. */
+/** A part of the instant rule's window. `groups` holds requests of each canary group and lost ones (failed, or without an answer in time) in turn. */
 export interface InstantEntry {
   ms: number;
   groups: number[];
@@ -17,7 +17,7 @@ export interface InstantRule {
 
 /** What is tolerated while the rule looks, and how sure it must be that chance did not do it. */
 export interface InstantGuard {
-  /** Share of errors that a harmless canary may have: its limit, or what stable showed before. */
+  /** Share of requests that a harmless canary may lose: its limit, or what stable lost before. */
   tolerated: number;
   /** -ln of the probability allowed to chance at this look, times the dispersion of stable's failures. */
   nats: number;
@@ -48,11 +48,11 @@ export function keepWindow(
   const last = entries[entries.length - 1];
   const entry = last !== undefined && last.ms + dtMs <= rule.overMs / PARTS ? last : open(entries);
   entry.ms += dtMs;
-  entry.ns += stable.n;
-  entry.xs += stable.x;
+  entry.ns += stable.ended;
+  entry.xs += stable.lost;
   groups.forEach((group, g) => {
-    entry.groups[2 * g] = (entry.groups[2 * g] ?? 0) + group.n;
-    entry.groups[2 * g + 1] = (entry.groups[2 * g + 1] ?? 0) + group.x;
+    entry.groups[2 * g] = (entry.groups[2 * g] ?? 0) + group.ended;
+    entry.groups[2 * g + 1] = (entry.groups[2 * g + 1] ?? 0) + group.lost;
   });
   let covered = 0;
   let first = entries.length - 1;
@@ -76,7 +76,7 @@ export function forgetGroup(entries: InstantEntry[], group: number): void {
   }
 }
 
-/** Errors and requests of stable over the window. */
+/** Requests of stable over the window, and lost ones. */
 export function stableOf(entries: readonly InstantEntry[]): { n: number; x: number } {
   let n = 0;
   let x = 0;
@@ -88,7 +88,7 @@ export function stableOf(entries: readonly InstantEntry[]): { n: number; x: numb
 }
 
 /**
- * The instant rule: at least `errorShare` of at least `minRequests` canary requests failed, and the Chernoff bound
+ * The instant rule: at least `errorShare` of at least `minRequests` canary requests were lost, and the Chernoff bound
  * exp(-n KL) of so many failures at the tolerated rate is below what chance is allowed at this look. The allowances add
  * up to a twentieth of alpha over the release, so this rule has a bound as well.
  */

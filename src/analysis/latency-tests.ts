@@ -22,17 +22,19 @@ export function stepLatency(
   groups: readonly Arm[] | null,
   dispersion: readonly Dispersion[],
 ): void {
-  if (canary.n <= 0 || stable.n <= 0) return;
   for (let e = 0; e < choice.tested.length; e++) {
     const edge = choice.tested[e]!;
-    const k = (ratios[e]! * canary.n) / stable.n;
+    const above = Math.min(edge + choice.shift, canary.over.length - 1);
+    const nc = canary.known[above]!;
+    const ns = stable.known[edge]!;
+    if (nc <= 0 || ns <= 0) continue;
+    const k = (ratios[e]! * nc) / ns;
     for (let i = 0; i < BETS_PER_EDGE; i++) {
       const psi = LATENCY_PSI[i]!;
       const b = Math.min((psi - 1) / (1 + k * psi), 0.99 / k);
       perEvent[i] = Math.log1p(b);
       perStable[i] = Math.log1p(-k * b);
     }
-    const above = Math.min(edge + choice.shift, canary.over.length - 1);
     const xc = canary.over[above]!;
     const xs = stable.over[edge]!;
     if (xc === 0 && xs === 0) continue;
@@ -45,7 +47,7 @@ export function stepLatency(
         nats.length = groups.length;
         for (let g = 0; g < groups.length; g++) {
           const group = groups[g]!;
-          nats[g] = (group.over[above]! * perEvent[i]! + (group.n / canary.n) * rest) / phi;
+          nats[g] = (group.over[above]! * perEvent[i]! + (group.known[above]! / nc) * rest) / phi;
         }
         multiplyCapped(m, at, nats);
       }
@@ -62,21 +64,21 @@ export function stepLatencyAlone(
   groups: readonly Arm[] | null,
   dispersion: readonly Dispersion[],
 ): void {
-  if (canary.n <= 0) return;
   for (let e = 0; e < choice.tested.length; e++) {
     const edge = choice.tested[e]!;
     const limit = tolerated[e]!;
-    if (limit >= 1) continue;
+    const nc = canary.known[edge]!;
+    if (limit >= 1 || nc <= 0) continue;
     const phi = dispersion[e] === undefined ? 1 : phiOf(dispersion[e]!);
     for (let i = 0; i < BETS_PER_EDGE; i++) {
       const b = LATENCY_PSI[i]! - 1;
       const gain = Math.log1p(b);
       const at = e * BETS_PER_EDGE + i;
-      if (groups === null) multiply(m, at, (canary.over[edge]! * gain - canary.n * limit * b) / phi);
+      if (groups === null) multiply(m, at, (canary.over[edge]! * gain - nc * limit * b) / phi);
       else {
         nats.length = groups.length;
         for (let g = 0; g < groups.length; g++) {
-          nats[g] = (groups[g]!.over[edge]! * gain - groups[g]!.n * limit * b) / phi;
+          nats[g] = (groups[g]!.over[edge]! * gain - groups[g]!.known[edge]! * limit * b) / phi;
         }
         multiplyCapped(m, at, nats);
       }

@@ -1,5 +1,5 @@
 import { growAges, rememberOld } from './ages.ts';
-import { type Arms, addArm, armsOf, emptyArm } from './arms.ts';
+import { type Arms, addArm, armsOf, dealtOf, emptyArm } from './arms.ts';
 import type { Assessment, Promotion, Why } from './assessment.ts';
 import { chooseFor } from './choose.ts';
 import { COOLING_WARMUPS, stillCooling } from './cooling.ts';
@@ -68,7 +68,7 @@ export function lookInto(s: State, setup: JudgeSetup, plan: Plan, look: Look): A
   const arms = armsOf(tick, { stable, canary, warmupMs: policy.warmupMs, slowEdge }, s.pods, s.ages);
   noteSilence(s, look, arms);
   if (s.canarySilent >= SILENT_LOOKS) return canarySilent(s, plan, look, dtMs);
-  if (look.unconfirmed === undefined && (arms.canary.n > 0 || arms.stable.n === 0)) s.blindMs = 0;
+  if (look.unconfirmed === undefined && (arms.canary.sent > 0 || arms.stable.sent === 0)) s.blindMs = 0;
   return seen(s, plan, look, arms, Math.min(dtMs, countedMs(tick.dtMs, plan.gapMs)), control);
 }
 
@@ -106,13 +106,23 @@ function canarySilent(s: State, plan: Plan, look: Look, dtMs: number): Assessmen
 }
 
 function noteSilence(s: State, look: Look, arms: Arms): void {
-  // Where a few requests a look are expected, none is chance: leaving such looks out would shift the share.
-  const expected = (arms.stable.n * look.weightBp) / Math.max(1, 10_000 - look.weightBp);
-  const silent = arms.canary.n === 0 && expected * SILENT_LOOKS >= SILENCE_FROM;
-  s.canarySilent = silent ? s.canarySilent + 1 : 0;
-  const ofStable = (arms.canary.n * (10_000 - look.weightBp)) / Math.max(1, look.weightBp);
-  const alone = arms.stable.n === 0 && ofStable * SILENT_LOOKS >= SILENCE_FROM && hasControl(look.weightBp);
+  s.unanswered = arms.unanswered;
+  s.canarySilent =
+    arms.canary.sent === 0 && missing(look, arms) * SILENT_LOOKS >= SILENCE_FROM ? s.canarySilent + 1 : 0;
+  const ofStable = (arms.canary.sent * (10_000 - look.weightBp)) / Math.max(1, look.weightBp);
+  const alone = arms.stable.sent === 0 && ofStable * SILENT_LOOKS >= SILENCE_FROM && hasControl(look.weightBp);
   s.stableSilent = alone ? s.stableSilent + 1 : 0;
+}
+
+/**
+ * How many requests or clients a canary without any should have had. Where a few a look are expected, none is chance: leaving such looks
+ * out would shift the share. Clients keep their place, so none of theirs may be the canary's for hours: only the ones that are
+ * dealt now can be missing, and the requests that its clients sent and stable had to serve.
+ */
+function missing(look: Look, arms: Arms): number {
+  const { canary, stable } = dealtOf(arms);
+  const expected = canary > 0 ? 0 : (stable * look.weightBp) / Math.max(1, 10_000 - look.weightBp);
+  return Math.max(expected, arms.clients?.diverted ?? 0);
 }
 
 function seen(s: State, plan: Plan, look: Look, arms: Arms, dtMs: number, control: boolean): Assessment {
@@ -193,10 +203,14 @@ function coldStart(
 }
 
 function count(s: State, arms: Arms, dtMs: number): void {
+  const dealt = dealtOf(arms);
   for (const sums of [s.sums, s.rise]) {
     sums.ms += dtMs;
     addArm(sums.canary, arms.canary);
     addArm(sums.stable, arms.stable);
+    sums.dealt.canary += dealt.canary;
+    sums.dealt.stable += dealt.stable;
+    sums.dealt.clients = arms.clients !== null;
   }
   const { groups } = s.rise;
   arms.groups.forEach((arm, g) => {
@@ -221,7 +235,7 @@ function calm(s: State, plan: Plan, look: Look, arms: Arms, weighed: Weighed): A
 }
 
 function whyContinue(arms: Arms, waiting: string): Why {
-  if (arms.canary.n === 0 && arms.stable.n === 0) return { kind: 'no-traffic' };
+  if (arms.canary.sent === 0 && arms.stable.sent === 0) return { kind: 'no-traffic' };
   return { kind: 'waiting', waiting };
 }
 

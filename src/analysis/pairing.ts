@@ -1,4 +1,4 @@
-import { type Arm, type Arms, addArm } from './arms.ts';
+import { type Arm, type Arms, addArm, cloneArm } from './arms.ts';
 
 /**
  * Comparisons need requests on both arms. A look with a handful of stable's is worth little on its own (the bet is bounded
@@ -26,18 +26,16 @@ export function paired(
   return { ready: null, waiting: { ms, arms: waiting === null ? copyOf(arms) : merged } };
 }
 
-const copyArm = (arm: Arm): Arm => ({ n: arm.n, x: arm.x, over: arm.over.slice() });
-
 export function copyOf(arms: Arms): Arms {
   return {
     ...arms,
-    canary: copyArm(arms.canary),
-    stable: copyArm(arms.stable),
-    groups: arms.groups.map(copyArm),
-    stableEach: arms.stableEach.map(copyArm),
-    warmCanary: copyArm(arms.warmCanary),
-    warmStable: copyArm(arms.warmStable),
-    warmGroups: arms.warmGroups.map(copyArm),
+    canary: cloneArm(arms.canary),
+    stable: cloneArm(arms.stable),
+    groups: arms.groups.map(cloneArm),
+    stableEach: arms.stableEach.map(cloneArm),
+    warmCanary: cloneArm(arms.warmCanary),
+    warmStable: cloneArm(arms.warmStable),
+    warmGroups: arms.warmGroups.map(cloneArm),
   };
 }
 
@@ -59,7 +57,7 @@ function merge(first: Arms, next: Arms): Arms {
 function addEach(into: Arm[], from: readonly Arm[]): void {
   from.forEach((arm, i) => {
     const own = into[i];
-    if (own === undefined) into.push(copyArm(arm));
+    if (own === undefined) into.push(cloneArm(arm));
     else addArm(own, arm);
   });
 }

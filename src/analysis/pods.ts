@@ -5,9 +5,10 @@
 export interface Pod {
   id: string;
   group: number;
-  /** Fading tally (half-life 5 min) that names the worst instance of a group. */
-  n: number;
-  x: number;
+  /** Fading tallies (half-life 5 min) that name the worst instance of a group: the lost ones of those that ended, the slow ones of those known. */
+  ended: number;
+  lost: number;
+  known: number;
   slow: number;
   /** Time since it last carried a request, ms. */
   idleMs: number;
@@ -23,7 +24,7 @@ const FORGET_MS = 300_000;
 export function podOf(pods: Pod[], id: string): Pod {
   for (const pod of pods) if (pod.id === id) return pod;
   if (pods.length >= MAX_PODS) return pods[pods.length - 1]!;
-  const pod: Pod = { id, group: pods.length % MAX_GROUPS, n: 0, x: 0, slow: 0, idleMs: 0 };
+  const pod: Pod = { id, group: pods.length % MAX_GROUPS, ended: 0, lost: 0, known: 0, slow: 0, idleMs: 0 };
   pods.push(pod);
   return pod;
 }
@@ -35,18 +36,24 @@ export function groupCount(pods: readonly Pod[]): number {
 export function fade(pods: Pod[], dtMs: number): void {
   const keep = 2 ** (-dtMs / HALF_LIFE_MS);
   for (const pod of pods) {
-    pod.n *= keep;
-    pod.x *= keep;
+    pod.ended *= keep;
+    pod.lost *= keep;
+    pod.known *= keep;
     pod.slow *= keep;
     pod.idleMs += dtMs;
   }
 }
 
-export function tally(pod: Pod, requests: number, errors: number, slow: number): void {
-  pod.n += requests;
-  pod.x += errors;
-  pod.slow += slow;
-  if (requests > 0) pod.idleMs = 0;
+/** What one look saw of an instance. One that was sent requests is a witness, also when it answered none. */
+export function tally(
+  pod: Pod,
+  seen: { sent: number; ended: number; lost: number; known: number; slow: number },
+): void {
+  pod.ended += seen.ended;
+  pod.lost += seen.lost;
+  pod.known += seen.known;
+  pod.slow += seen.slow;
+  if (seen.sent > 0 || seen.ended > 0) pod.idleMs = 0;
 }
 
 /** Groups that carried requests lately: witnesses for and against each other. */
@@ -75,8 +82,9 @@ export function worstOf(pods: readonly Pod[], group: number, bySlow: boolean): s
   let worst: Pod | null = null;
   let worstShare = -1;
   for (const pod of pods) {
-    if (pod.group !== group || pod.n <= 0) continue;
-    const share = (bySlow ? pod.slow : pod.x) / pod.n;
+    const of = bySlow ? pod.known : pod.ended;
+    if (pod.group !== group || of <= 0) continue;
+    const share = (bySlow ? pod.slow : pod.lost) / of;
     if (share > worstShare) {
       worst = pod;
       worstShare = share;

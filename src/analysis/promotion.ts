@@ -1,4 +1,4 @@
-import type { Arm } from './arms.ts';
+import { type Arm, eventsOf, requestsOf } from './arms.ts';
 import type { Promotion } from './assessment.ts';
 import { guessedShare } from './baseline.ts';
 import { phiOf } from './dispersion.ts';
@@ -87,15 +87,15 @@ function neededRequests(s: State, plan: Plan, way: Way, threshold: number): numb
   const { errors, latency } = plan.policy.promote;
   const plus = beside ? errors.plusShare : margins.errors;
   if (plus === null) return null;
-  const share = (arm: Arm, events: number): number => (events + 0.5) / (arm.n + 1);
-  const needed = (logs: readonly number[], margin: Margin, own: number, others: number): number | null =>
+  const share = (arm: Arm, edge: number): number => (eventsOf(arm, edge) + 0.5) / (requestsOf(arm, edge) + 1);
+  const needed = (logs: readonly number[], margin: Margin, edge: number): number | null =>
     requestsNeeded(logs, threshold, margin, {
-      canary: beside ? share(stable, others) : share(canary, own),
-      stable: share(stable, others),
+      canary: share(beside ? stable : canary, edge),
+      stable: share(stable, edge),
       canaryPerStable: beside ? canary.n / stable.n : 0,
     });
   const margin = { ratio: beside ? errors.ratio : 0, plus, guess: guessedShare(s.baseline), phi: phiOf(s.dispersion) };
-  let most = needed(way.errors, margin, canary.x, stable.x);
+  let most = needed(way.errors, margin, -1);
   for (let i = 0; most !== null && i < s.choice.gates.length; i++) {
     const edge = s.choice.gates[i]!;
     const extra = beside ? latency.plusShare : margins.latency[i]!;
@@ -106,7 +106,7 @@ function neededRequests(s: State, plan: Plan, way: Way, threshold: number): numb
       guess: guessedEdge(s, edge),
       phi: edgePhi(s, edge),
     };
-    const need = needed(way.latency[i]!, bound, canary.over[edge]!, stable.over[edge]!);
+    const need = needed(way.latency[i]!, bound, edge);
     most = need === null ? null : Math.max(most, need);
   }
   return most;

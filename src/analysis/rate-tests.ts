@@ -66,19 +66,13 @@ export function stepAbsolute(
 type Arm1 = Groups[number];
 
 /**
- * The catastrophe test, without caps: the canary fails more than stable does by at least 1/instances + 10 points, which
- * one dead instance cannot explain. Without stable's traffic the same share is an absolute limit.
+ * The catastrophe test, without caps: the canary loses more requests (failed, or without an answer in time) than stable does by at least
+ * 1/instances + 10 points, which one dead instance cannot explain. `stable` null, or without traffic: the same share is an absolute limit.
  */
-export function stepCatastrophe(
-  m: Mixture,
-  instances: number,
-  canary: Arm,
-  ns: number,
-  xs: number,
-  guess: number,
-): void {
+export function stepCatastrophe(m: Mixture, instances: number, canary: Arm, stable: Arm | null, guess: number): void {
+  const ns = stable?.ended ?? 0;
   const plus = 1 / Math.max(1, instances) + 0.1;
   if (plus >= 0.95) return;
   const test = { ratio: ns > 0 ? 1 : 0, plus, psi: GROSS_PSI, guess, phi: 1 };
-  stepRate(m, test, canary.n, canary.x, ns, xs, null);
+  stepRate(m, test, canary.ended, canary.lost, ns, stable?.lost ?? 0, null);
 }

@@ -1,4 +1,4 @@
-import type { Arm } from './arms.ts';
+import { type Arm, addArm, cloneArm, emptyArm, eventsOf, requestsOf } from './arms.ts';
 
 /**
  * How much instances of one version differ for good: the node that is slower, the cache that is colder. Such differences are
@@ -54,7 +54,7 @@ export interface SpreadHistory {
 export function cloneSpread(s: Spread): Spread {
   return {
     ...s,
-    each: s.each.map((arm) => ({ ...arm, over: arm.over.slice() })),
+    each: s.each.map(cloneArm),
     weights: s.weights.slice(),
     variances: s.variances.slice(),
   };
@@ -63,14 +63,11 @@ export function cloneSpread(s: Spread): Spread {
 export function learnSpread(s: Spread, each: readonly Arm[], dtMs: number): void {
   if (each.length < 2 || each.length > MAX_INSTANCES) return;
   if (each.length !== s.each.length) {
-    s.each = each.map((arm) => ({ n: 0, x: 0, over: arm.over.map(() => 0) }));
+    s.each = each.map((arm) => emptyArm(arm.over.length));
     s.blockMs = 0;
   }
   each.forEach((arm, i) => {
-    const own = s.each[i]!;
-    own.n += arm.n;
-    own.x += arm.x;
-    for (let j = 0; j < own.over.length; j++) own.over[j]! += arm.over[j] ?? 0;
+    addArm(s.each[i]!, arm);
   });
   s.blockMs += dtMs;
   if (s.blockMs < (s.instances === 0 ? FIRST_BLOCK_MS : BLOCK_MS)) return;
@@ -86,11 +83,7 @@ function endBlock(s: Spread): void {
   }
   s.instances = s.each.length;
   s.blockMs = 0;
-  for (const arm of s.each) {
-    arm.n = 0;
-    arm.x = 0;
-    arm.over.fill(0);
-  }
+  s.each = s.each.map((arm) => emptyArm(arm.over.length));
 }
 
 /**
@@ -102,18 +95,20 @@ function betweenInstances(each: readonly Arm[], edge: number): { variance: numbe
   let total = 0;
   let squares = 0;
   for (const arm of each) {
-    n += arm.n;
-    total += edge < 0 ? arm.x : arm.over[edge]!;
-    squares += arm.n * arm.n;
+    const requests = requestsOf(arm, edge);
+    n += requests;
+    total += eventsOf(arm, edge);
+    squares += requests * requests;
   }
   if (total <= 0 || n <= 0) return { variance: 0, weight: 0 };
   const rate = total / n;
   let off = 0;
   let chance = 0;
   for (const arm of each) {
-    const d = (edge < 0 ? arm.x : arm.over[edge]!) - arm.n * rate;
+    const requests = requestsOf(arm, edge);
+    const d = eventsOf(arm, edge) - requests * rate;
     off += d * d;
-    chance += arm.n * rate * (1 - rate) * (1 - arm.n / n);
+    chance += requests * rate * (1 - rate) * (1 - requests / n);
   }
   const scale = rate * rate * (squares - squares / each.length);
   if (scale <= 0) return { variance: 0, weight: 0 };

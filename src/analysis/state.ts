@@ -1,5 +1,5 @@
 import { type Ages, cloneAges, newAges } from './ages.ts';
-import type { Arm } from './arms.ts';
+import { type Arm, cloneArm, emptyArm } from './arms.ts';
 import { type Baseline, cloneBaseline, newBaseline } from './baseline.ts';
 import { type Cooling, cloneCooling, newCooling } from './cooling.ts';
 import { type Dispersion, newDispersion } from './dispersion.ts';
@@ -31,6 +31,8 @@ export interface State {
   blindMs: number;
   canarySilent: number;
   stableSilent: number;
+  /** Requests of the canary that waited for an answer at the last look. */
+  unanswered: number;
   /** Time since the release's first look: how much of the detectors' reserve is due. */
   ageMs: number;
   /** Detector mass not yet fed in; `boost`: a tenth of it goes in with the next look (a step began). */
@@ -78,19 +80,21 @@ export interface Sums {
   stable: Arm;
   /** The canary's counts by instance group. */
   groups: Arm[];
+  /** What the weight divided: clients where they keep their place, else requests. */
+  dealt: { canary: number; stable: number; clients: boolean };
 }
 
 export function newSums(edges: number): Sums {
-  const arm = (): Arm => ({ n: 0, x: 0, over: new Array<number>(edges).fill(0) });
-  return { ms: 0, canary: arm(), stable: arm(), groups: [] };
-}
-
-function cloneArm(arm: Arm): Arm {
-  return { n: arm.n, x: arm.x, over: arm.over.slice() };
+  const dealt = { canary: 0, stable: 0, clients: false };
+  return { ms: 0, canary: emptyArm(edges), stable: emptyArm(edges), groups: [], dealt };
 }
 
 function cloneSums(s: Sums): Sums {
-  return { ms: s.ms, canary: cloneArm(s.canary), stable: cloneArm(s.stable), groups: s.groups.map(cloneArm) };
+  const { ms, canary, stable, groups, dealt } = s;
+  return {
+    ...{ ms, canary: cloneArm(canary), stable: cloneArm(stable) },
+    ...{ groups: groups.map(cloneArm), dealt: { ...dealt } },
+  };
 }
 
 export function newState(setup: JudgeSetup, plan: Plan): State {
@@ -105,6 +109,7 @@ export function newState(setup: JudgeSetup, plan: Plan): State {
     blindMs: 0,
     canarySilent: 0,
     stableSilent: 0,
+    unanswered: 0,
     ageMs: 0,
     reserve: 1 - FIRST_MASS,
     boost: false,

@@ -75,7 +75,7 @@ export function takeTick(
   const young = s.youngestMs === null || s.youngestMs <= COOLING_WARMUPS * warmupMs;
   if (warmupMs > 0 && young) noteCooling(s.cooling, arms, warmupMs, dtMs);
   if (control) learnFrom(s, arms, dtMs);
-  learnEdges(s, dtMs);
+  learnEdges(s, arms, dtMs);
 }
 
 function growGroups(s: State, arms: Arms): void {

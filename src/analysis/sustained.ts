@@ -1,4 +1,4 @@
-import type { Arm, Arms } from './arms.ts';
+import { type Arm, type Arms, eventsOf, requestsOf } from './arms.ts';
 
 /**
  * The sustained rule: a limit broken for the declared time without a break. It is judged on parts of at most 30 s, so
@@ -6,12 +6,12 @@ import type { Arm, Arms } from './arms.ts';
  */
 export interface Sustained {
   partMs: number;
-  nc: number;
-  ns: number;
-  /** Canary requests of the running part that latency is judged by, by stable's side too: settled instances only. */
-  warmNc: number;
-  warmNs: number;
-  /** Per limit: events of the running part on either arm, and the canary's requests and events by instance group in turn. */
+  /**
+   * Per limit: requests of the running part on either arm that it is judged by (latency: settled instances only), events among them, and the
+   * canary's requests and events by instance group in turn.
+   */
+  nc: number[];
+  ns: number[];
   xc: number[];
   xs: number[];
   groups: number[][];
@@ -45,21 +45,21 @@ const newChain = (): Chain => ({ ms: 0, nc: 0, xc: 0, ns: 0, xs: 0, groups: [] }
 
 export function newSustained(limits: number): Sustained {
   const zeros = (): number[] => new Array<number>(limits).fill(0);
-  const counts = { xc: zeros(), xs: zeros(), groups: zeros().map(() => []) };
-  return { ...{ partMs: 0, nc: 0, ns: 0, warmNc: 0, warmNs: 0 }, ...counts, chains: zeros().map(newChain) };
+  const counts = { nc: zeros(), ns: zeros(), xc: zeros(), xs: zeros(), groups: zeros().map(() => []) };
+  return { partMs: 0, ...counts, chains: zeros().map(newChain) };
 }
 
 export function cloneSustained(s: Sustained): Sustained {
   return {
     ...s,
+    nc: s.nc.slice(),
+    ns: s.ns.slice(),
     xc: s.xc.slice(),
     xs: s.xs.slice(),
     groups: s.groups.map((row) => row.slice()),
     chains: s.chains.map((chain) => ({ ...chain, groups: chain.groups.slice() })),
   };
 }
-
-const eventsOf = (arm: Arm, edge: number): number => (edge < 0 ? arm.x : (arm.over[edge] ?? 0));
 
 /** Length of a part: what is shorter than this cannot break a chain. */
 export function partMsOf(sustainedMs: number): number {
@@ -73,20 +73,20 @@ export function stepSustained(
   arms: Arms,
   dtMs: number,
 ): void {
-  if (arms.canary.n <= 0) return;
+  const { canary } = arms;
+  // Requests that hang are known to be slow before any has ended.
+  if (canary.n <= 0 && limits.every((limit) => limit === null || requestsOf(canary, limit.edge) <= 0)) return;
   s.partMs += dtMs;
-  s.nc += arms.canary.n;
-  s.ns += arms.stable.n;
-  // A canary that warms up breaks no latency limit yet.
-  const warmCanary = arms.warming ? null : arms.warmCanary;
-  s.warmNc += warmCanary?.n ?? 0;
-  s.warmNs += warmCanary === null ? 0 : arms.warmStable.n;
   limits.forEach((limit, i) => {
-    if (limit === null) return;
+    // A canary that warms up breaks no latency limit yet.
+    if (limit === null || (limit.edge >= 0 && arms.warming)) return;
     const errors = limit.edge < 0;
-    if (!errors && warmCanary === null) return;
-    s.xc[i]! += eventsOf(errors ? arms.canary : warmCanary!, limit.edge);
-    s.xs[i]! += eventsOf(errors ? arms.stable : arms.warmStable, limit.edge);
+    const own = errors ? canary : arms.warmCanary;
+    const others = errors ? arms.stable : arms.warmStable;
+    s.nc[i]! += requestsOf(own, limit.edge);
+    s.ns[i]! += requestsOf(others, limit.edge);
+    s.xc[i]! += eventsOf(own, limit.edge);
+    s.xs[i]! += eventsOf(others, limit.edge);
     addGroups(s.groups[i]!, errors ? arms.groups : arms.warmGroups, limit.edge);
   });
   if (s.partMs < partMsOf(sustainedMs)) return;
@@ -94,35 +94,29 @@ export function stepSustained(
     endPart(s, limit, i);
   });
   s.partMs = 0;
-  s.nc = 0;
-  s.ns = 0;
-  s.warmNc = 0;
-  s.warmNs = 0;
 }
 
 function addGroups(into: number[], groups: readonly Arm[], edge: number): void {
   groups.forEach((group, g) => {
-    into[2 * g] = (into[2 * g] ?? 0) + group.n;
+    into[2 * g] = (into[2 * g] ?? 0) + requestsOf(group, edge);
     into[2 * g + 1] = (into[2 * g + 1] ?? 0) + eventsOf(group, edge);
   });
 }
 
 function endPart(s: Sustained, limit: SustainedLimit | null, i: number): void {
-  const latency = limit !== null && limit.edge >= 0;
-  const nc = latency ? s.warmNc : s.nc;
+  const nc = s.nc[i]!;
   const chain = s.chains[i]!;
   if (limit === null || s.xc[i]! <= limit.share * nc) s.chains[i] = newChain();
   else {
     chain.ms += s.partMs;
     chain.nc += nc;
     chain.xc += s.xc[i]!;
-    chain.ns += latency ? s.warmNs : s.ns;
+    chain.ns += s.ns[i]!;
     chain.xs += s.xs[i]!;
     s.groups[i]!.forEach((count, at) => {
       chain.groups[at] = (chain.groups[at] ?? 0) + count;
     });
   }
-  s.xc[i] = 0;
-  s.xs[i] = 0;
+  for (const counts of [s.nc, s.ns, s.xc, s.xs]) counts[i] = 0;
   s.groups[i] = [];
 }

@@ -423,6 +423,41 @@ describe('given bad input, a named outcome and no exception', () => {
       says: /counts 1 latency edges of 8/,
     },
     {
+      name: 'a negative number of requests sent',
+      change: (t) => ({ ...t, versions: { ...t.versions, v2: [{ ...one, started: -1 }] } }),
+      says: /number of requests sent is -1/,
+    },
+    {
+      name: 'waiting requests at other edges',
+      change: (t) => ({ ...t, versions: { ...t.versions, v2: [{ ...one, waiting: [1] }] } }),
+      says: /counts waiting requests at 1 latency edges of 8/,
+    },
+    {
+      name: 'more requests that ceased to wait than ended',
+      change: (t) => ({ ...t, versions: { ...t.versions, v2: [{ ...one, waiting: one.over.map(() => -100) }] } }),
+      says: /count above latency edge 1 with those that wait is -1/,
+    },
+    {
+      name: 'more lost requests than ended',
+      change: (t) => ({ ...t, versions: { ...t.versions, v2: [{ ...one, unserved: 200 }] } }),
+      says: /201 of 100 requests are lost/,
+    },
+    {
+      name: 'unanswered requests that are no number',
+      change: (t) => ({ ...t, versions: { ...t.versions, v2: [{ ...one, unanswered: null }] } }),
+      says: /number of unanswered requests is null/,
+    },
+    {
+      name: 'clients dealt that are no number',
+      change: (t) => ({ ...t, clients: { dealt: { v1: 'many' }, diverted: 0 } }),
+      says: /clients dealt to v1 are "many"/,
+    },
+    {
+      name: 'clients without counts',
+      change: (t) => ({ ...t, clients: null }),
+      says: /clients are no counts/,
+    },
+    {
       name: 'edges that changed',
       change: (t) => ({ ...t, edges: EDGES.map((edge) => edge * 2) }),
       says: /edges changed/,

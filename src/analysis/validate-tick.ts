@@ -23,7 +23,7 @@ export function problemOf(tick: Tick, memory: TickMemory): string | null {
     return `its time ${show(tick.t)} s does not follow ${show(memory.lastT)} s: a repeated reading or a clock that stepped back`;
   }
   if (!Number.isFinite(tick.dtMs) || tick.dtMs <= 0) return `its interval is ${show(tick.dtMs)} ms`;
-  return problemOfEdges(tick.edges, memory.edges) ?? problemOfVersions(tick);
+  return problemOfEdges(tick.edges, memory.edges) ?? problemOfVersions(tick) ?? problemOfClients(tick);
 }
 
 function problemOfEdges(edges: unknown, before: readonly number[] | null): string | null {
@@ -77,7 +77,39 @@ function problemOfInstance(row: InstanceTick, edges: number): string | null {
       return `more requests are slower than latency edge ${j + 1} (${count}) than before it (${before})`;
     before = count;
   }
+  const problem = problemOfProgress(row);
+  if (problem !== null) return problem;
   if (row.ageMs !== undefined && !Number.isFinite(row.ageMs)) return `its age is ${show(row.ageMs)} ms`;
+  return null;
+}
+
+/** Requests in progress, where the source counts them. */
+function problemOfProgress(row: InstanceTick): string | null {
+  const { requests, errors, over, started, waiting, unanswered, unserved = 0, overdue = 0 } = row;
+  if (started !== undefined && !isCount(started)) return `the number of requests sent is ${show(started)}`;
+  if (unanswered !== undefined && !isCount(unanswered))
+    return `the number of unanswered requests is ${show(unanswered)}`;
+  const ended = requests + overdue;
+  const lost = errors + unserved;
+  if (!isCount(ended) || !isCount(lost) || lost > ended) return `${show(lost)} of ${show(ended)} requests are lost`;
+  if (waiting === undefined) return null;
+  if (!Array.isArray(waiting) || waiting.length !== over.length)
+    return `it counts waiting requests at ${waiting?.length ?? 'no'} latency edges of ${over.length}`;
+  for (let j = 0; j < waiting.length; j++) {
+    const slow = over[j]! + waiting[j]!;
+    if (!isCount(slow)) return `the count above latency edge ${j + 1} with those that wait is ${show(slow)}`;
+  }
+  return null;
+}
+
+/** Clients dealt, where clients are what is dealt. */
+function problemOfClients({ clients }: Tick): string | null {
+  if (clients === undefined) return null;
+  if (typeof clients !== 'object' || clients === null || typeof clients.dealt !== 'object' || clients.dealt === null)
+    return 'its clients are no counts by version';
+  if (!isCount(clients.diverted)) return `the number of diverted requests is ${show(clients.diverted)}`;
+  for (const [version, dealt] of Object.entries(clients.dealt))
+    if (!isCount(dealt)) return `the clients dealt to ${version} are ${show(dealt)}`;
   return null;
 }
 

@@ -1,5 +1,5 @@
 import type { Arms } from './arms.ts';
-import { upperErrorShare } from './baseline.ts';
+import { lostShare, upperErrorShare } from './baseline.ts';
 import { evidence, evidenceWithout, type Mixture } from './mixture.ts';
 import { type MetricName, type Plan, stepOf } from './plan.ts';
 import { groupCount } from './pods.ts';
@@ -102,12 +102,12 @@ export function isLatency(name: MetricName): boolean {
   return name === 'latency' || name.startsWith('absolute-p');
 }
 
-/** The error share that a harmless canary may show: its limit, or what stable showed before with the tolerance. */
-export function toleratedErrorShare(s: State, plan: Plan, control: boolean): number {
+/** The share of requests that a harmless canary may lose: its limit, or what stable lost before with the tolerance. */
+export function toleratedLoss(s: State, plan: Plan, control: boolean): number {
   const limit = stepOf(plan, s.step).limits.errorShare ?? 0;
   const { ratio, plusShare } = plan.policy.compare.errors;
-  if (!control) return Math.max(limit, 1.25 * (upperErrorShare(s.baseline) ?? 0), plusShare);
-  const before = s.baseline.n > 0 ? s.baseline.x / s.baseline.n : 0;
+  const before = lostShare(s.baseline);
+  if (!control) return Math.max(limit, 1.25 * Math.max(before, upperErrorShare(s.baseline) ?? 0), plusShare);
   return Math.max(limit, ratio * before + plusShare);
 }
 

@@ -8,6 +8,9 @@ import { activePods } from './pods.ts';
 import type { State, Sums } from './state.ts';
 import type { MetricValue } from './weigh.ts';
 
+/** More than this share of what was answered must wait before it is worth a word. */
+const WAITING_SHARE = 0.25;
+
 /** A share in per cent with three significant digits: `5.1 %`, `0.012 %`, `0 %`. */
 function percent(share: number): string {
   const value = share * 100;
@@ -39,19 +42,51 @@ function telling(s: State): Sums {
   return s.rise.canary.n > 0 ? s.rise : s.sums;
 }
 
-function failing(sums: Sums): string {
+function failing(s: State, sums: Sums): string {
   const { canary, stable } = sums;
-  if (canary.n <= 0) return 'canary has had no requests';
+  if (canary.n <= 0) return unanswered(s, sums) ?? 'canary has had no requests';
   const own = `canary fails ${percent(canary.x / canary.n)} of ${requests(canary.n)}`;
-  return stable.n > 0 ? `${own}, stable ${percent(stable.x / stable.n)} of ${formatCount(stable.n)}` : own;
+  const both = stable.n > 0 ? `${own}, stable ${percent(stable.x / stable.n)} of ${formatCount(stable.n)}` : own;
+  const waiting = unanswered(s, sums);
+  return waiting === null ? both : `${both}; ${waiting}`;
+}
+
+/** What is sent and not answered, where that is more than what is always under way. */
+function unanswered(s: State, { canary }: Sums): string | null {
+  if (s.unanswered > 0 && s.sums.canary.n <= 0) return `${sentence(s.sums.canary.sent)}, none was answered yet`;
+  if (s.unanswered > 0 && canary.n <= 0)
+    return `none of the last ${requests(canary.sent)} to the canary was answered yet`;
+  const silent = canary.lost - canary.x;
+  if (silent >= WAITING_SHARE * canary.ended && silent > 0)
+    return `${formatCount(silent)} of its ${requests(canary.ended)} got no answer in time`;
+  if (s.unanswered < WAITING_SHARE * canary.n || s.unanswered <= 0) return null;
+  return `${requests(s.unanswered)} to the canary ${s.unanswered === 1 ? 'is' : 'are'} not answered yet`;
+}
+
+function sentence(sent: number): string {
+  return `${requests(sent)} ${sent === 1 ? 'was' : 'were'} sent to the canary`;
+}
+
+/** What the instant rule counts: failures, and requests without an answer in time where there are any. */
+function losing(s: State): string {
+  const { lost, x } = s.sums.canary;
+  return lost > x ? 'fails or does not answer' : 'fails';
+}
+
+function hanging(s: State): string {
+  const text = unanswered(s, s.sums);
+  return text === null ? '' : `; ${text}`;
 }
 
 function slow(sums: Sums, s: State): string | null {
   const edge = tellingEdge(s.choice, sums);
-  if (edge === null || sums.canary.n <= 0) return null;
-  const own = percent(sums.canary.over[edge]! / sums.canary.n);
-  const than = sums.stable.n > 0 ? `, stable ${percent(sums.stable.over[edge]! / sums.stable.n)}` : '';
-  return `${own} of the canary's ${requests(sums.canary.n)} take over ${s.edges![edge]} ms${than}`;
+  if (edge === null || sums.canary.known[edge]! <= 0) return null;
+  const { canary, stable } = sums;
+  const own = percent(canary.over[edge]! / canary.known[edge]!);
+  const than = stable.known[edge]! > 0 ? `, stable ${percent(stable.over[edge]! / stable.known[edge]!)}` : '';
+  const text = `${own} of the canary's ${requests(canary.known[edge]!)} take over ${s.edges![edge]} ms${than}`;
+  const waiting = unanswered(s, sums);
+  return waiting === null ? text : `${waiting}; ${text}`;
 }
 
 /** The tested edge at which the canary exceeds stable most, in standard deviations. */
@@ -59,8 +94,9 @@ function tellingEdge(choice: EdgeChoice | null, sums: Sums): number | null {
   let best: number | null = null;
   let most = Number.NEGATIVE_INFINITY;
   for (const edge of choice?.tested ?? []) {
-    const expected = sums.stable.n > 0 ? (sums.canary.n * sums.stable.over[edge]!) / sums.stable.n : 0;
-    const off = (sums.canary.over[edge]! - expected) / Math.sqrt(expected + 1);
+    const { canary, stable } = sums;
+    const expected = stable.known[edge]! > 0 ? (canary.known[edge]! * stable.over[edge]!) / stable.known[edge]! : 0;
+    const off = (canary.over[edge]! - expected) / Math.sqrt(expected + 1);
     if (off > most) {
       most = off;
       best = edge;
@@ -83,7 +119,7 @@ export function reasonOf(s: State, plan: Plan, found: Assessment, promote: Judge
     case 'stable-silent':
       return `Stable has had no requests for ${why.looks} looks, so there is nothing to compare the canary with.`;
     case 'instant':
-      return `Canary fails ${percent(why.errors / why.requests)} of ${requests(why.requests)} within ${lasting(why.overMs)}, at most ${percent(why.limit)} may${alone(s)}.`;
+      return `Canary ${losing(s)} ${percent(why.errors / why.requests)} of ${requests(why.requests)} within ${lasting(why.overMs)}, at most ${percent(why.limit)} may${alone(s)}${hanging(s)}.`;
     case 'evidence':
       return evidenceReason(s, plan, found, why);
     case 'instance-instant':
@@ -97,21 +133,21 @@ export function reasonOf(s: State, plan: Plan, found: Assessment, promote: Judge
         ? `Canary has broken its limit for ${lasting(why.forMs)}: ${brokenBy(why)}.`
         : `Instance ${why.instance} alone keeps the canary above its limit for ${lasting(why.forMs)} (${brokenBy(why)}): replace it.`;
     case 'shared':
-      return `A limit is broken (${why.limits.join(', ')}) but the canary is not worse than stable: ${failing(telling(s))}; holding.`;
+      return `A limit is broken (${why.limits.join(', ')}) but the canary is not worse than stable: ${failing(s, telling(s))}; holding.`;
     case 'placebo':
       return `The environment is unstable: some of stable's own instances look worse than the rest (evidence ${nicely(why.evidence)} ≥ 20); holding.`;
     case 'load-drop':
       return `Total throughput is far below its forecast (evidence ${nicely(why.evidence)} ≥ ${nicely(plan.threshold)}); holding.`;
     case 'safe':
-      return `Proven safe at this weight after ${lasting(s.heldMs)}: ${failing(s.sums)}${boundText(promote.harmBoundShare)}.`;
+      return `Proven safe at this weight after ${lasting(s.heldMs)}: ${failing(s, s.sums)}${boundText(promote.harmBoundShare)}.`;
     case 'inconclusive':
-      return `No proof after ${lasting(s.elapsedMs)} at this weight: still missing ${why.waiting}; ${failing(s.sums)}.`;
+      return `No proof after ${lasting(s.elapsedMs)} at this weight: still missing ${why.waiting}; ${failing(s, s.sums)}.`;
     case 'no-traffic':
       return 'No requests on either version since the last look; nothing is proven without traffic.';
     case 'cold-start':
       return coldText(s, plan, why);
     case 'waiting':
-      return `No sign of harm (${evidence} < ${nicely(plan.threshold)}): ${failing(s.sums)}; waiting for ${waitingText(s, plan, promote, why.waiting)}.`;
+      return `${unanswered(s, s.sums) === null ? 'No sign' : 'No proof'} of harm (${evidence} < ${nicely(plan.threshold)}): ${failing(s, s.sums)}; waiting for ${waitingText(s, plan, promote, why.waiting)}.`;
   }
 }
 
@@ -135,7 +171,7 @@ function evidenceReason(s: State, plan: Plan, found: Assessment, why: Extract<Wh
   const top = found.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a));
   const isSlow = top.name === 'latency' || top.name.startsWith('absolute-p');
   const isShare = top.name === 'split' || top.name === 'throughput';
-  const what = (isSlow ? slow(sums, s) : isShare ? shareText(sums) : null) ?? failing(sums);
+  const what = (isSlow ? slow(sums, s) : isShare ? shareText(sums) : null) ?? failing(s, sums);
   const names = why.named.length > 0 ? why.named.join(', ') : 'all metrics together';
   return `${what.charAt(0).toUpperCase()}${what.slice(1)}; evidence ${nicely(found.total)} ≥ ${nicely(plan.threshold)} (${names})${alone(s)}.`;
 }
@@ -145,9 +181,10 @@ function alone(s: State): string {
   return activePods(s.pods) === 1 ? '; with one canary instance, a bad version and a bad machine look alike' : '';
 }
 
-function shareText(sums: Sums): string {
-  const all = sums.canary.n + sums.stable.n;
-  return `canary gets ${percent(all > 0 ? sums.canary.n / all : 0)} of ${requests(all)}`;
+function shareText({ dealt }: Sums): string {
+  const all = dealt.canary + dealt.stable;
+  const what = `${dealt.clients ? 'new client' : 'request'}${all === 1 ? '' : 's'}`;
+  return `canary gets ${percent(all > 0 ? dealt.canary / all : 0)} of ${formatCount(all)} ${what}`;
 }
 
 function brokenBy(why: Extract<Why, { kind: 'sustained' }>): string {
@@ -194,7 +231,7 @@ function lineOf(s: State, plan: Plan, metric: MetricValue): Line {
   const gated = metric.gated && metric.evidence >= 20 ? '; does not count, stable is no better' : '';
   switch (metric.name) {
     case 'errors':
-      return { ...errors, says: failing(sums) };
+      return { ...errors, says: failing(s, sums) };
     case 'latency':
       return latencyLine(s, sums);
     case 'absolute-errors': {
@@ -204,9 +241,9 @@ function lineOf(s: State, plan: Plan, metric: MetricValue): Line {
     }
     case 'split':
     case 'throughput': {
-      const all = canary.n + stable.n;
+      const { dealt } = sums;
       return {
-        canary: { requests: all, events: canary.n },
+        canary: { requests: dealt.canary + dealt.stable, events: dealt.canary },
         stable: null,
         says: `${shareText(sums)}, weight ${percent(step.weightBp / 10_000)}`,
       };
@@ -227,8 +264,8 @@ function latencyLine(s: State, sums: Sums): Line {
   const spread = edgePhi(s, edge);
   const clusters = spread > 1.05 ? `; evidence divided by ${nicely(spread)}, stable's slow requests cluster` : '';
   return {
-    canary: { requests: canary.n, events: canary.over[edge]! },
-    stable: stable.n > 0 ? { requests: stable.n, events: stable.over[edge]! } : null,
+    canary: { requests: canary.known[edge]!, events: canary.over[edge]! },
+    stable: stable.known[edge]! > 0 ? { requests: stable.known[edge]!, events: stable.over[edge]! } : null,
     says: `${slow(sums, s) ?? 'no requests yet'}${clusters}`,
   };
 }
@@ -249,7 +286,7 @@ function absoluteLatencyLine(s: State, plan: Plan, metric: MetricValue, sums: Su
         : `, counted over ${at} ms, the highest bucket edge (strict)`;
   const { canary } = sums;
   return {
-    canary: { requests: canary.n, events: canary.over[edge.index]! },
+    canary: { requests: canary.known[edge.index]!, events: canary.over[edge.index]! },
     stable: null,
     says: `at most ${percent(1 - limit.quantile)} may take over ${limit.underMs} ms${where}${gated}`,
   };

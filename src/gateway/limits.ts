@@ -22,6 +22,8 @@ export const limits = {
   bodyIdleMs: 30_000,
   /** Longest pause once an answer has begun: streams of events are idle at times (Envoy: `stream_idle_timeout`). */
   answerIdleMs: 300_000,
+  /** A request without any answer counts as not served after half of the route's time, and never sooner than after this long. */
+  patienceMs: 1_000,
   /** A stream that has been open for this long counts as answered; one that ends before counts by its end. */
   streamMs: 1_000,
   /**

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { noOwnAnswers } from '../gateway/stats/own-answers.ts';
 import { tickBetween } from './delta.ts';
-import type { CounterSnapshot, OutcomeCounts } from './source.ts';
+import type { CounterSnapshot, InstanceCounters, OutcomeCounts, UnservedCounts } from './source.ts';
+import type { InstanceTick } from './tick.ts';
 
 const counts = (more: Partial<OutcomeCounts> = {}): OutcomeCounts => ({
   requests: 0,
@@ -68,7 +69,8 @@ describe('a tick between two readings', () => {
   it('leaves out what the gateway ended by itself: it is neither a failure nor a request that went well', () => {
     const after = snapshot(2500, { requests: 110, unjudged: 97, status5xx: 2, over: [14, 2] });
     const { tick } = tickBetween(before, after, question);
-    expect(tick?.versions.v2).toEqual([{ instance: 'a', requests: 3, errors: 1, over: [3, 1], ageMs: 1234 }]);
+    const counted = { requests: 3, started: 100, errors: 1, over: [3, 1] };
+    expect(tick?.versions.v2).toEqual([{ instance: 'a', ...counted, ageMs: 1234 }]);
   });
 
   const later = { requests: 20, status5xx: 1, over: [4, 1] };
@@ -99,5 +101,102 @@ describe('a tick between two readings', () => {
     const after = snapshot(2000, later);
     after.services[0]!.edgesMs = [100, 600];
     expect(tickBetween(before, after, question).problem).toContain('edges changed');
+  });
+});
+
+describe('requests in progress', () => {
+  const none = { requests: 0, unanswered: 0, overdue: 0, over: [0, 0] };
+  const noneUnserved = { requests: 0, status4xx: 0, status5xx: 0, timeouts: 0, resets: 0 };
+  /** A reading with what is in progress on the one instance that counts. */
+  function reading(monoMs: number, firstTry: Partial<OutcomeCounts>, more: Partial<InstanceCounters>): CounterSnapshot {
+    const one = snapshot(monoMs, firstTry);
+    Object.assign(one.services[0]!.instances[0]!, more);
+    return one;
+  }
+  const rowOf = (from: CounterSnapshot, to: CounterSnapshot): InstanceTick | undefined =>
+    tickBetween(from, to, question).tick?.versions.v2?.[0];
+
+  const waitingThen = { ...none, requests: 4, unanswered: 4, overdue: 1, over: [3, 1] };
+  const first = reading(
+    1000,
+    { requests: 10, over: [4, 1] },
+    { started: 14, waiting: waitingThen, unserved: noneUnserved },
+  );
+
+  it('are told by what was sent, what waits longer now, and what is lost', () => {
+    const waiting = { ...none, requests: 9, unanswered: 8, overdue: 3, over: [8, 4] };
+    const next = reading(2000, { requests: 12, over: [4, 1] }, { started: 21, waiting, unserved: noneUnserved });
+    expect(rowOf(first, next)).toEqual({
+      ...{ instance: 'a', requests: 2, errors: 0, over: [0, 0], ageMs: 1234 },
+      ...{ started: 7, waiting: [5, 3], unanswered: 8, unserved: 2, overdue: 2 },
+    });
+  });
+
+  it('count once, as slow and as lost, however they end', () => {
+    const ends: [Partial<OutcomeCounts>, Partial<UnservedCounts>, { errors: number; unserved?: number }][] = [
+      [{ timeouts: 1 }, { timeouts: 1 }, { errors: 1, unserved: -1 }],
+      [{ status2xx: 1 }, {}, { errors: 0 }],
+      [{ aborted: 1 }, {}, { errors: 0 }],
+    ];
+    for (const [outcome, unserved, expected] of ends) {
+      const waiting = { ...none, requests: 3, unanswered: 3, over: [2, 0] };
+      const lost = { ...noneUnserved, requests: 1, ...unserved };
+      const next = reading(2000, { requests: 11, over: [5, 2], ...outcome }, { started: 14, waiting, unserved: lost });
+      expect(rowOf(first, next)).toEqual({
+        ...{ instance: 'a', requests: 1, over: [1, 1], ageMs: 1234, ...expected },
+        ...{ started: 0, waiting: [-1, -1], unanswered: 3, overdue: -1 },
+      });
+    }
+  });
+
+  it('that went with the process that held them are not taken back', () => {
+    const next = reading(2000, { requests: 10, over: [4, 1] }, { started: 14, unserved: noneUnserved });
+    expect(rowOf(first, next)).toEqual({ instance: 'a', requests: 0, errors: 0, over: [0, 0], ageMs: 1234 });
+  });
+
+  it('are unknown to an older source: as many were sent as ended', () => {
+    expect(rowOf(before, snapshot(2000, { requests: 15, status5xx: 1, over: [4, 1] }))).toEqual({
+      ...{ instance: 'a', requests: 5, errors: 0, over: [0, 0], ageMs: 1234 },
+    });
+  });
+
+  it.each<[string, Partial<InstanceCounters>]>([
+    ['fewer sent than before', { started: 3 }],
+    ['a count of what was sent that is no number', { started: Number.NaN }],
+    ['waiting requests that are no number', { started: 14, waiting: { ...none, over: [Number.NaN, 0] } }],
+    ['lost requests that are no number', { started: 14, unserved: { ...noneUnserved, requests: Number.NaN } }],
+  ])('give no tick for %s', (_, more) => {
+    const next = reading(2000, { requests: 12, over: [4, 1] }, more);
+    expect(tickBetween(first, next, question)).toMatchObject({
+      tick: null,
+      problem: expect.stringContaining('of a went'),
+    });
+  });
+});
+
+describe('clients dealt', () => {
+  const dealing = (monoMs: number, dealt: Record<string, number>, diverted: number): CounterSnapshot => {
+    const one = snapshot(monoMs, { requests: 10, status5xx: 1, over: [4, 1] });
+    one.services[0]!.clients = { dealt, diverted };
+    return one;
+  };
+
+  it('are told where clients are dealt, and nowhere else', () => {
+    const { tick } = tickBetween(dealing(1000, { v1: 5 }, 2), dealing(2000, { v1: 8, v2: 1 }, 2), question);
+    expect(tick?.clients).toEqual({ dealt: { v1: 3, v2: 1 }, diverted: 0 });
+    expect(
+      tickBetween(dealing(1000, { v1: 5 }, 2), snapshot(2000, { requests: 10, status5xx: 1, over: [4, 1] }), question)
+        .tick,
+    ).not.toHaveProperty('clients');
+  });
+
+  it('begin at 0 when the split becomes a sticky one', () => {
+    const { tick } = tickBetween(before, dealing(2000, { v1: 8 }, 1), question);
+    expect(tick?.clients).toEqual({ dealt: { v1: 8, v2: 0 }, diverted: 1 });
+  });
+
+  it('that became fewer give no tick', () => {
+    const found = tickBetween(dealing(1000, { v1: 5 }, 2), dealing(2000, { v1: 4 }, 2), question);
+    expect(found).toMatchObject({ tick: null, problem: expect.stringContaining('clients went backwards') });
   });
 });

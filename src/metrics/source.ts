@@ -14,8 +14,18 @@ export interface ServiceCounters {
   instances: InstanceCounters[];
   /** Answers that the gateway made itself, by cause; never an error of a version. */
   own: OwnAnswers;
+  /** Present while clients, not requests, are dealt to versions. */
+  clients?: ClientCounters;
   /** By who asked, where the source can tell. */
   callers?: CallerCounters[];
+}
+
+/** A sticky split: each client is dealt a place once and keeps it. */
+export interface ClientCounters {
+  /** By version: places dealt, that is requests that came without one. */
+  dealt: Record<string, number>;
+  /** Requests whose place is the canary's and that went to stable, because no instance of the canary was fit. */
+  diverted: number;
 }
 
 /** What one caller got from a service, the gateway's own answers included. */
@@ -46,6 +56,20 @@ export interface InstanceCounters {
   started?: number;
   /** What is in progress at the moment of the reading: no count, a gauge. Absent: unknown, and read as nothing. */
   waiting?: WaitingCounts;
+  /** Of `firstTry`, what got no answer in time. Absent: unknown, and read as nothing. */
+  unserved?: UnservedCounts;
+}
+
+/**
+ * First tries of whose answer nothing came in time: before the client left, or within half of the time that the route gives (a second at
+ * least). By how they ended.
+ */
+export interface UnservedCounts {
+  requests: number;
+  status4xx: number;
+  status5xx: number;
+  timeouts: number;
+  resets: number;
 }
 
 export interface WaitingCounts {
@@ -53,6 +77,8 @@ export interface WaitingCounts {
   requests: number;
   /** Of these, the ones of whose answer nothing has come, not even the head. */
   unanswered: number;
+  /** First tries among these that have waited for too long already: they will be among `unserved` when they end. */
+  overdue: number;
   /** First tries that are in no count of `firstTry` yet and have waited for longer than each edge. */
   over: number[];
 }

@@ -8,7 +8,7 @@ import type { CallerStats } from '../stats/caller-stats.ts';
 import { F } from '../stats/flags.ts';
 import type { Flight } from '../stats/in-flight.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
-import { isFailure, isNeutral, type Outcome } from '../stats/outcome.ts';
+import { ABORTED, isFailure, isNeutral, type Outcome, OWN } from '../stats/outcome.ts';
 import { writeAccessLine } from './access-log.ts';
 import type { Outgoing } from './outgoing.ts';
 
@@ -47,8 +47,10 @@ export class Account implements Flight {
   isAnswered = false;
   /** The request is whole and was sent: the version's time runs. */
   private runs = false;
-  /** When the head of an answer came that is a stream, and its status; 0: it is none. */
-  private streamSinceMs = 0;
+  /** When the head came of an answer that goes on after it; 0: it has not come, or the whole answer came with it. */
+  private headMs = 0;
+  /** What goes on is a stream; and its status. */
+  private isStream = false;
   private streamStatus = 0;
   /** The first try was counted before its end, as a stream or a tunnel. */
   private booked = false;
@@ -63,7 +65,8 @@ export class Account implements Flight {
     this.startedMs = nowMs;
     this.retrying = this.pending = this.counted = false;
     this.dispatched = this.isAnswered = this.runs = this.booked = false;
-    this.streamSinceMs = 0;
+    this.isStream = false;
+    this.headMs = 0;
   }
 
   /** The request is admitted: it counts as active from here. */
@@ -78,7 +81,8 @@ export class Account implements Flight {
     this.tries++;
     this.endpoint = endpoint;
     endpoint.inFlight++;
-    this.dispatched = this.isAnswered = this.runs = false;
+    this.dispatched = this.isAnswered = this.isStream = this.runs = false;
+    this.headMs = 0;
     const stats = this.statsOf(endpoint);
     stats.flights.add(this);
     if (this.tries > 1) return;
@@ -94,15 +98,21 @@ export class Account implements Flight {
 
   /** The request is complete: the version's time runs from here, because a slow upload is the client's. */
   requestComplete(nowMs: number): void {
-    if (this.streamSinceMs === 0) this.startedMs = nowMs;
+    if (!this.isStream) this.startedMs = nowMs;
     this.runs = this.dispatched;
+  }
+
+  /** The answer's head has come, and nothing more is to come. */
+  noteAnswer(): void {
+    this.isAnswered = true;
   }
 
   /** The answer's head has come. `isStream`: what the version took is known with it, and the rest may go on for hours. */
   noteHead(status: number, isStream: boolean): void {
     this.isAnswered = true;
+    this.headMs = stamp();
     if (!isStream) return;
-    this.streamSinceMs = stamp();
+    this.isStream = true;
     this.streamStatus = status;
     this.endRetrying();
   }
@@ -147,7 +157,7 @@ export class Account implements Flight {
   private noteTry(endpoint: Endpoint, outcome: Outcome, nowMs: number): void {
     // What the judge reads: an injected delay is not the version's.
     if (this.tries === 1 && this.dispatched && !(this.booked && endedWell(outcome))) {
-      this.statsOf(endpoint).firstTry.add(outcome, this.takenMs(nowMs) - this.delayedMs);
+      this.countFirstTry(endpoint, outcome, nowMs);
     }
     this.lastEndpoint = endpoint;
     this.lastOutcome = outcome;
@@ -155,9 +165,30 @@ export class Account implements Flight {
     this.noteOutlier(endpoint, outcome, nowMs);
   }
 
+  private countFirstTry(endpoint: Endpoint, outcome: Outcome, nowMs: number): void {
+    const stats = this.statsOf(endpoint);
+    stats.firstTry.add(outcome, this.takenMs(nowMs) - this.delayedMs);
+    if (!this.booked && this.isUnserved(outcome, nowMs)) stats.unserved.add(outcome);
+  }
+
+  /** Nothing of an answer came before the client left, or within the patience that the route has. */
+  private isUnserved(outcome: Outcome, nowMs: number): boolean {
+    return outcome !== OWN && ((!this.isAnswered && outcome === ABORTED) || this.cameLate(nowMs));
+  }
+
+  /** Whether the answer's head came later than the route has patience for, or is late now. */
+  private cameLate(nowMs: number): boolean {
+    const untilMs = this.headMs > 0 ? this.headMs : nowMs;
+    return untilMs - this.startedMs - this.delayedMs > this.route.patienceMs;
+  }
+
   /** Since the version's time began; of a stream, up to its head. */
   private takenMs(nowMs: number): number {
-    return (this.streamSinceMs === 0 ? nowMs : this.streamSinceMs) - this.startedMs;
+    return (this.isStream ? this.headMs : nowMs) - this.startedMs;
+  }
+
+  isOverdue(nowMs: number): boolean {
+    return this.isUncounted && this.runs && this.cameLate(nowMs);
   }
 
   get isUncounted(): boolean {
@@ -165,14 +196,14 @@ export class Account implements Flight {
   }
 
   ageMs(nowMs: number): number {
-    return this.runs || this.streamSinceMs > 0 ? this.takenMs(nowMs) - this.delayedMs : -1;
+    return this.runs || this.isStream ? this.takenMs(nowMs) - this.delayedMs : -1;
   }
 
   countStream(nowMs: number): void {
     const { endpoint } = this;
-    if (endpoint === null || !this.isUncounted || this.streamSinceMs === 0) return;
-    if (nowMs - this.streamSinceMs < limits.streamMs) return;
-    this.statsOf(endpoint).firstTry.add(this.streamStatus, this.takenMs(nowMs) - this.delayedMs);
+    if (endpoint === null || !this.isUncounted || !this.isStream) return;
+    if (nowMs - this.headMs < limits.streamMs) return;
+    this.countFirstTry(endpoint, this.streamStatus, nowMs);
     this.booked = true;
   }
 

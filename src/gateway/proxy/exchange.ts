@@ -422,7 +422,8 @@ export class Exchange implements UpstreamUser {
     answerContext.close = this.mustClose();
     answerContext.extra = this.extraFields();
     const next = this.answer.begin(upstream, head, buf, end, answerContext);
-    this.account.noteHead(head.status, !this.answer.body.done && (this.grpc || isEventStream(head, buf)));
+    if (this.answer.body.done) this.account.noteAnswer();
+    else this.account.noteHead(head.status, this.grpc || isEventStream(head, buf));
     // A gRPC answer without a body has its status in the head.
     if (this.grpc && head.status === 200 && this.answer.body.done)
       this.outcomeStatus = outcomeOfStatus(statusInHead(head, buf));

@@ -1,13 +1,14 @@
 import http2 from 'node:http2';
 import type net from 'node:net';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { until } from '../../lib/until.fixture.ts';
 import type { InstanceCounters } from '../../metrics/source.ts';
-import { answering, connectRaw, get, type TestGateway } from '../testing/harness.ts';
+import { answering, connectRaw, get, type RawClient, type TestGateway } from '../testing/harness.ts';
 import { closedAfterEach, openedForTest } from '../testing/opened.ts';
 
 const { upstream, gatewayTo } = openedForTest();
 const open = closedAfterEach();
+afterEach(() => vi.restoreAllMocks());
 
 /** Edges that are soon passed. */
 const route = { edgesMs: [5, 20, 60_000] };
@@ -37,7 +38,7 @@ describe('a request in progress', () => {
     const gateway = await gatewayTo({ stable: [server], route });
     const client = clientOf(gateway.port);
     client.send(get());
-    await until(() => only(gateway).waiting?.over[1] === 1);
+    await until(() => waiting.length === 1 && only(gateway).waiting?.over[1] === 1);
     expect(only(gateway)).toMatchObject({
       started: 1,
       firstTry: { requests: 0, over: [0, 0, 0] },
@@ -73,10 +74,41 @@ describe('a request in progress', () => {
     client.send('POST / HTTP/1.1\r\nHost: svc\r\nContent-Length: 4\r\n\r\nab');
     await until(() => server.received().endsWith('ab'));
     const { waiting } = only(gateway);
-    expect(waiting).toEqual({ requests: 1, unanswered: 1, over: [0, 0, 0] });
+    expect(waiting).toEqual({ requests: 1, unanswered: 1, overdue: 0, over: [0, 0, 0] });
     client.send('cd');
     await client.until(/ok$/);
     expect(only(gateway)).toMatchObject({ started: 1, firstTry: { requests: 1 }, waiting: { requests: 0 } });
+  });
+
+  it.each<[string, (client: RawClient, instance: net.Socket) => void, Record<string, number>]>([
+    ['the client has left', ({ socket }) => socket.resetAndDestroy(), { requests: 1, timeouts: 0, resets: 0 }],
+    ['it was answered after all', (_, socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nok'), { requests: 1, resets: 0 }],
+    ['the instance has broken off', (_, socket) => socket.destroy(), { requests: 1, resets: 1 }],
+  ])('that has waited for too long is lost from then on, once: %s', async (_, end, unserved) => {
+    const { server, waiting } = await silent();
+    const gateway = await gatewayTo({ stable: [server], route: { edgesMs: [60_000], timeoutMs: 120_000 } });
+    const client = clientOf(gateway.port);
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now());
+    client.send(get());
+    await until(() => waiting.length === 1);
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 60_000);
+    expect(only(gateway)).toMatchObject({ waiting: { overdue: 0 }, unserved: { requests: 0 } });
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 1);
+    expect(only(gateway)).toMatchObject({ waiting: { overdue: 1 }, unserved: { requests: 0 } });
+    end(client, waiting[0]!);
+    await until(() => only(gateway).firstTry.requests === 1);
+    expect(only(gateway)).toMatchObject({ waiting: { overdue: 0 }, unserved });
+  });
+
+  it('that the client leaves is lost however soon it does', async () => {
+    const { server, waiting } = await silent();
+    const gateway = await gatewayTo({ stable: [server], route });
+    const client = clientOf(gateway.port);
+    client.send(get());
+    await until(() => waiting.length === 1);
+    client.socket.resetAndDestroy();
+    await until(() => only(gateway).firstTry.aborted === 1);
+    expect(only(gateway)).toMatchObject({ unserved: { requests: 1 } });
   });
 
   it('is in the exposition, also on an instance that has never answered', async () => {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import type { UnservedCounts } from '../../metrics/source.ts';
 import { Dice } from '../testing/fuzz.ts';
 import {
   answering,
@@ -20,9 +21,12 @@ const BODY = 'x'.repeat(200_000);
 function knownOf(gateway: TestGateway): () => void {
   let before: number[] = [];
   return () => {
-    const now = gateway.engine.counters().services[0]!.instances.flatMap(({ firstTry, waiting, started }) => {
+    const now = gateway.engine.counters().services[0]!.instances.flatMap(({ firstTry, waiting, started, unserved }) => {
       const over = firstTry.over.map((count, edge) => count + waiting!.over[edge]!);
-      return [started!, ...over, ...waiting!.over.map((count) => count + firstTry.requests)];
+      const errors = (counts: UnservedCounts): number => counts.status5xx + counts.timeouts + counts.resets;
+      const lost = errors(firstTry) + unserved!.requests - errors(unserved!) + waiting!.overdue;
+      const known = waiting!.over.map((count) => count + firstTry.requests);
+      return [started!, ...over, ...known, firstTry.requests + waiting!.overdue, lost];
     });
     before.forEach((count, i) => {
       expect(now[i]).toBeGreaterThanOrEqual(count);

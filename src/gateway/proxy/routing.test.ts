@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { until } from '../../lib/until.fixture.ts';
-import { answering, connectRaw, get, type RouteParts, statusOf, type TestUpstream } from '../testing/harness.ts';
+import {
+  answering,
+  connectRaw,
+  get,
+  type RouteParts,
+  statusOf,
+  type TestGateway,
+  type TestUpstream,
+} from '../testing/harness.ts';
 import { openedForTest } from '../testing/opened.ts';
 
 const { upstream, gatewayTo } = openedForTest();
@@ -136,6 +144,41 @@ describe('a sticky client with several cookies of the name', () => {
     const many = (count: number) => Array.from({ length: count }, () => forged).join('; ');
     expect(await ask(`${many(15)}; ${own}`)).not.toContain('Set-Cookie');
     expect(await ask(`${many(16)}; ${own}`)).toContain('Set-Cookie: place=');
+  });
+});
+
+describe('sticky clients, counted', () => {
+  const sticky = { cookie: 'place', secret: null, epoch: 1, maxAgeS: 3600 };
+  const clients = (gateway: TestGateway) => gateway.engine.counters().services[0]!.clients;
+
+  it('are dealt once each, however much they ask, and anew for each request without a place', async () => {
+    const parts = { stable: [await upstream()], canary: [await upstream()] };
+    const gateway = await gatewayTo({ ...parts, canaryRoute: { weightBp: 10_000 }, route: { sticky } });
+    expect(clients(gateway)).toEqual({ dealt: {}, diverted: 0 });
+    const place = /Set-Cookie: (place=[^;]+)/.exec(await gateway.exchange(get()))![1]!;
+    for (let i = 0; i < 5; i++) await gateway.exchange(get('/', `Cookie: ${place}\r\n`));
+    expect(clients(gateway)).toEqual({ dealt: { v2: 1 }, diverted: 0 });
+    await gateway.exchange(get());
+    expect(clients(gateway)).toEqual({ dealt: { v2: 2 }, diverted: 0 });
+  });
+
+  it('whose version has no fit instance are seen to be served by stable', async () => {
+    const canary = await upstream();
+    const probe = { kind: 'http1' as const, path: '/q/health' };
+    const healthCheck = { probe, everyMs: 20, timeoutMs: 500, unhealthyAfter: 1, healthyAfter: 1 };
+    const parts = { stable: [await upstream()], canary: [canary], canaryRoute: { weightBp: 10_000 } };
+    const gateway = await gatewayTo({ ...parts, route: { sticky, healthCheck } });
+    const place = /Set-Cookie: (place=[^;]+)/.exec(await gateway.exchange(get()))![1]!;
+    canary.script = answering('HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n');
+    await until(() => gateway.engine.reports()[0]!.endpoints[1]!.healthy === 0);
+    for (let i = 0; i < 3; i++) expect(bodyOf(await gateway.exchange(get('/', `Cookie: ${place}\r\n`)))).toBe('ok');
+    expect(clients(gateway)).toEqual({ dealt: { v2: 1 }, diverted: 3 });
+  });
+
+  it('are not counted where every request is dealt by itself', async () => {
+    const gateway = await gatewayTo({ stable: [await upstream()], canary: [await upstream()] });
+    await gateway.exchange(get());
+    expect(clients(gateway)).toBeUndefined();
   });
 });
 

@@ -4,6 +4,7 @@ import type { ServiceRoute } from '../../traffic/model.ts';
 import type { GatewayContext } from '../context.ts';
 import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
+import { limits } from '../limits.ts';
 import type { Wheel } from '../net/wheel.ts';
 import { Mirror } from '../proxy/mirror.ts';
 import { ConnectPolicy } from '../tunnel/policy.ts';
@@ -39,6 +40,8 @@ export class Route {
   readonly perTryMs: number;
   /** Null: CONNECT is refused. */
   readonly connect: ConnectPolicy | null;
+  /** A request without any answer for this long counts as not served, whatever becomes of it. */
+  readonly patienceMs: number;
   /** Monotonic time at which the canary's lease ends. */
   private leaseEndsMs: number;
   private leaseExpired = false;
@@ -52,6 +55,7 @@ export class Route {
     this.state = state;
     this.overHttp2 = speaksHttp2(config.protocol);
     this.perTryMs = config.retries?.perTryMs ?? Number.POSITIVE_INFINITY;
+    this.patienceMs = Math.max(limits.patienceMs, config.timeoutMs / 2);
     const arms = new Map<string, Arm>();
     const options = { zone: config.zone ?? null, slowStartMs: config.slowStartMs ?? 0 };
     for (const { version, instances } of config.versions) {
@@ -138,11 +142,16 @@ export class Route {
       return choice;
     }
     let place = this.sticky?.placeOf(head, buf) ?? -1;
-    if (place < 0) {
-      place = this.state.splitter.nextPlace();
-      if (this.sticky !== null) choice.setCookie = this.sticky.setCookie(place);
+    const isNew = place < 0;
+    if (isNew) place = this.state.splitter.nextPlace();
+    if (place < this.weightBp) {
+      if (canary.isAvailable(nowMs)) choice.arm = canary;
+      else this.state.clients.diverted++;
     }
-    if (place < this.weightBp && canary.isAvailable(nowMs)) choice.arm = canary;
+    if (isNew && this.sticky !== null) {
+      choice.setCookie = this.sticky.setCookie(place);
+      this.state.clients.deal(choice.arm.version);
+    }
     return choice;
   }
 

@@ -3,6 +3,7 @@ import type { Exposure } from '../../traffic/dataplane.ts';
 import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
 import { random32 } from '../random.ts';
 import { Callers } from '../stats/caller-stats.ts';
+import { ClientStats } from '../stats/client-stats.ts';
 import { InstanceStats } from '../stats/instance-stats.ts';
 import { mergedEdges } from '../stats/outcome.ts';
 import { noOwnAnswers } from '../stats/own-answers.ts';
@@ -42,6 +43,8 @@ export class ServiceState {
   /** Client connections closed at once since there were too many. */
   connectionsRefused = 0;
   readonly tunnels = noTunnels();
+  readonly clients = new ClientStats();
+  private isSticky = false;
   readonly mirrored = { sent: 0, skipped: 0, failed: 0 };
   /** This process's part of the service's limits, when several processes share its port. */
   private share: number;
@@ -74,6 +77,7 @@ export class ServiceState {
       this.callers.rebin(this.histogramEdges);
     }
     this.adoptLimit(route, nowMs);
+    this.isSticky = route.sticky != null;
     const canary = route.canary;
     if (canary !== null && this.exposure?.release !== canary.release) {
       this.exposure = {
@@ -187,7 +191,8 @@ export class ServiceState {
     const instances = [...this.stats.values()].map((stats) => stats.report(nowMs));
     const callers = this.callers.reports(nowMs, Date.now());
     const answers = { own: { ...own }, ownCodes: [...ownCodes] };
-    return { service, edgesMs: [...edgesMs], ...answers, extras, instances, callers, endpoints };
+    const clients = this.clients.data(this.isSticky);
+    return { service, edgesMs: [...edgesMs], ...answers, extras, instances, callers, endpoints, clients };
   }
 
   retire(): void {

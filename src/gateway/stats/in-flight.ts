@@ -9,6 +9,8 @@ export interface Flight {
   readonly isUncounted: boolean;
   /** How long the version has taken so far, ms, up to the head of a stream; -1 while its time does not run (an upload, an injected delay). */
   ageMs(nowMs: number): number;
+  /** A first try that is not counted yet, and whose answer's head came later than its route has patience for, or has not come by then. */
+  isOverdue(nowMs: number): boolean;
   /** Counts the first try now when it is a stream that has been open for long enough to be an answer. */
   countStream(nowMs: number): void;
 }
@@ -55,6 +57,8 @@ export interface InFlightData {
   requests: number;
   /** Of these, the ones whose answer's head has not come. */
   unanswered: number;
+  /** First tries among those that count as not served already. */
+  overdue: number;
   /** First tries that are not counted yet, by how long they have taken so far: in the bins of the instance's tallies. */
   bins: number[];
 }

@@ -3,6 +3,7 @@ import { FLAG_RADIX } from './flags.ts';
 import { FlightList, type InFlightData } from './in-flight.ts';
 import { type Outcome, OutcomeTally } from './outcome.ts';
 import type { InstanceReport } from './report.ts';
+import { UnservedTally } from './unserved.ts';
 
 /** Everything counted about one instance in one cohort. */
 export class InstanceStats {
@@ -11,6 +12,8 @@ export class InstanceStats {
   readonly cohort: Cohort;
   readonly outcome: OutcomeTally;
   readonly firstTry: OutcomeTally;
+  /** Of the counted first tries, the ones that got no answer in time. */
+  readonly unserved = new UnservedTally();
   /** First tries that were sent here, counted when they begin: what an arm gets is read from these, not from answers. */
   started = 0;
   /** What occupies the instance now. */
@@ -54,6 +57,7 @@ export class InstanceStats {
       codeRadix: FLAG_RADIX,
       started,
       inFlight,
+      unserved: this.unserved.data(),
     };
   }
 
@@ -62,10 +66,12 @@ export class InstanceStats {
     const data: InFlightData = {
       requests: this.flights.size,
       unanswered: 0,
+      overdue: 0,
       bins: new Array<number>(this.firstTry.bins.length).fill(0),
     };
     this.flights.forEach((flight) => {
       if (!flight.isAnswered) data.unanswered++;
+      if (flight.isOverdue(nowMs)) data.overdue++;
       flight.countStream(nowMs);
       const ageMs = flight.isUncounted ? flight.ageMs(nowMs) : -1;
       if (ageMs >= 0) data.bins[this.firstTry.binOf(ageMs)]!++;

@@ -3,9 +3,11 @@
 import { own, setOwn } from '../../lib/own.ts';
 import type { Cohort, CounterSnapshot, InstanceCounters, OutcomeCounts, OwnAnswers } from '../../metrics/source.ts';
 import type { CallerKind } from './caller-stats.ts';
+import { addClients, type ClientsData } from './client-stats.ts';
 import { FLAG_RADIX } from './flags.ts';
 import type { InFlightData } from './in-flight.ts';
 import { noOwnAnswers } from './own-answers.ts';
+import { noneUnserved, type UnservedData } from './unserved.ts';
 
 export interface TallyData {
   edges: number[];
@@ -36,6 +38,8 @@ export interface InstanceReport {
   started?: number;
   /** What occupies it now; absent from an older gateway, and from a process that has ended. */
   inFlight?: InFlightData;
+  /** Of `firstTry`, what got no answer in time; absent from an older gateway. */
+  unserved?: UnservedData;
 }
 
 export interface CallerReport {
@@ -58,6 +62,8 @@ export interface ServiceReport {
   extras: Record<string, number>;
   instances: InstanceReport[];
   callers: CallerReport[];
+  /** Absent from an older gateway. */
+  clients?: ClientsData;
   endpoints: { instance: string; inFlight: number; connections: number; ejected: number; healthy: number }[];
 }
 
@@ -68,7 +74,7 @@ export function countersOf(
   monoMs: number,
   reports: readonly ServiceReport[],
 ): CounterSnapshot {
-  const services = reports.map(({ service, edgesMs, own, instances, callers }) => ({
+  const services = reports.map(({ service, edgesMs, own, instances, callers, clients }) => ({
     service,
     edgesMs,
     own,
@@ -76,19 +82,22 @@ export function countersOf(
     callers: callers.map(({ caller, kind, outcome, lastAtMs }) => {
       return { caller, kind, outcome: countsOf(outcome, edgesMs), lastAtMs };
     }),
+    ...(clients?.inForce ? { clients: { dealt: clients.dealt, diverted: clients.diverted } } : {}),
   }));
   return { bootId, atMs: nowMs, monoMs, services };
 }
 
 function instanceCounters(report: InstanceReport, edgesMs: readonly number[]): InstanceCounters {
-  const { instance, version, cohort, outcome, firstTry, inFlight } = report;
+  const { instance, version, cohort, outcome, firstTry, inFlight, unserved } = report;
   const counters = { outcome: countsOf(outcome, edgesMs), firstTry: countsOf(firstTry, edgesMs) };
   const waiting = inFlight && {
     requests: inFlight.requests,
     unanswered: inFlight.unanswered,
+    overdue: inFlight.overdue,
     over: edgesMs.map((edge) => slowerThan({ edges: firstTry.edges, bins: inFlight.bins }, edge)),
   };
-  return { instance, version, cohort, ...counters, started: startedOf(report), ...(waiting ? { waiting } : {}) };
+  const more = { ...(waiting ? { waiting } : {}), ...(unserved ? { unserved } : {}) };
+  return { instance, version, cohort, ...counters, started: startedOf(report), ...more };
 }
 
 /** What an older gateway did not count at the start stands in its counts of ends. */
@@ -125,7 +134,9 @@ export function withoutGauges(reports: readonly ServiceReport[]): ServiceReport[
   return reports.map((report) => {
     const counts = Object.entries(report.extras).filter(([name]) => name.endsWith('_total'));
     const instances = report.instances.map(({ inFlight: _, ...counted }) => counted);
-    return { ...report, instances, endpoints: [], extras: Object.fromEntries(counts) };
+    const clients = report.clients && { ...report.clients, inForce: false };
+    const kept = { ...report, instances, endpoints: [], extras: Object.fromEntries(counts) };
+    return clients ? { ...kept, clients } : kept;
   });
 }
 
@@ -160,6 +171,10 @@ function addReport(into: ServiceReport, from: ServiceReport): void {
   addTo(into.own as unknown as Record<string, number>, from.own as unknown as Record<string, number>);
   addTo(into.extras, from.extras);
   into.ownCodes = addPairs(into.ownCodes, from.ownCodes);
+  if (from.clients !== undefined) {
+    into.clients ??= { dealt: {}, diverted: 0, inForce: false };
+    addClients(into.clients, from.clients);
+  }
   for (const instance of from.instances) {
     const same = into.instances.find(
       (one) => one.instance === instance.instance && one.version === instance.version && one.cohort === instance.cohort,
@@ -170,6 +185,10 @@ function addReport(into: ServiceReport, from: ServiceReport): void {
     }
     same.started = startedOf(same) + startedOf(instance);
     addInFlight(same, instance);
+    if (instance.unserved !== undefined) {
+      same.unserved ??= noneUnserved();
+      addTo(same.unserved as unknown as Record<string, number>, instance.unserved as unknown as Record<string, number>);
+    }
     addTally(same.outcome, instance.outcome);
     addTally(same.firstTry, instance.firstTry);
     same.codes = addPairs(same.codes, instance.codes);
@@ -223,9 +242,10 @@ function addBins(
 /** To be called while the tallies' edges are still those of the bins. */
 function addInFlight(into: InstanceReport, from: InstanceReport): void {
   if (from.inFlight === undefined) return;
-  into.inFlight ??= { requests: 0, unanswered: 0, bins: into.firstTry.bins.map(() => 0) };
+  into.inFlight ??= { requests: 0, unanswered: 0, overdue: 0, bins: into.firstTry.bins.map(() => 0) };
   into.inFlight.requests += from.inFlight.requests;
   into.inFlight.unanswered += from.inFlight.unanswered;
+  into.inFlight.overdue += from.inFlight.overdue;
   addBins(into.firstTry.edges, into.inFlight.bins, from.firstTry.edges, from.inFlight.bins);
 }
 
