@@ -34,6 +34,11 @@ export const limits = {
   lingerMaxMs: 30_000,
   /** An idle upstream connection is closed after this time, unless its `Keep-Alive: timeout` says sooner. */
   upstreamIdleMs: 4_000,
+  /**
+   * No request is sent on an upstream connection that is older: what a name or a load balancer leads to may have changed, and a connection
+   * that never pauses would never learn it.
+   */
+  upstreamAgeMs: 60_000,
   connectTimeoutMs: 2_000,
   /** How long the other direction of a tunnel may be silent once one side has ended its own. */
   tunnelHalfClosedMs: 60_000,

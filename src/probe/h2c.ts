@@ -34,7 +34,8 @@ export function callOnce(
 ): Promise<H2Answer | ProbeResult> {
   const what = `${fields[':method']} ${fields[':path']}`;
   return new Promise((resolve) => {
-    const socket = net.connect({ host: target.host, port: target.port });
+    const { host, port } = target;
+    const socket = net.connect({ ...host.connectOptions, port });
     let session: http2.ClientHttp2Session | null = null;
     const end = (result: H2Answer | ProbeResult): void => {
       signal.removeEventListener('abort', onAbort);
@@ -47,11 +48,16 @@ export function callOnce(
     signal.addEventListener('abort', onAbort);
     socket.on('error', fail);
     socket.once('connect', () => {
+      host.reached(socket.remoteAddress);
       // The URL is for its scheme only: an address with a zone makes none.
       session = http2.connect('http://localhost', { createConnection: () => socket, settings: { enablePush: false } });
       session.on('error', fail);
       session.on('close', () => fail(new Error('the connection was closed')));
-      const own = { ':scheme': 'http', ':authority': formatAuthority(target), 'user-agent': USER_AGENT };
+      const own = {
+        ':scheme': 'http',
+        ':authority': formatAuthority({ host: host.host, port }),
+        'user-agent': USER_AGENT,
+      };
       const stream = session.request({ ...own, ...fields });
       collect(stream, content === null, end);
       stream.on('error', (error: Error & { code?: string }) => {

@@ -7,7 +7,8 @@ export function askHttp1(target: ProbeTarget, path: string, signal: AbortSignal)
   const { host, port, timeoutMs } = target;
   return new Promise((resolve) => {
     const headers = { 'user-agent': USER_AGENT, connection: 'close' };
-    const call = request({ host, port, path, agent: false, headers, signal });
+    const call = request({ ...host.connectOptions, port, path, agent: false, headers, signal });
+    call.once('socket', (socket) => socket.once('connect', () => host.reached(socket.remoteAddress)));
     call.once('response', (response) => {
       response.destroy();
       resolve(judgeStatus(response.statusCode ?? 0, path));

@@ -4,6 +4,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import { HostAddress } from '../lib/host-address.ts';
 import type { HealthProbe } from '../spec/model.ts';
 import { ask, type ProbeResult } from './probe.ts';
 
@@ -29,7 +30,7 @@ async function listen(server: net.Server | http.Server | http2.Http2Server, host
 }
 
 const askAt = (port: number, probe: HealthProbe, timeoutMs = 30_000, host = '127.0.0.1') =>
-  ask({ host, port, timeoutMs }, probe, new AbortController().signal);
+  ask({ host: new HostAddress(host), port, timeoutMs }, probe, new AbortController().signal);
 const http1: HealthProbe = { kind: 'http1', path: '/q/health' };
 const h2c: HealthProbe = { kind: 'h2c', path: '/q/health' };
 const whole: HealthProbe = { kind: 'grpc', service: '' };
@@ -125,7 +126,7 @@ describe.each([
   it('it ends at once when the caller gives up', async () => {
     const port = await listen(net.createServer(() => {}));
     const caller = new AbortController();
-    const asked = ask({ host: '127.0.0.1', port, timeoutMs: 600_000 }, probe, caller.signal);
+    const asked = ask({ host: new HostAddress('127.0.0.1'), port, timeoutMs: 600_000 }, probe, caller.signal);
     caller.abort();
     expect(await asked).toMatchObject({ ok: false });
   });

@@ -1,4 +1,5 @@
 import { messageOf } from '../lib/error.ts';
+import type { HostAddress } from '../lib/host-address.ts';
 import type { HealthProbe } from '../spec/model.ts';
 import { askGrpc } from './grpc.ts';
 import { askH2c } from './h2c.ts';
@@ -14,8 +15,8 @@ export type ProbeResult = { ok: true } | { ok: false; answered: boolean; says: s
 
 /** Whom to ask, and how long everything may take, from connecting to the answer that decides. */
 export interface ProbeTarget {
-  /** A name or an address; IPv6 without brackets. */
-  host: string;
+  /** Learns which of its addresses was reached: the same object may lead the traffic there. */
+  host: HostAddress;
   port: number;
   timeoutMs: number;
 }

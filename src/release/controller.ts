@@ -27,7 +27,7 @@ import { decideContinue, holdReason } from './hold.ts';
 import { createLookLane } from './look-lane.ts';
 import { createLossWatch } from './loss-watch.ts';
 import type { Past } from './past.ts';
-import type { ReadyInstances } from './route.ts';
+import { readyInstances } from './route.ts';
 import { type FleetState, isActive, type ReleaseState } from './state.ts';
 import { createReleaseStore, isReplaced } from './store.ts';
 import { createTrafficLane } from './traffic-lane.ts';
@@ -340,23 +340,6 @@ function checkRevision(release: ReleaseState, expected: number): void {
     releaseErrors['stale-precondition'],
     `${release.id} is at revision ${release.revision}, not ${expected}.`,
   );
-}
-
-function readyInstances(list: InstanceStatus[]): ReadyInstances {
-  const byService = Map.groupBy(
-    list.filter(({ phase }) => phase === 'ready'),
-    ({ service }) => service,
-  );
-  return mapped(byService, (ofService) =>
-    mapped(
-      Map.groupBy(ofService, ({ version }) => version),
-      (ofVersion) => ofVersion.map(({ id, host, port, zone }) => ({ id, host, port, zone })),
-    ),
-  );
-}
-
-function mapped<A, B>(groups: ReadonlyMap<string, A>, change: (group: A) => B): Record<string, B> {
-  return Object.fromEntries([...groups].map(([name, group]) => [name, change(group)]));
 }
 
 function readiness(

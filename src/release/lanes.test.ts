@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { TrafficLine } from './events.ts';
 import { given, requestedV2, spec, stepOf } from './release.fixture.ts';
-import { leaseIds, routesDiffer, routesFor, tableOf, trafficLines } from './route.ts';
+import { leaseIds, readyInstances, routesDiffer, routesFor, tableOf, trafficLines } from './route.ts';
 import { raisesAny } from './traffic-lane.ts';
 
 const instance = (id: string) => ({ id, host: '127.0.0.1', port: 9000, zone: null });
@@ -31,6 +31,17 @@ describe('what the data plane should do', () => {
   it('sends nothing to a canary without a ready instance', () => {
     const [route] = routesFor(spec, given(requestedV2, stepOf(0)), { shop: { v1: ready.shop.v1 } });
     expect(route?.canary).toBeNull();
+  });
+
+  it('reaches an instance where its health check reached it, not where its name may lead next', () => {
+    const status = { service: 'shop', pid: null, restarts: 0, startedAtMs: null, problem: null } as const;
+    const named = { ...status, id: 'shop/v1/1', version: 'v1', host: 'shop.test', port: 80, zone: null };
+    const list = (address: string) => readyInstances([{ ...named, phase: 'ready', address }]);
+    expect(list('127.0.0.2')).toEqual({ shop: { v1: [{ ...instance('shop/v1/1'), host: '127.0.0.2', port: 80 }] } });
+    expect(routesDiffer(routesFor(spec, given(), list('127.0.0.2')), routesFor(spec, given(), list('127.0.0.3')))).toBe(
+      true,
+    );
+    expect(readyInstances([{ ...named, phase: 'unhealthy', address: '127.0.0.2' }])).toEqual({});
   });
 
   it('counts latency at every limit of the policy', () => {

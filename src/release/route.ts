@@ -1,12 +1,31 @@
 import { own } from '../lib/own.ts';
 import type { ServiceSpec, Spec } from '../spec/model.ts';
 import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute } from '../traffic/model.ts';
+import type { InstanceStatus } from '../workloads/workloads.ts';
 import type { TrafficLine } from './events.ts';
 import { gatewayOptions } from './gateway-route.ts';
 import { activeRelease, type FleetState, type ReleaseState } from './state.ts';
 
 /** The ready instances per service and version. */
 export type ReadyInstances = Record<string, Record<string, InstanceAddress[]>>;
+
+/** Of the instances that are ready, by service and version, each where its last good health check reached it. */
+export function readyInstances(list: readonly InstanceStatus[]): ReadyInstances {
+  const byService = Map.groupBy(
+    list.filter(({ phase }) => phase === 'ready'),
+    ({ service }) => service,
+  );
+  return mapped(byService, (ofService) =>
+    mapped(
+      Map.groupBy(ofService, ({ version }) => version),
+      (ofVersion) => ofVersion.map(({ id, host, address, port, zone }) => ({ id, host: address ?? host, port, zone })),
+    ),
+  );
+}
+
+function mapped<A, B>(groups: ReadonlyMap<string, A>, change: (group: A) => B): Record<string, B> {
+  return Object.fromEntries([...groups].map(([name, group]) => [name, change(group)]));
+}
 
 /** How long the data plane keeps a canary's share without hearing from the controller. */
 export const LEASE_TTL_MS = 15_000;

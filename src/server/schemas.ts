@@ -71,7 +71,11 @@ const instanceSchema = z.object({
   id: z.string(),
   service: z.string(),
   version: z.string(),
-  host: z.string(),
+  host: z.string().describe('As the spec names it.'),
+  address: z
+    .string()
+    .optional()
+    .describe('The address of a host name that requests go to: the last one found healthy.'),
   port: z.number().int(),
   zone: z.string().nullable(),
   phase: z.enum(['starting', 'ready', 'unhealthy', 'backing-off', 'stopped']),

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { delimiter, dirname, join } from 'node:path';
 import { sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { HostAddress } from '../lib/host-address.ts';
 import { rotateLog } from '../lib/log-file.ts';
 import {
   findByEnvironment,
@@ -31,6 +32,7 @@ import { tellingLine } from './telling-line.ts';
 import type { InstanceStatus } from './workloads.ts';
 
 const host = '127.0.0.1';
+const thisMachine = new HostAddress(host);
 /** How often an adopted process, which is not a child of this one, is looked for. */
 const adoptedCheckMs = 250;
 
@@ -231,7 +233,7 @@ export class ProcessInstance implements ManagedInstance {
     this.#readySinceMs = null;
     const lastFailure = this.#problem;
     while (!isHung(state, health, clock.monoMs())) {
-      const result = await ask({ host, port, timeoutMs: health.timeoutMs }, health.probe, signal);
+      const result = await ask({ host: thisMachine, port, timeoutMs: health.timeoutMs }, health.probe, signal);
       if (signal.aborted) return;
       state = afterProbe(state, result, health, clock.monoMs());
       this.#noteHealth(state, lastFailure);

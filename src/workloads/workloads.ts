@@ -5,6 +5,11 @@ export type InstancePhase = 'starting' | 'ready' | 'unhealthy' | 'backing-off' |
 export interface InstanceStatus extends InstanceAddress {
   service: string;
   version: string;
+  /**
+   * The address of `host` that answered the last good health check: requests go to it, and to no other. Absent where there is none yet, and
+   * where `host` is one itself.
+   */
+  address?: string;
   phase: InstancePhase;
   /** Process id where Davy started it. */
   pid: number | null;

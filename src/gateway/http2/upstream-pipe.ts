@@ -4,6 +4,7 @@
  */
 import http2 from 'node:http2';
 import { Duplex } from 'node:stream';
+import type { HostAddress } from '../../lib/host-address.ts';
 import { BodyReader, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { DONE, Head, MORE, parseRequestHead } from '../http1/head.ts';
 import { M } from '../http1/names.ts';
@@ -13,7 +14,7 @@ import { type SessionUser, UpstreamSession } from './upstream-session.ts';
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
 
 export class UpstreamPipe extends Duplex implements SessionUser {
-  private readonly host: string;
+  private readonly host: HostAddress;
   private readonly port: number;
   private session: UpstreamSession;
   private stream: http2.ClientHttp2Stream | null = null;
@@ -27,7 +28,7 @@ export class UpstreamPipe extends Duplex implements SessionUser {
   private readonly onConnect: () => void;
 
   /** `onConnect` is called once the session can carry streams; never when it cannot be opened. */
-  constructor(host: string, port: number, onConnect: () => void) {
+  constructor(host: HostAddress, port: number, onConnect: () => void) {
     super({ allowHalfOpen: true });
     this.host = host;
     this.port = port;

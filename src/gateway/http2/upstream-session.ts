@@ -1,5 +1,8 @@
 import http2 from 'node:http2';
+import type { HostAddress } from '../../lib/host-address.ts';
 import { Channel } from '../net/channel.ts';
+import { oldAtMs } from '../net/connection-age.ts';
+import { recent, stamp } from '../net/now.ts';
 import type { Fields } from './fields.ts';
 import { Wire } from './wire.ts';
 
@@ -29,37 +32,39 @@ export class UpstreamSession {
   private readonly users = new Set<SessionUser>();
   private readonly channel: Channel;
   private session: http2.ClientHttp2Session | null = null;
+  /** Where it leads, once it is open, and when no stream is begun on it any more. */
+  private reached: string | null = null;
+  private readonly oldAtMs = oldAtMs(stamp());
   /** Takes no new streams. */
   private retired = false;
 
   /** The session that takes new streams of this instance, which may not be open yet. */
-  static to(host: string, port: number): UpstreamSession {
-    const address = `${host} ${port}`;
+  static to(host: HostAddress, port: number): UpstreamSession {
+    const address = `${host.host} ${port}`;
     const known = sessions.get(address);
-    if (known !== undefined) return known;
+    if (known?.leadsTo(host) === true) return known;
+    known?.end();
     const session = new UpstreamSession(host, port, address);
     sessions.set(address, session);
     return session;
   }
 
-  private constructor(host: string, port: number, address: string) {
+  private constructor(host: HostAddress, port: number, address: string) {
     this.address = address;
     const wire = new Wire(() => this.onWireEnd());
     wire.on('close', () => this.onWireClosed(wire.failure));
-    this.channel = Channel.connect(host, port, wire, () => this.open(wire));
+    this.channel = Channel.connect(host, port, wire, () => this.open(wire, host));
     wire.attach(this.channel);
   }
 
-  private open(wire: Wire): void {
+  private open(wire: Wire, host: HostAddress): void {
+    this.reached = host.current;
     const session = http2.connect('http://localhost', { ...OPTIONS, createConnection: () => wire });
     this.session = session;
     session.on('error', () => {});
     session.on('close', () => this.retire());
     session.on('goaway', () => this.retire());
-    session.setTimeout(SESSION_IDLE_MS, () => {
-      this.retire();
-      session.close();
-    });
+    session.setTimeout(SESSION_IDLE_MS, () => this.end());
     // Idle, it does not keep the process.
     this.channel.socket.unref();
     for (const user of this.users) user.onSession();
@@ -85,6 +90,17 @@ export class UpstreamSession {
   /** Throws what node:http2 throws. */
   request(fields: Fields, options: http2.ClientSessionRequestOptions): http2.ClientHttp2Stream {
     return (this.session as http2.ClientHttp2Session).request(fields, options);
+  }
+
+  /** Not yet too old, and at the address that the host has now; one that is not open yet will be. */
+  private leadsTo(host: HostAddress): boolean {
+    return this.session === null || (this.reached === host.current && recent() < this.oldAtMs);
+  }
+
+  /** Its streams end in their time, and then the connection. */
+  private end(): void {
+    this.retire();
+    this.session?.close();
   }
 
   private retire(): void {

@@ -8,6 +8,7 @@
  * connection are never taken for octets of this one.
  */
 import net from 'node:net';
+import type { HostAddress } from '../../lib/host-address.ts';
 import { limits } from '../limits.ts';
 import { fastReads } from './fast-path.ts';
 import { giveReadBuffer, shared, takeReadBuffer } from './read-memory.ts';
@@ -137,21 +138,18 @@ export class Channel {
     });
   }
 
-  /** `lookup`: how a name becomes an address, if not as the system does it. */
-  static connect(
-    host: string,
-    port: number,
-    owner: ChannelOwner,
-    onConnect: () => void,
-    lookup?: net.LookupFunction,
-  ): Channel {
+  /** The addresses of a name are tried in the order of its lookup. */
+  static connect(host: HostAddress, port: number, owner: ChannelOwner, onConnect: () => void): Channel {
     const { connecting } = fastReads;
     const open = (onread: net.OnReadOpts) =>
       new net.Socket({ ...(connecting ? { onread } : {}), allowHalfOpen: true } as net.SocketConstructorOpts);
     const channel = new Channel(owner, null, connecting, open);
     if (!connecting) channel.readData();
     channel.socket.setNoDelay(true);
-    channel.socket.connect(lookup === undefined ? { host, port } : { host, port, lookup }, onConnect);
+    channel.socket.connect({ ...host.connectOptions, port }, () => {
+      host.reached(channel.socket.remoteAddress);
+      onConnect();
+    });
     return channel;
   }
 

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { HostAddress } from '../../lib/host-address.ts';
 import { answering, get, startGateway, startUpstream } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
 import { Channel, type ChannelOwner } from './channel.ts';
@@ -101,7 +102,7 @@ describe('a channel whose socket has a handle that was not given our memory', ()
       onDrain: () => {},
       onClose: (error) => gone.resolve(error),
     };
-    const channel = Channel.connect('127.0.0.1', mine, owner, () => {});
+    const channel = Channel.connect(new HostAddress('127.0.0.1'), mine, owner, () => {});
     expect((await gone.promise)?.message).toBe('a read did not go into the memory of the gateway');
     expect(seen).toEqual(['mine']);
   });

@@ -9,6 +9,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
 import { DavyError, messageOf } from '../../lib/error.ts';
+import { HostAddress } from '../../lib/host-address.ts';
 import { gatewayErrors } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from './channel.ts';
@@ -90,7 +91,8 @@ const connecting: Try = async (token, opened) => {
   const port = await listening(server, opened);
   const addresses = [NOWHERE, LOCAL].map((address) => ({ address, family: 4 }));
   const lookup: net.LookupFunction = (_name, _options, done) => setImmediate(done, null, addresses);
-  return readOn((reader) => Channel.connect('runtime.check', port, reader, () => {}, lookup), token.length, opened);
+  const host = new HostAddress('runtime.check', { lookup });
+  return readOn((reader) => Channel.connect(host, port, reader, () => {}), token.length, opened);
 };
 
 const secure: Try = async (token, opened) => {

@@ -3,6 +3,7 @@ import { DONE, Head, MORE, parseResponseHead } from '../http1/head.ts';
 import { UpstreamPipe } from '../http2/upstream-pipe.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
+import { oldAtMs } from '../net/connection-age.ts';
 import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
@@ -48,6 +49,10 @@ export class Upstream implements ChannelOwner, Timed {
   private answered = false;
   private gone = false;
   private idleMs: number = limits.upstreamIdleMs;
+  /** It is not used again from then on. */
+  private readonly oldAtMs: number;
+  /** Of the instance's host, at the time of connecting. */
+  private address: string | null = null;
 
   /** `overHttp2`: one stream of the instance's shared session, used once. */
   private constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2: boolean) {
@@ -61,7 +66,9 @@ export class Upstream implements ChannelOwner, Timed {
     this.channel = overHttp2
       ? Channel.wrap(new UpstreamPipe(host, port, onConnect) as unknown as net.Socket, this)
       : Channel.connect(host, port, this, onConnect);
-    wheel.set(this, stamp() + limits.connectTimeoutMs);
+    const nowMs = stamp();
+    this.oldAtMs = oldAtMs(nowMs);
+    wheel.set(this, nowMs + limits.connectTimeoutMs);
   }
 
   /**
@@ -85,6 +92,7 @@ export class Upstream implements ChannelOwner, Timed {
 
   private onConnect(): void {
     this.connected = true;
+    this.address = this.endpoint.host.current;
     this.wheel.clear(this);
     this.user?.onUpstreamConnected(this);
   }
@@ -135,11 +143,20 @@ export class Upstream implements ChannelOwner, Timed {
     if (at < end) this.close();
   }
 
-  /** `Keep-Alive: timeout=5`: be gone a second before the server is. */
+  /** Its address is not the one that the instance's host has now. */
+  get isElsewhere(): boolean {
+    return this.address !== this.endpoint.host.current;
+  }
+
+  private get isTooOld(): boolean {
+    return recent() >= this.oldAtMs;
+  }
+
+  /** `Keep-Alive: timeout=5`: be gone a second before the server is; it may ask for less time, never for more. */
   private noteKeepAlive(buf: Buffer): void {
     const text = buf.toString('latin1', head.valueStart[head.keepAliveAt], head.valueEnd[head.keepAliveAt]);
     const match = /(?:^|[,;\s])timeout=(\d{1,6})/i.exec(text);
-    if (match !== null) this.idleMs = Math.min(60_000, Math.max(0, Number(match[1]) - 1) * 1000);
+    if (match !== null) this.idleMs = Math.min(limits.upstreamIdleMs, Math.max(0, Number(match[1]) - 1) * 1000);
   }
 
   /** Back to the pool, after both messages ended cleanly. */
@@ -147,7 +164,8 @@ export class Upstream implements ChannelOwner, Timed {
     this.user = null;
     this.served++;
     const { idle, retired } = this.endpoint;
-    if (retired || this.gone || this.idleMs === 0 || idle.length >= limits.idleUpstreams) {
+    const left = retired || this.gone || this.isElsewhere || this.isTooOld;
+    if (left || this.idleMs === 0 || idle.length >= limits.idleUpstreams) {
       this.close();
       return;
     }

@@ -1,3 +1,5 @@
+import type { LookupFunction } from 'node:net';
+import { HostAddress } from '../../lib/host-address.ts';
 import type { InstanceAddress } from '../../traffic/model.ts';
 import type { Upstream } from '../proxy/upstream.ts';
 import { randomShare } from '../random.ts';
@@ -11,7 +13,7 @@ const DOUBT_MS = 10_000;
 export class Endpoint {
   readonly id: string;
   readonly version: string;
-  readonly host: string;
+  readonly host: HostAddress;
   readonly port: number;
   readonly zone: string | null;
   readonly outlier: Outlier = newOutlier();
@@ -33,10 +35,15 @@ export class Endpoint {
 
   private doubtUntilMs = 0;
 
-  constructor(address: InstanceAddress, version: string, stats: { weight: InstanceStats; header: InstanceStats }) {
+  constructor(
+    address: InstanceAddress,
+    version: string,
+    stats: { weight: InstanceStats; header: InstanceStats },
+    lookup?: LookupFunction,
+  ) {
     this.id = address.id;
     this.version = version;
-    this.host = address.host;
+    this.host = new HostAddress(address.host, { lookup, onMoved: () => this.leaveOldAddress() });
     this.port = address.port;
     this.zone = address.zone;
     this.weightStats = stats.weight;
@@ -60,6 +67,11 @@ export class Endpoint {
   retire(): void {
     this.retired = true;
     for (const upstream of this.idle.splice(0)) upstream.close();
+  }
+
+  /** Connections to an address that is not in use any more are not used again; what is busy with a request ends it first. */
+  private leaveOldAddress(): void {
+    for (const upstream of this.idle.filter((one) => one.isElsewhere)) upstream.close();
   }
 }
 

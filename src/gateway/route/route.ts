@@ -5,7 +5,6 @@ import type { GatewayContext } from '../context.ts';
 import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
 import { limits } from '../limits.ts';
-import type { Wheel } from '../net/wheel.ts';
 import { Mirror } from '../proxy/mirror.ts';
 import { ConnectPolicy } from '../tunnel/policy.ts';
 import { Arm, Endpoint } from './endpoint.ts';
@@ -60,7 +59,7 @@ export class Route {
     const options = { zone: config.zone ?? null, slowStartMs: config.slowStartMs ?? 0 };
     for (const { version, instances } of config.versions) {
       const endpoints = instances.map((address) => {
-        const endpoint = state.endpointFor(address, version, nowMs);
+        const endpoint = state.endpointFor(address, version, nowMs, context.lookup);
         this.endpoints.set(endpointKey(address, version), endpoint);
         return endpoint;
       });
@@ -74,17 +73,17 @@ export class Route {
     this.leaseEndsMs = canary === null ? 0 : nowMs + canary.lease.ttlMs;
     this.rules = (config.rules?.length ?? 0) > 0 ? new RuleList(config.rules ?? []) : null;
     this.sticky = config.sticky == null ? null : new Sticky(config.sticky, config.service, context.stickyKey);
-    this.mirror = this.openMirror(context.wheel);
+    this.mirror = this.openMirror(context);
     this.connect = config.connect == null ? null : new ConnectPolicy(config.connect);
   }
 
   /** The mirror has endpoints of its own: neither its load nor its counts mix with the primary's. Who is fit is the primary's to say. */
-  private openMirror(wheel: Wheel): Mirror | null {
+  private openMirror({ wheel, lookup }: GatewayContext): Mirror | null {
     const { mirror, versions } = this.config;
     const target = versions.find(({ version }) => version === mirror?.version);
     if (mirror == null || target === undefined) return null;
     const endpoints = target.instances.map((address) => {
-      const endpoint = new Endpoint(address, target.version, this.state.unseenStats(address.id));
+      const endpoint = new Endpoint(address, target.version, this.state.unseenStats(address.id), lookup);
       endpoint.judgedBy = this.endpoints.get(endpointKey(address, target.version)) ?? null;
       return endpoint;
     });

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net';
 import type { Cohort, OwnAnswers } from '../../metrics/source.ts';
 import type { Exposure } from '../../traffic/dataplane.ts';
 import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
@@ -128,13 +129,14 @@ export class ServiceState {
   }
 
   /** The endpoint of an address: the one in use when id, version and address are the same, else a new one. */
-  endpointFor(address: InstanceAddress, version: string, nowMs: number): Endpoint {
+  endpointFor(address: InstanceAddress, version: string, nowMs: number, lookup?: LookupFunction): Endpoint {
     const known = this.endpoints.get(endpointKey(address, version));
     if (known !== undefined && known.zone === address.zone) return known;
-    const endpoint = new Endpoint(address, version, {
+    const stats = {
       weight: this.statsFor(address.id, version, 'weight'),
       header: this.statsFor(address.id, version, 'header'),
-    });
+    };
+    const endpoint = new Endpoint(address, version, stats, lookup);
     if (this.endpoints.size > 0) endpoint.addedAtMs = nowMs;
     return endpoint;
   }

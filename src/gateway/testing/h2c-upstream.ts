@@ -6,6 +6,8 @@ export interface H2cUpstream {
   port: number;
   /** The request heads that arrived, in their order. */
   heads: http2.IncomingHttpHeaders[];
+  /** Connections that are open. */
+  sessions: ReadonlySet<http2.ServerHttp2Session>;
   close(): void;
 }
 
@@ -17,6 +19,7 @@ export async function startH2cUpstream(
     stream.respond({ ':status': 200 });
     stream.end('ok');
   },
+  at: { host?: string; port?: number } = {},
 ): Promise<H2cUpstream> {
   const heads: http2.IncomingHttpHeaders[] = [];
   const sessions = new Set<http2.ServerHttp2Session>();
@@ -32,11 +35,11 @@ export async function startH2cUpstream(
     heads.push(headers);
     answer(stream, headers, raw as unknown as string[]);
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(at.port ?? 0, at.host ?? '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as net.AddressInfo).port,
-    heads,
+    ...{ heads, sessions },
     close: () => {
       server.close();
       for (const session of sessions) session.destroy();

@@ -74,7 +74,10 @@ export function answering(answer: string | ((index: number) => string) = SMALL_A
   };
 }
 
-export async function startUpstream(script: Script = answering()): Promise<TestUpstream> {
+export async function startUpstream(
+  script: Script = answering(),
+  at: { host?: string; port?: number } = {},
+): Promise<TestUpstream> {
   const connections: UpstreamConnection[] = [];
   const upstream: TestUpstream = {
     port: 0,
@@ -97,7 +100,7 @@ export async function startUpstream(script: Script = answering()): Promise<TestU
       upstream.script(connection);
     });
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(at.port ?? 0, at.host ?? '127.0.0.1');
   await once(server, 'listening');
   upstream.port = (server.address() as net.AddressInfo).port;
   return upstream;

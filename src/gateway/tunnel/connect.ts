@@ -2,9 +2,9 @@
  * One CONNECT request (RFC 9110 section 9.3.6): checked against the route's list, connected, answered with 200 and no framing field, and
  * from then on a tunnel. Every refusal closes the client's connection: what follows may be meant for the target.
  */
-import dns from 'node:dns';
 import type net from 'node:net';
 import { type Authority, parseAuthority } from '../../lib/authority.ts';
+import { HostAddress, systemLookup } from '../../lib/host-address.ts';
 import { gatewayErrors } from '../errors.ts';
 import { ascii } from '../http1/bytes.ts';
 import { currentDate } from '../http1/forward.ts';
@@ -44,7 +44,6 @@ type Failure = 'tunnel-denied' | 'tunnel-limit' | 'tunnel-unreachable' | 'tunnel
 
 const OPENED_PREFIX = ascii('HTTP/1.1 200 OK\r\nVia: 1.1 davy\r\n');
 const CRLF = ascii('\r\n');
-const systemLookup: net.LookupFunction = (hostname, options, callback) => dns.lookup(hostname, options, callback);
 
 export class Connect implements ChannelOwner, Timed {
   deadlineMs = 0;
@@ -111,8 +110,9 @@ export class Connect implements ChannelOwner, Timed {
     this.route.state.tunnels.open++;
     const { connectMs, privateAddresses } = this.policy.config;
     const lookup = guardedLookup(this.context.lookup ?? systemLookup, privateAddresses);
+    const to = new HostAddress(host, { lookup });
     this.context.wheel.set(this, this.startedMs + connectMs);
-    this.channel = Channel.connect(host, port, this, () => this.connected(), lookup);
+    this.channel = Channel.connect(to, port, this, () => this.connected());
   }
 
   private connected(): void {

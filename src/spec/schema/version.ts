@@ -64,7 +64,8 @@ export const version = z
       max: 100,
     }).optional(),
     endpoints: field(z.array(endpoint).min(1).max(100), {
-      description: 'Instances that run already; Davy reaches them and starts nothing.',
+      description:
+        'Instances that run already; Davy reaches them and starts nothing. A host name is one instance: all its requests go to the address that its last good health check reached.',
       example: ['http://127.0.0.1:9101'],
     }).optional(),
     zone: text({
