@@ -14,9 +14,10 @@ import {
 import type { RollbackSpeed, Verdict } from './judge.ts';
 import { dropGroup } from './mixture.ts';
 import type { MetricName, Plan } from './plan.ts';
-import { activePods, EVEN_NATS, STANDS_OUT_NATS, unevenNats, worstOf } from './pods.ts';
+import { activePods, EVEN_NATS, mayBeAtFault, STANDS_OUT_NATS, unevenNats, worstOf } from './pods.ts';
 import { toleratedFactor } from './spread.ts';
 import type { State } from './state.ts';
+import { dropFromChains } from './sustained.ts';
 import { isLatency, toleratedLoss, type Weighed } from './weigh.ts';
 
 /** Evidence left without the strongest instance that confirms it, when its part of the failures is not striking. */
@@ -104,7 +105,7 @@ function windowHarm(
     beside:
       control && plan.policy.sharedIncident === 'hold' ? besideOf(s, plan, arms, stableOf(window), besideNats) : null,
     nats: Math.log((20 * plan.horizonMs) / (plan.alpha * Math.max(1, dtMs))) * phiOf(s.dispersion),
-    separable: guarded,
+    separable: (group) => guarded && mayBeAtFault(s.pods, group),
   });
   if (finding.kind === 'none') return null;
   const limit = rule.errorShare;
@@ -113,7 +114,7 @@ function windowHarm(
     const why: Why = { kind: 'instant', requests, errors, overMs, limit };
     return { verdict: 'rollback', speed: 'instant', why, instance: null };
   }
-  const instance = accuse(s, finding.group, false);
+  const instance = suspect(s, finding.group, false);
   const { requests, errors } = finding;
   return { verdict: 'pod-fault', speed: null, why: { kind: 'instance-instant', instance, requests, errors }, instance };
 }
@@ -129,7 +130,7 @@ export function evidenceHarm(s: State, plan: Plan, weighed: Weighed): Harm | nul
   if (nats < STANDS_OUT_NATS || weakest.total > INNOCENT_BELOW) {
     return { verdict: 'hold', speed: null, why: { kind: 'uncorroborated', without: weakest.total }, instance: null };
   }
-  const instance = accuse(s, weakest.group, isLatency(topOf(weighed)));
+  const instance = suspect(s, weakest.group, isLatency(topOf(weighed)));
   const why: Why = { kind: 'instance-evidence', instance, without: weakest.total };
   return { verdict: 'pod-fault', speed: null, why, instance };
 }
@@ -162,11 +163,17 @@ function topOf(weighed: Weighed): MetricName {
   return weighed.metrics.reduce((a, b) => (b.weight * b.evidence > a.weight * a.evidence ? b : a)).name;
 }
 
-/** Names the worst instance of a group and takes the group's evidence out: its replacement starts clean. */
-function accuse(s: State, group: number, bySlow: boolean): string {
-  const instance = worstOf(s.pods, group, bySlow) ?? `group ${group + 1}`;
-  for (const m of [s.errors, s.latency, s.absoluteErrors, ...s.absoluteLatency]) dropGroup(m, group);
-  forgetGroup(s.instant, group);
-  forgetGroup(s.gross, group);
-  return instance;
+/** The worst instance of a group. */
+function suspect(s: State, group: number, bySlow: boolean): string {
+  return worstOf(s.pods, group, bySlow) ?? `group ${group + 1}`;
+}
+
+/** Takes the evidence of an instance's group out: what serves in its place starts clean. */
+export function forgetInstance(s: State, instance: string): void {
+  const pod = s.pods.find((one) => one.id === instance);
+  if (pod === undefined) return;
+  for (const m of [s.errors, s.latency, s.absoluteErrors, ...s.absoluteLatency]) dropGroup(m, pod.group);
+  forgetGroup(s.instant, pod.group);
+  forgetGroup(s.gross, pod.group);
+  dropFromChains(s.sustained, pod.group);
 }

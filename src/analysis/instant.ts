@@ -21,8 +21,8 @@ export interface InstantGuard {
   tolerated: number;
   /** -ln of the probability allowed to chance at this look, times the dispersion of stable's failures. */
   nats: number;
-  /** One group may be at fault alone: the rule must hold without it. */
-  separable: boolean;
+  /** Whether a group may be at fault alone: then the rule must hold without it. */
+  separable: (group: number) => boolean;
   /**
    * Stable in the same window, what is tolerated beyond its rate, and how little chance must explain the difference (nats):
    * a failure that both versions share is not the canary's. Null: there is nothing to compare with.
@@ -105,8 +105,8 @@ export function judgeInstant(entries: readonly InstantEntry[], rule: InstantRule
   if (n < rule.minRequests || x < rule.errorShare * n || !isHarm(n, x, guard, 1)) {
     return { kind: 'none' };
   }
-  if (!guard.separable) return { kind: 'rollback', requests: n, errors: x, overMs };
   const worst = worstGroup(sums);
+  if (!guard.separable(worst)) return { kind: 'rollback', requests: n, errors: x, overMs };
   const otherN = n - sums[2 * worst]!;
   const otherX = x - sums[2 * worst + 1]!;
   if (otherX >= rule.errorShare * otherN && isHarm(otherN, otherX, guard, 0.5)) {

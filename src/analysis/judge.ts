@@ -102,4 +102,9 @@ export interface Judge {
   /** Evidence is kept, the step's promotion gate and hold start afresh. */
   enterStep(setup: JudgeSetup, state: JudgeState, stepIndex: number): JudgeState;
   look(setup: JudgeSetup, state: JudgeState, look: Look): { state: JudgeState; judgement: Judgement };
+  /**
+   * What became of an instance that was found at fault. `gone`: it was replaced or gets no requests any more, and its evidence
+   * goes with it. `stays`: nothing can be done about it, so its failures are the version's like any others.
+   */
+  instanceFate(setup: JudgeSetup, state: JudgeState, instance: string, fate: 'gone' | 'stays'): JudgeState;
 }

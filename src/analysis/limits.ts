@@ -3,7 +3,7 @@ import type { Why } from './assessment.ts';
 import { limitEdge } from './edges.ts';
 import { latencyRatios } from './evidence.ts';
 import { absoluteName, type Plan, stepOf } from './plan.ts';
-import { activePods, EVEN_NATS, STANDS_OUT_NATS, unevenNats, worstOf } from './pods.ts';
+import { activePods, EVEN_NATS, mayBeAtFault, STANDS_OUT_NATS, unevenNats, worstOf } from './pods.ts';
 import { toleratedFactor } from './spread.ts';
 import type { State } from './state.ts';
 import { type Chain, type SustainedLimit, stepSustained } from './sustained.ts';
@@ -89,7 +89,7 @@ function blameOf(
   });
   if (!worse(chain.nc, chain.xc, canaries)) return { blame: 'stable', instance: null, why: why(null) };
   const worst = guarded ? worstGroup(chain) : -1;
-  if (worst < 0) return { blame: 'canary', instance: null, why: why(null) };
+  if (worst < 0 || !mayBeAtFault(s.pods, worst)) return { blame: 'canary', instance: null, why: why(null) };
   const n = chain.nc - chain.groups[2 * worst]!;
   const x = chain.xc - chain.groups[2 * worst + 1]!;
   // The others need not prove it alone where the events lie evenly: then no instance is to blame.

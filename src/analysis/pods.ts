@@ -12,6 +12,8 @@ export interface Pod {
   slow: number;
   /** Time since it last carried a request, ms. */
   idleMs: number;
+  /** It was found at fault and stays in service: its failures count as the version's. */
+  stays?: boolean;
 }
 
 const MAX_GROUPS = 8;
@@ -54,6 +56,11 @@ export function tally(
   pod.known += seen.known;
   pod.slow += seen.slow;
   if (seen.sent > 0 || seen.ended > 0) pod.idleMs = 0;
+}
+
+/** Groups that may be at fault alone: those without an instance that stays whatever it does. */
+export function mayBeAtFault(pods: readonly Pod[], group: number): boolean {
+  return !pods.some((pod) => pod.group === group && pod.stays === true);
 }
 
 /** Groups that carried requests lately: witnesses for and against each other. */

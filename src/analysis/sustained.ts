@@ -120,3 +120,17 @@ function endPart(s: Sustained, limit: SustainedLimit | null, i: number): void {
   for (const counts of [s.nc, s.ns, s.xc, s.xs]) counts[i] = 0;
   s.groups[i] = [];
 }
+
+/** Takes a group's counts out of every chain: its instance is gone. */
+export function dropFromChains(s: Sustained, group: number): void {
+  for (const chain of s.chains) {
+    const requests = chain.groups[2 * group];
+    if (requests === undefined) continue;
+    chain.nc -= requests;
+    chain.xc -= chain.groups[2 * group + 1] ?? 0;
+    chain.groups[2 * group] = 0;
+    chain.groups[2 * group + 1] = 0;
+    // What is left may keep to the limit: the rule begins anew.
+    chain.ms = 0;
+  }
+}

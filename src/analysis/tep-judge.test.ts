@@ -208,8 +208,19 @@ describe('given one bad instance of three', () => {
   it('goes on with clean evidence once the instance was replaced', () => {
     const drive = new Drive();
     drive.until([{ requests: 30, errors: 0.4 }, good(30), good(30)], three(good(270)), 200);
-    const after = drive.until([{ requests: 30, errors: 0 }, good(30), good(30)], three(good(270)), 30);
+    drive.state = judge.instanceFate(drive.setup, drive.state, 'v2/1', 'gone');
+    const after = drive.look(drive.tick(three(good(30)), three(good(270))));
     expect(after.verdict).toBe('continue');
+  });
+
+  it("counts its failures as the version's when nothing can be done about it", () => {
+    const drive = new Drive();
+    const canary = [{ requests: 30, errors: 0.4 }, good(30), good(30)];
+    expect(drive.until(canary, three(good(270)), 200).verdict).toBe('pod-fault');
+    drive.state = judge.instanceFate(drive.setup, drive.state, 'v2/1', 'stays');
+    const asked = drive.t;
+    expect(drive.until(canary, three(good(270)), 60, 1000, ['hold']).verdict).toBe('rollback');
+    expect(drive.t - asked).toBeLessThanOrEqual(10);
   });
 
   it('rolls back when all three are bad', () => {

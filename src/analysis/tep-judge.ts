@@ -1,3 +1,4 @@
+import { forgetInstance } from './harm.ts';
 import type { Judge, Judgement, JudgeSetup, JudgeState, Look } from './judge.ts';
 import { beginStep, lookInto } from './look.ts';
 import { planOf } from './plan.ts';
@@ -36,6 +37,13 @@ export const judge: Judge = {
       instance: found.instance,
     };
     return { state: asJson(next), judgement };
+  },
+
+  instanceFate(_setup, state, instance, fate) {
+    const next = cloneState(asState(state));
+    if (fate === 'gone') forgetInstance(next, instance);
+    else next.pods = next.pods.map((pod) => (pod.id === instance ? { ...pod, stays: true } : pod));
+    return asJson(next);
   },
 };
 

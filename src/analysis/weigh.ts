@@ -2,7 +2,7 @@ import type { Arms } from './arms.ts';
 import { lostShare, upperErrorShare } from './baseline.ts';
 import { evidence, evidenceWithout, type Mixture } from './mixture.ts';
 import { type MetricName, type Plan, stepOf } from './plan.ts';
-import { groupCount } from './pods.ts';
+import { groupCount, mayBeAtFault } from './pods.ts';
 import type { State } from './state.ts';
 
 /** Relative evidence that the canary is worse than stable, before an absolute limit counts against it. */
@@ -85,15 +85,16 @@ export function weigh(s: State, plan: Plan, control: boolean, guarded: boolean):
   return { total, withoutLatency, metrics, weakest: guarded ? weakestOf(s, plan, metrics) : null, shared };
 }
 
-function weakestOf(s: State, plan: Plan, metrics: readonly MetricValue[]): { total: number; group: number } {
-  let weakest = { total: Number.POSITIVE_INFINITY, group: 0 };
+function weakestOf(s: State, plan: Plan, metrics: readonly MetricValue[]): { total: number; group: number } | null {
+  let weakest: { total: number; group: number } | null = null;
   for (let group = 0; group < groupCount(s.pods); group++) {
+    if (!mayBeAtFault(s.pods, group)) continue;
     let total = 0;
     for (const metric of metrics) {
       const value = eValue(mixtureOf(s, plan, metric.name), s.reserve, group);
       total += metric.weight * (metric.gated ? Math.min(1, value) : value);
     }
-    if (total < weakest.total) weakest = { total, group };
+    if (weakest === null || total < weakest.total) weakest = { total, group };
   }
   return weakest;
 }

@@ -11,6 +11,7 @@ import type { Spec } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState, Exposure } from '../traffic/dataplane.ts';
 import type { InstanceStatus, Workloads } from '../workloads/workloads.ts';
 import {
+  decideInstanceFate,
   decidePause,
   decidePromote,
   decideRequest,
@@ -19,6 +20,7 @@ import {
   decideStart,
   decideZeroConfirmed,
   findRelease,
+  type InstanceFate,
   unknownService,
 } from './decide.ts';
 import { releaseErrors } from './errors.ts';
@@ -156,7 +158,9 @@ export function createController(parts: ControllerParts): Controller {
     clock,
     ageMs: (id) => ageOf(workloads, id, clock),
     mayRaise: () => raiseBlocked() === null,
-    act,
+    act: (events) => {
+      act(events).catch((error) => log.error({ error: messageOf(error) }, 'an instance at fault was not dealt with'));
+    },
   });
 
   function onFatal(error: unknown): void {
@@ -167,13 +171,32 @@ export function createController(parts: ControllerParts): Controller {
     parts.onFatal(error);
   }
 
+  /** Write ahead: the suspicion is durable; what came of it follows. */
   async function act(events: ReleaseEvent[]): Promise<void> {
     for (const event of events) {
-      if (event.type !== 'release.instance.replaced') continue;
-      const { instance } = event.data;
-      await workloads.replace(instance).catch((error) => {
-        log.warn({ instance, error: messageOf(error) }, 'the instance could not be replaced');
-      });
+      if (event.type !== 'release.instance.suspected') continue;
+      const { release, instance } = event.data;
+      const { fate, reason } = await dealWith(release, instance);
+      await store.commit((fleet) => decideInstanceFate(fleet, release, instance, fate, reason), { lowering: true });
+      lane.kick();
+    }
+  }
+
+  /** Replaces the instance; where that cannot be done it leaves the rotation, unless it is the last one. */
+  async function dealWith(release: string, instance: string): Promise<{ fate: InstanceFate; reason: string }> {
+    try {
+      await workloads.replace(instance);
+      return { fate: 'replaced', reason: 'another process serves in its place' };
+    } catch (error) {
+      const why = messageOf(error);
+      log.warn({ instance, error: why }, 'the instance cannot be replaced');
+      const found = own(store.fleet().releases, release);
+      const ready = (found && own(readyInstances(workloads.list()), found.service)) ?? {};
+      const others = (own(ready, found?.version ?? '') ?? []).filter(
+        ({ id }) => id !== instance && !found?.removed.includes(id),
+      );
+      if (others.length > 0) return { fate: 'removed', reason: `it gets no requests any more: ${why}` };
+      return { fate: 'kept', reason: `no other instance is ready, so its failures count as the version's: ${why}` };
     }
   }
 

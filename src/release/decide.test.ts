@@ -131,7 +131,7 @@ describe('a look', () => {
     ['hold again', [stepOf(0), held], 'hold', []],
     ['inconclusive after a hold', [stepOf(0), held], 'inconclusive', ['release.held']],
     ['continue after a hold', [stepOf(0), held], 'continue', ['release.hold.cleared']],
-    ['pod fault', [stepOf(0)], 'pod-fault:shop/v2/1', ['release.held', 'release.instance.replaced']],
+    ['pod fault', [stepOf(0)], 'pod-fault:shop/v2/1', ['release.held', 'release.instance.suspected']],
     ['anything before the first step', [], 'advance', []],
     ['anything after the end', [stepOf(0), rolledBack], 'advance', []],
   ];

@@ -128,9 +128,25 @@ function podFault(release: ReleaseState, judgement: Judgement): ReleaseEvent[] {
   const events = holdOnce(release, judgement);
   if (events.length > 0 && judgement.instance) {
     const data = { release: release.id, instance: judgement.instance, reason: judgement.reason };
-    events.push({ type: 'release.instance.replaced', data });
+    events.push({ type: 'release.instance.suspected', data });
   }
   return events;
+}
+
+/** What can be done about an instance at fault, in the order in which it is tried. */
+export type InstanceFate = 'replaced' | 'removed' | 'kept';
+
+/** What became of a suspected instance. Nothing when the release ended meanwhile. */
+export function decideInstanceFate(
+  fleet: FleetState,
+  id: string,
+  instance: string,
+  fate: InstanceFate,
+  reason: string,
+): ReleaseEvent[] {
+  const release = own(fleet.releases, id);
+  if (!release || !isActive(release)) return [];
+  return [{ type: `release.instance.${fate}`, data: { release: id, instance, reason } }];
 }
 
 function holdOnce(release: ReleaseState, judgement: Judgement): ReleaseEvent[] {

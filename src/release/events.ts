@@ -22,7 +22,10 @@ export type ReleaseEvent =
   | { type: 'release.hold.cleared'; data: AboutRelease }
   | { type: 'release.paused'; data: AboutRelease & { reason: string } }
   | { type: 'release.resumed'; data: AboutRelease & { reason: string } }
+  | { type: 'release.instance.suspected'; data: AboutRelease & { instance: string; reason: string } }
   | { type: 'release.instance.replaced'; data: AboutRelease & { instance: string; reason: string } }
+  | { type: 'release.instance.removed'; data: AboutRelease & { instance: string; reason: string } }
+  | { type: 'release.instance.kept'; data: AboutRelease & { instance: string; reason: string } }
   | { type: 'release.rollback.decided'; data: RollbackDecided }
   | { type: 'release.rolledback'; data: AboutRelease & { exposure: Exposure | null; secondsToZero: number | null } }
   | { type: 'release.cancelled'; data: AboutRelease & { reason: string } }

@@ -72,7 +72,10 @@ type InFlightEvent = Extract<
       | 'release.hold.cleared'
       | 'release.paused'
       | 'release.resumed'
+      | 'release.instance.suspected'
       | 'release.instance.replaced'
+      | 'release.instance.removed'
+      | 'release.instance.kept'
       | 'release.rolledback';
   }
 >;
@@ -91,8 +94,17 @@ function evolveRelease(release: ReleaseState, event: InFlightEvent, context: Eve
       return { ...release, paused: { reason: event.data.reason, by: context.by } };
     case 'release.resumed':
       return { ...release, paused: null };
-    case 'release.instance.replaced':
+    case 'release.instance.suspected':
       return release;
+    case 'release.instance.replaced':
+      return instanceFate(release, event.data.instance, 'gone', judge);
+    case 'release.instance.removed':
+      return {
+        ...instanceFate(release, event.data.instance, 'gone', judge),
+        removed: [...release.removed, event.data.instance],
+      };
+    case 'release.instance.kept':
+      return instanceFate(release, event.data.instance, 'stays', judge);
     case 'release.rolledback':
       return {
         ...release,
@@ -101,6 +113,11 @@ function evolveRelease(release: ReleaseState, event: InFlightEvent, context: Eve
         zeroConfirmed: true,
       };
   }
+}
+
+/** In ledgers of method 1 the judge forgot an instance when it named it; forgetting it once more changes nothing. */
+function instanceFate(release: ReleaseState, instance: string, fate: 'gone' | 'stays', judge: Judge): ReleaseState {
+  return { ...release, judge: judge.instanceFate(judgeSetup(release), release.judge, instance, fate) };
 }
 
 function requested(
@@ -129,6 +146,7 @@ function requested(
     held: null,
     judge: judge.start({ policy: data.policy, stable: data.from, canary: data.version }),
     judgement: null,
+    removed: [],
     elapsedMs: 0,
     counts: [],
     rollback: null,

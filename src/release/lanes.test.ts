@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TrafficLine } from './events.ts';
+import type { ReleaseEvent, TrafficLine } from './events.ts';
 import { given, requestedV2, spec, stepOf } from './release.fixture.ts';
 import { leaseIds, readyInstances, routesDiffer, routesFor, tableOf, trafficLines } from './route.ts';
 import { raisesAny } from './traffic-lane.ts';
@@ -42,6 +42,20 @@ describe('what the data plane should do', () => {
       true,
     );
     expect(readyInstances([{ ...named, phase: 'unhealthy', address: '127.0.0.2' }])).toEqual({});
+  });
+
+  it('sends nothing to an instance that the release took out, unless it is the last one', () => {
+    const removed: ReleaseEvent = {
+      type: 'release.instance.removed',
+      data: { release: 'shop-1', instance: 'shop/v2/1', reason: '' },
+    };
+    const two = { shop: { ...ready.shop, v2: [instance('shop/v2/1'), instance('shop/v2/2')] } };
+    const idsOf = (of: typeof two) =>
+      routesFor(spec, given(requestedV2, stepOf(0), removed), of)[0]?.versions.map(({ instances }) =>
+        instances.map(({ id }) => id),
+      );
+    expect(idsOf(two)).toEqual([['shop/v1/1'], ['shop/v2/2']]);
+    expect(idsOf(ready)).toEqual([['shop/v1/1'], ['shop/v2/1']]);
   });
 
   it('counts latency at every limit of the policy', () => {

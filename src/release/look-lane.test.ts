@@ -63,7 +63,7 @@ describe('looks at a release while other services change', () => {
       metrics: { read: async () => countersNow() },
       ageMs: () => null,
       mayRaise: () => true,
-      act: async () => {},
+      act: () => {},
     });
     const { data } = requestedV2 as Extract<typeof requestedV2, { type: 'release.requested' }>;
     const slow = { ...policy, lookMs: 3000, noData: { holdMs: 60_000, then: 'rollback' as const } };

@@ -21,8 +21,8 @@ export interface LookLaneParts {
   ageMs: (instance: string) => number | null;
   /** Whether a weight may be raised now; a raise that may not is decided again at the next look. */
   mayRaise: () => boolean;
-  /** Effects of decisions that are not traffic: replacing an instance. */
-  act: (events: ReleaseEvent[]) => Promise<void>;
+  /** Effects of decisions that are not traffic (an instance at fault): begun here, so that no other release waits for them. */
+  act: (events: ReleaseEvent[]) => void;
 }
 
 /** Per release: when it was looked at last, and the reading that the next tick starts from. Only a look moves either. */
@@ -121,7 +121,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     const events = decisions.map((event) => withExposure(event, lane));
     const committed = await store.commit((fleet) => stillValid(fleet, release) ?? events, { lowering });
     lane.kick();
-    await parts.act(committed);
+    parts.act(committed);
   }
 
   async function lookDue(): Promise<void> {

@@ -66,7 +66,7 @@ function routeFor(
       header: service.traffic.canaryHeader,
       lease: { id: `weight/${canary.id}`, ttlMs: LEASE_TTL_MS },
     },
-    versions: versions.map((version) => ({ version, instances: own(ready, version) ?? [] })),
+    versions: versions.map((version) => ({ version, instances: inRotation(own(ready, version) ?? [], release) })),
     timeoutMs: service.traffic.timeoutMs,
     retries: service.traffic.retries,
     ejection: service.traffic.ejection,
@@ -74,6 +74,13 @@ function routeFor(
     edgesMs: edgesFor(spec, service, release),
     ...gatewayOptions(gateway, { specFile: spec.source.file, release, present: versions }),
   };
+}
+
+/** Ready instances without those that the release took out; never none, because a bad instance is better than no answer. */
+function inRotation(instances: InstanceAddress[], release: ReleaseState | null): InstanceAddress[] {
+  if (!release || release.removed.length === 0) return instances;
+  const others = instances.filter(({ id }) => !release.removed.includes(id));
+  return others.length > 0 ? others : instances;
 }
 
 /** A general ladder (about x1.5 per edge), so that quantiles can be read between the limits. */

@@ -4,6 +4,7 @@ import type { Judge, Judgement, Look } from '../analysis/judge.ts';
 export const scriptedJudge: Judge = {
   start: () => ({ looks: 0 }),
   enterStep: (_setup, state) => ({ ...state }),
+  instanceFate: (_setup, state) => ({ ...state }),
   look: (_setup, state, look) => ({ state: { looks: Number(state.looks) + 1 }, judgement: scripted(look) }),
 };
 

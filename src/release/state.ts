@@ -56,6 +56,8 @@ export interface ReleaseState {
   held: { verdict: string; reason: string } | null;
   judge: JudgeState;
   judgement: Judgement | null;
+  /** Canary instances that were found at fault, cannot be replaced, and get no requests in this release. */
+  removed: string[];
   /** Time covered by looks since the first step, ms: the time axis of the ticks, unbroken by restarts. */
   elapsedMs: number;
   /** Counts of the weighted cohort, per step, as the looks recorded them. */

@@ -1,4 +1,5 @@
 import type { PolicySpec } from '../../spec/model.ts';
+import { forgetInstance } from '../harm.ts';
 import type { JudgeSetup, RollbackSpeed } from '../judge.ts';
 import { beginStep, lookInto } from '../look.ts';
 import { planOf } from '../plan.ts';
@@ -123,7 +124,10 @@ function davyWatcher({ policy, traffic, guard }: ReleaseQuestion): Watcher {
       const found = lookInto(state, setup, plan, { dtMs, tick, stepIndex: step, weightBp });
       if (found.verdict === 'rollback') return { end: 'rolled-back', speed: found.speed };
       if (found.verdict === 'inconclusive') return { end: 'inconclusive', speed: null };
-      if (found.verdict === 'pod-fault') this.instanceFaults++;
+      if (found.verdict === 'pod-fault') {
+        this.instanceFaults++;
+        if (found.instance !== null) forgetInstance(state, found.instance);
+      }
       if (found.verdict !== 'advance') return null;
       if (++step === policy.steps.length) return { end: 'promoted', speed: null };
       beginStep(state, plan, step);
