@@ -180,7 +180,7 @@ export const specErrors = defineErrors('spec', {
   },
   'last-weight': {
     means: 'The last step of a policy is not 100 %.',
-    next: 'End with `weight: 100%`: only a release that carries all traffic is complete.',
+    next: 'End with `weight: 100%` (`holdBack` is taken off it): only a release that carries all traffic is complete.',
     ...invalid,
   },
   'no-margin': {
