@@ -123,7 +123,8 @@ function fleetDoc(): FleetDoc {
     })),
     releases: [],
     traffic: { generation: 1, problem: null, hold: null },
-    ledger: { size: head.size, tip: head.tip, late: 0, anchors: [] },
+    ledger: { size: head.size, tip: head.tip, late: 0, anchors: [], bytes: 0, growth: null },
+    dirty: [],
   };
 }
 

@@ -5,10 +5,12 @@ import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
 import { judge } from './analysis/tep-judge.ts';
 import { type Chaos, createChaos } from './chaos/chaos.ts';
+import { describeExperiment } from './chaos/describe.ts';
 import { askOnce } from './chaos/http-probe.ts';
 import { frozenBy } from './chaos/schedule.ts';
 import { type Condition, tellConditions } from './conditions.ts';
 import { type FileLedger, openFileLedger } from './ledger/file-ledger.ts';
+import { GrowthWatch } from './ledger/growth.ts';
 import { keepLedger } from './ledger/keeping.ts';
 import { policyText } from './ledger/policy.ts';
 import type { Json } from './ledger/record.ts';
@@ -179,6 +181,8 @@ export async function openApp(options: AppOptions): Promise<App> {
       onProblem: (error) => onNotice(`the ledger's size could not be noted: ${messageOf(error)}`),
     });
     closers.push(async () => unmark());
+    const growth = new GrowthWatch(clock, () => ledger.size());
+    closers.push(async () => growth.stop());
     let replayed = false;
     const server = await startServer(
       {
@@ -200,6 +204,7 @@ export async function openApp(options: AppOptions): Promise<App> {
         anchors: () => keeping.anchors?.states() ?? [],
         rotateLedgerKey: (how) => ledger.rotateKey(how),
         vault: new Vault({ dir: ledgerDir }),
+        growth,
         ledgerKey: () => ledger.vkey,
         verifyLedger: () => verifyLedger(ledgerDir),
       },
@@ -213,7 +218,7 @@ export async function openApp(options: AppOptions): Promise<App> {
     publishEndpoint(port, { url: server.url, token, dataDir, pid: process.pid }, env);
     closers.push(async () => withdrawEndpoint(port, env));
 
-    const hush = tellConditions({ clock, say, conditions: () => conditionsOf(controller) });
+    const hush = tellConditions({ clock, say, conditions: () => conditionsOf(controller, chaos) });
     closers.push(hush);
     const unbound = keepLogsBounded(logDir, clock);
     closers.push(async () => unbound());
@@ -315,11 +320,16 @@ async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-function conditionsOf(controller: Controller): Condition[] {
+function conditionsOf(controller: Controller, chaos: Chaos): Condition[] {
   const problem = controller.trafficProblem();
   const held = holdReason(controller.fleet());
   return [
     ...(problem === null ? [] : [{ name: 'traffic is not in step', says: problem, afterMs: TROUBLE_AFTER_MS }]),
+    ...chaos.dirty().map(({ id, plan, dirty }) => ({
+      name: `DIRTY ${id}`,
+      says: `${describeExperiment(plan.experiment)}: ${dirty}; look, then \`davy chaos clear ${id}\``,
+      afterMs: 0,
+    })),
     ...(held === null ? [] : [{ name: 'HELD', says: held, afterMs: 0 }]),
   ];
 }

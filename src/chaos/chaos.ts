@@ -7,7 +7,15 @@ import { noSuch } from '../lib/nearest.ts';
 import { own } from '../lib/own.ts';
 import type { ChaosSpec, ExperimentSpec } from '../spec/chaos-model.ts';
 import type { Spec } from '../spec/model.ts';
-import { decideClear, decidePlanned, findRun, raiseBlocked, releaseBlocked, startProblem } from './decide.ts';
+import {
+  decideClear,
+  decidePlanned,
+  dirtyRuns,
+  findRun,
+  raiseBlocked,
+  releaseBlocked,
+  startProblem,
+} from './decide.ts';
 import { chaosErrors } from './errors.ts';
 import type { RevertReason, SlotOutcome } from './events.ts';
 import { executeRun, type RunParts } from './execute.ts';
@@ -52,6 +60,8 @@ export interface Chaos {
   finished(id: string): Promise<ChaosRun>;
   /** Reverts one run or all; resolves when their faults are shown to be gone, and who asked is recorded. Returns their ids. */
   stopRuns(ids: string[] | 'all', reason: string, actor: Actor): Promise<string[]>;
+  /** Runs whose fault was not shown to be gone. */
+  dirty(): ChaosRun[];
   clear(id: string, reason: string, actor: Actor): Promise<ChaosRun>;
   /** Why no weight may be raised, and why no release of a service may start; null when they may. */
   raiseBlocked(): string | null;
@@ -234,6 +244,7 @@ export function createChaos(parts: ChaosParts): Chaos {
     },
     clear: async (id, reason, actor) =>
       findRun(await store.commit((state) => decideClear(state, id, reason), actor), id),
+    dirty: () => dirtyRuns(store.state()),
     raiseBlocked: () => raiseBlocked(store.state()),
     releaseBlocked: (service) => releaseBlocked(store.state(), service),
     subscribe: (listener) => store.subscribe(listener),

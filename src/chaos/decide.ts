@@ -58,8 +58,13 @@ export function findRun(state: ChaosState, id: string): ChaosRun {
   return run;
 }
 
+/** Runs whose fault was not shown to be gone, oldest first. */
+export function dirtyRuns(state: ChaosState): ChaosRun[] {
+  return Object.values(state.runs).filter((run) => run.phase === 'dirty');
+}
+
 function dirtyRun(state: ChaosState): ChaosRun | null {
-  return Object.values(state.runs).find((run) => run.phase === 'dirty') ?? null;
+  return dirtyRuns(state)[0] ?? null;
 }
 
 /** Why a weight must not be raised now; null when nothing speaks against it. */

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { sleep } from '../lib/clock.ts';
-import { formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
+import { formatBytes, formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
 import type { AnchorDoc, FleetDoc, HoldDoc, ReleaseDoc } from '../server/schemas.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import { bar } from './bars.ts';
@@ -49,10 +49,14 @@ async function watch(read: () => Promise<FleetDoc>, output: string, io: CliIo): 
 
 function renderFleet(fleet: FleetDoc, style: Style): string {
   const lines = [
-    `${style.bold(printable(fleet.system))}   ledger ${fleet.ledger.size} records   routing ${fleet.traffic.generation}`,
+    `${style.bold(printable(fleet.system))}   ${ledgerWords(fleet.ledger)}   routing ${fleet.traffic.generation}`,
   ];
   if (fleet.traffic.problem) lines.push(style.warn(`traffic is not in step: ${printable(fleet.traffic.problem)}`));
   if (fleet.traffic.hold) lines.push(...holdLines(fleet.traffic.hold, style));
+  for (const { run, fault, why } of fleet.dirty) {
+    lines.push(style.bad(`DIRTY ${printable(run)}: ${printable(fault)} may still be in force: ${printable(why)}`));
+    lines.push(`  next: look, then davy chaos clear ${printable(run)} --reason "…"; until then nothing is raised`);
+  }
   if (fleet.ledger.late > 0) lines.push(style.warn(`${fleet.ledger.late} records wait for the ledger`));
   lines.push(...fleet.ledger.anchors.flatMap((anchor) => anchorLine(anchor, fleet, style)));
   lines.push('', columns(fleet.services.map((service) => serviceRow(service, style))));
@@ -64,6 +68,11 @@ function renderFleet(fleet: FleetDoc, style: Style): string {
   if (releases.length === 0) lines.push('', 'No release yet: `davy release SERVICE VERSION --reason …` starts one.');
   else lines.push('', columns(releases.map((release) => releaseRow(release, style))));
   return lines.join('\n');
+}
+
+function ledgerWords({ size, bytes, growth }: FleetDoc['ledger']): string {
+  const rate = growth === null ? '' : `, ${formatBytes(growth.bytesPerDay)} a day`;
+  return `ledger ${size} records, ${formatBytes(bytes)}${rate}`;
 }
 
 function holdLines({ signs, services }: HoldDoc, style: Style): string[] {

@@ -21,6 +21,7 @@ import {
 } from './facts.ts';
 import { FileTarget } from './file-target.ts';
 import { GroupCommit } from './group-commit.ts';
+import type { LedgerSize } from './growth.ts';
 import { identify } from './identity.ts';
 import { createUuidV7 } from './ids.ts';
 import { ED25519_NOTE, loadOrCreateSigner, type NoteSigner, publicKeyPem, verifierKeyText } from './keys.ts';
@@ -77,6 +78,8 @@ export interface FileLedger extends Ledger {
   readonly recovery: Recovery | null;
   /** Its records and its highest term before this writer took its own; 0 and 0 for a new ledger. */
   readonly known: { size: number; term: number };
+  /** How large the log is. */
+  size(): LedgerSize;
   /** Merkle root (hex) over all durable records. */
   treeHead(): TreeHead;
   /** Stores a file's bytes in cas/, durably; put the result into an event's `att`. */
@@ -286,6 +289,10 @@ class OpenFileLedger implements FileLedger {
 
   head(): LedgerHead {
     return { ...this.#durable };
+  }
+
+  size(): LedgerSize {
+    return { records: this.#durable.size, bytes: this.#p.log.bytes };
   }
 
   treeHead(): TreeHead {

@@ -86,6 +86,11 @@ export class SegmentLog {
   }
 
   /** A copy of the state of the open segment. */
+  /** Bytes of all segments. */
+  get bytes(): number {
+    return this.#sealedBytes.reduce((sum, bytes) => sum + bytes, this.#open.bytes);
+  }
+
   get open(): OpenSegment {
     return { ...this.#open, marks: [...this.#open.marks] };
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  formatBytes,
   formatCount,
   formatDurationMs,
   formatPoints,
@@ -116,6 +117,19 @@ describe('rates and counts', () => {
         (rate) => parseRatePerSecond(formatRatePerSecond(rate)) === rate,
       ),
     );
+  });
+
+  it.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1_000, '1.0 kB'],
+    [9_940, '9.9 kB'],
+    [9_960, '10 kB'],
+    [999_600, '1.0 MB'],
+    [64_000_000, '64 MB'],
+    [5e15, '5000 TB'],
+  ])('writes %i bytes as %s', (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
   });
 
   it('groups digits the same on every machine', () => {

@@ -104,6 +104,19 @@ export function formatRatePerSecond(rate: number): string {
   return `${trimZeros(rate.toFixed(3))}/s`;
 }
 
+/** `812 B`, `1.2 MB`: decimal units, at most two digits that matter below ten. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  const text = unit === 0 || value >= 9.95 ? value.toFixed(0) : value.toFixed(1);
+  return `${text} ${units[unit]}`;
+}
+
 /** `12345` → `12,345`, independent of the machine's locale. */
 export function formatCount(count: number): string {
   return Math.round(count)

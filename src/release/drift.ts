@@ -41,9 +41,12 @@ function versionsOf(stable: string, canary: string | null): string {
   return canary === null ? `stable ${stable}` : `stable ${stable} and canary ${canary}`;
 }
 
+/** What is in force when the data plane refuses a table as older than its own. The record has the numbers; told once, it has none. */
+export const FOREIGN_TABLE = 'a routing table that somebody else wrote is in force';
+
 /** The drift as a person reads it: `shop: decided 1000 bp, in force 1024 bp`. */
-export function describeDrift({ service, expected, found }: Drift): string {
-  if (service === '*') return `${expected} was asserted, ${found} is in force`;
+export function describeDrift({ service, expected, found, exposes }: Drift): string {
+  if (service === '*') return exposes ? FOREIGN_TABLE : 'an older routing table is in force';
   return `${service}: decided ${expected}, in force ${found}`;
 }
 

@@ -5,7 +5,7 @@ import type { Log } from '../lib/log.ts';
 import type { Spec, WeightBp } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState } from '../traffic/dataplane.ts';
 import type { ServiceRoute } from '../traffic/model.ts';
-import { type Drift, describeDrift, driftOf, isRefusal } from './drift.ts';
+import { type Drift, describeDrift, driftOf, FOREIGN_TABLE, isRefusal } from './drift.ts';
 import { releaseErrors } from './errors.ts';
 import type { TrafficLine } from './events.ts';
 import {
@@ -208,7 +208,8 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
   }
 
   async function failed(error: unknown): Promise<void> {
-    const says = messageOf(error);
+    const isStale = error instanceof DavyError && error.code === 'traffic/stale-generation';
+    const says = isStale ? FOREIGN_TABLE : messageOf(error);
     if (says !== problem) log.warn({ error: says, generation }, 'the data plane is not in step');
     problem = says;
     failure = error;
@@ -218,7 +219,7 @@ export function createTrafficLane(parts: TrafficLaneParts): TrafficLane {
     if (!isRefusal(error)) return;
     notKept(false);
     // Somebody applied a newer table (an older controller before it died): ours must become the newest.
-    if (error.code !== 'traffic/stale-generation') return;
+    if (!isStale) return;
     overtakenAt = Math.max(generation, (await observe()).generation);
   }
 

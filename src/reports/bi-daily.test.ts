@@ -19,7 +19,8 @@ const fleet: FleetDoc = {
     },
   ],
   traffic: { generation: 1, problem: null, hold: null },
-  ledger: { size: 1, tip: '', late: 0, anchors: [] },
+  ledger: { size: 1, tip: '', late: 0, anchors: [], bytes: 400, growth: null },
+  dirty: [],
 };
 
 const input: BiDailyInput = {

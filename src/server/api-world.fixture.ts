@@ -86,6 +86,7 @@ export async function createApiWorld(parts: Partial<ServerContext> = {}): Promis
     folds: new FoldCache({ ledger, judge: scriptedJudge, turn: async () => {} }),
     silenceMetrics: async () => ({ untilMs: 0 }),
     restartGateway: async () => ({ pid: 1, tookMs: 1 }),
+    growth: { size: () => ({ records: ledger.head().size, bytes: 0 }), growth: () => null },
     ...parts,
   } as unknown as ServerContext;
   const sessions = createSessions(clock, { file: null, salt: '' });

@@ -2,6 +2,7 @@ import type { Judge } from '../analysis/judge.ts';
 import type { Chaos } from '../chaos/chaos.ts';
 import type { AnchorState } from '../ledger/anchors.ts';
 import type { FileLedger } from '../ledger/file-ledger.ts';
+import type { GrowthWatch } from '../ledger/growth.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Actor } from '../ledger/record.ts';
 import type { StoredProofs } from '../ledger/stored-proof.ts';
@@ -43,6 +44,8 @@ export interface ServerContext {
   rotateLedgerKey: FileLedger['rotateKey'];
   /** How those outside stand who keep the ledger's checkpoints; empty when nobody does. */
   anchors: () => AnchorState[];
+  /** How large the ledger is, and how fast it grows. */
+  growth: Pick<GrowthWatch, 'size' | 'growth'>;
   /** Personal values beside the ledger. */
   vault: Vault;
   /** C2SP verifier key that the ledger's checkpoints are signed with now. */

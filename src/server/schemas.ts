@@ -111,6 +111,22 @@ const holdSchema = z.object({
   ),
 });
 
+const dirtySchema = z.object({
+  run: z.string(),
+  service: z.string(),
+  fault: z.string().describe('What may still be in force, in words.'),
+  why: z.string(),
+});
+
+/** How large a ledger is. */
+export const growthShape = {
+  bytes: z.number().int().describe('Of the log; attachments come on top.'),
+  growth: z
+    .object({ recordsPerDay: z.number().int(), bytesPerDay: z.number().int(), overMs: z.number() })
+    .nullable()
+    .describe('What a day would add at the rate of the last hour; null in the first minute.'),
+};
+
 export const fleetSchema = z.object({
   schemaVersion: z.literal(1),
   system: z.string(),
@@ -138,7 +154,9 @@ export const fleetSchema = z.object({
     tip: z.string(),
     late: z.number().int(),
     anchors: z.array(anchorSchema),
+    ...growthShape,
   }),
+  dirty: z.array(dirtySchema).describe('Rehearsals whose fault was not shown to be gone: they hold every promotion.'),
 });
 
 export const errorSchema = z.object({

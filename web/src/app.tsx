@@ -96,6 +96,13 @@ function Connection() {
         </p>
       )}
       {lost === null && hold && <HoldBand hold={hold} />}
+      {lost === null &&
+        fleet.value?.dirty.map(({ run, fault, why }) => (
+          <p key={run} class="band bad" role="alert" data-band="dirty">
+            <strong>{run} is DIRTY:</strong> {fault} may still be in force ({why}). Nothing is raised until a person has
+            looked and <a href="/chaos">declared it clean</a>.
+          </p>
+        ))}
       {lost === null && problem && (
         <p class="band warn">
           <strong>Traffic is not in step with the decisions:</strong> {problem}

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { describeExperiment } from '../../chaos/describe.ts';
 import { own } from '../../lib/own.ts';
 import { releaseViews } from '../../release/view.ts';
 import type { ServerContext } from '../context.ts';
@@ -18,7 +19,7 @@ export function fleetRoutes(context: ServerContext): FastifyPluginAsyncZod {
   };
 }
 
-function fleetDoc({ spec, controller, workloads, ledger, anchors, clock }: ServerContext): FleetDoc {
+function fleetDoc({ spec, controller, workloads, ledger, anchors, clock, growth, chaos }: ServerContext): FleetDoc {
   const fleet = controller.fleet();
   const observed = controller.observed();
   const instances = workloads.list();
@@ -49,6 +50,13 @@ function fleetDoc({ spec, controller, workloads, ledger, anchors, clock }: Serve
       problem: controller.trafficProblem(),
       hold: fleet.traffic.hold,
     },
-    ledger: { size: head.size, tip: head.tip, late: controller.lateCount(), anchors: anchors() },
+    ledger: {
+      ...{ size: head.size, tip: head.tip, late: controller.lateCount(), anchors: anchors() },
+      ...{ bytes: growth.size().bytes, growth: growth.growth() },
+    },
+    dirty: chaos.dirty().map(({ id, plan, dirty }) => ({
+      ...{ run: id, service: plan.experiment.scope.service, fault: describeExperiment(plan.experiment) },
+      why: dirty ?? '',
+    })),
   };
 }

@@ -60,6 +60,7 @@ function controllerMetrics(context: ServerContext): Registry {
       this.set(ledger.head().size);
     },
   });
+  sizeMetrics(context, registry);
   anchorMetrics(context, registry);
   new Gauge({
     name: 'davy_traffic_in_step',
@@ -67,6 +68,14 @@ function controllerMetrics(context: ServerContext): Registry {
     registers: [registry],
     collect() {
       this.set(controller.trafficProblem() === null ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'davy_chaos_dirty_runs',
+    help: 'Rehearsals whose fault was not shown to be gone; they hold every promotion until a person clears them.',
+    registers: [registry],
+    collect() {
+      this.set(context.chaos.dirty().length);
     },
   });
   new Gauge({
@@ -91,6 +100,27 @@ function controllerMetrics(context: ServerContext): Registry {
     },
   });
   return registry;
+}
+
+function sizeMetrics({ growth }: ServerContext, registry: Registry): void {
+  new Gauge({
+    name: 'davy_ledger_log_bytes',
+    help: 'Size of the log of the ledger; attachments come on top.',
+    registers: [registry],
+    collect() {
+      this.set(growth.size().bytes);
+    },
+  });
+  new Gauge({
+    name: 'davy_ledger_growth_bytes_per_day',
+    help: 'What a day would add to the log at the rate of the last hour; absent in the first minute.',
+    labelNames: ['over'],
+    registers: [registry],
+    collect() {
+      const measured = growth.growth();
+      if (measured) this.set({ over: '1h' }, measured.bytesPerDay);
+    },
+  });
 }
 
 /** What an alert rule asks of those who keep the checkpoints: do they answer, since when not, how much is not covered yet. */

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { ServerContext } from '../context.ts';
-import { anchorSchema } from '../schemas.ts';
+import { anchorSchema, growthShape } from '../schemas.ts';
 
 const systemSchema = z.object({
   system: z.string(),
@@ -25,6 +25,7 @@ const systemSchema = z.object({
     late: z.number(),
     vkey: z.string(),
     anchors: z.array(anchorSchema),
+    ...growthShape,
   }),
   spec: z.object({ sha256: z.string(), services: z.number(), policies: z.array(z.string()) }),
 });
@@ -33,7 +34,8 @@ export type SystemDoc = z.infer<typeof systemSchema>;
 
 /** What runs here, in which versions, and how far behind. */
 export function systemRoutes(context: ServerContext, version: string): FastifyPluginAsyncZod {
-  const { spec, controller, ledger, clock, ledgerKey, anchors } = context;
+  const { spec, controller, ledger, clock, ledgerKey, anchors, growth } = context;
+  const grown = () => ({ bytes: growth.size().bytes, growth: growth.growth() });
   const startedAtMs = clock.nowMs();
   return async (app) => {
     app.get(
@@ -57,7 +59,7 @@ export function systemRoutes(context: ServerContext, version: string): FastifyPl
             term: observed?.term ?? null,
             problem: controller.trafficProblem(),
           },
-          ledger: { ...ledger.head(), late: controller.lateCount(), vkey: ledgerKey(), anchors: anchors() },
+          ledger: { ...ledger.head(), late: controller.lateCount(), vkey: ledgerKey(), anchors: anchors(), ...grown() },
           spec: {
             sha256: spec.source.sha256,
             services: Object.keys(spec.services).length,

@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
+import { formatBytes } from '../../../src/lib/units.ts';
 import type { SystemDoc } from '../../../src/server/routes/system.ts';
 import { get, type Problem, problemOf } from '../api.ts';
 import { count, duration } from '../format.ts';
@@ -95,6 +96,10 @@ export function System() {
           >
             <Facts>
               <Fact name="records">{count(system.ledger.size)}</Fact>
+              <Fact name="size of the log">
+                {formatBytes(system.ledger.bytes)}
+                {system.ledger.growth && `, ${formatBytes(system.ledger.growth.bytesPerDay)} a day`}
+              </Fact>
               <Fact name="writer's term">{system.ledger.term}</Fact>
               <Fact name="key">
                 <Copy text={system.ledger.vkey} />
