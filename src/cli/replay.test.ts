@@ -134,6 +134,13 @@ describe('davy replay', () => {
     ['no JSON at all', 'ticks.jsonl', '{"t":1}\nhello\n', /Line 2/],
     ['an empty file', 'ticks.jsonl', '\n\n', /no ticks/],
     ['a CSV without its columns', 't.csv', 'a,b\n1,2\n', /lacks t, version/],
+    [
+      'a CSV with a column that nobody reads',
+      't.csv',
+      't,version,requests,errors,over_500ms\n',
+      /over_500ms, which is none of/,
+    ],
+    ['a CSV with a column twice', 't.csv', 't,version,requests,errors,errors\n', /errors twice/],
     ['a Prometheus vector', 'p.json', '{"data":{"resultType":"vector","result":[]}}', /range query/],
   ])('refuses %s with its place', async (_, name, text, says) => {
     await expect(replay(name, text)).rejects.toThrow(says);

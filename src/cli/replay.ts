@@ -65,7 +65,7 @@ async function replayFile(
   file: string,
   options: Options,
 ): Promise<ReplayResult> {
-  const ticks = await readTicks(resolve(io.cwd, file), policy);
+  const ticks = await readTicks(resolve(io.cwd, file), service, policy);
   const canary = canaryOf(service, options.canary, versionsIn(ticks));
   const { stepIndex, weightBp } = stepFor(policy, options.weight);
   const times = ticks.map((tick) => tick.t);
@@ -75,7 +75,7 @@ async function replayFile(
   return replayTicks(setup, looksOf(ticks, stepIndex, weightBp))!;
 }
 
-async function readTicks(path: string, policy: PolicySpec): Promise<Tick[]> {
+async function readTicks(path: string, service: ServiceSpec, policy: PolicySpec): Promise<Tick[]> {
   const name = basename(path);
   try {
     const { size } = await stat(path);
@@ -84,7 +84,7 @@ async function readTicks(path: string, policy: PolicySpec): Promise<Tick[]> {
     }
     const text = await readFile(path, 'utf8');
     if (name.endsWith('.csv')) return parseCsv(text, name, policy.lookMs);
-    if (name.endsWith('.json')) return parsePrometheus(text, name, policy.errors, policy.lookMs);
+    if (name.endsWith('.json')) return parsePrometheus(text, name, service.name, policy.errors);
     return parseJsonLines(text, name, policy.lookMs);
   } catch (error) {
     if (error instanceof DavyError) throw error;

@@ -7,17 +7,27 @@ import { typicalStepMs } from './replay.ts';
 
 const REQUIRED = ['t', 'version', 'requests', 'errors'] as const;
 
+const KNOWN: ReadonlySet<string> = new Set([...REQUIRED, 'instance']);
+const OVER = /^over_(\d+(?:\.\d+)?)$/;
+const COLUMNS = 't, version, instance, requests, errors and over_<ms>';
+
 /**
  * Ticks as CSV: a header `t,version,instance,requests,errors,over_50,over_100,…` and one line per instance and tick, in the
- * order of time; `over_<ms>` counts requests slower than that. Without `instance` a version is one instance.
+ * order of time; `over_<ms>` counts requests slower than that. Without `instance` a version is one instance. A column that is not
+ * understood is refused: what it counts would be missing.
  */
 export function parseCsv(text: string, file: string, fallbackMs: number): Tick[] {
   const lines = text.split(/\r?\n/);
   const header = (lines[0] ?? '').split(',').map((name) => name.trim().replace(/^"|"$/g, ''));
   const missing = REQUIRED.filter((name) => !header.includes(name));
   if (missing.length > 0) throw bad(file, 1, `the header lacks ${missing.join(', ')}`);
+  const twice = header.find((name, i) => header.indexOf(name) < i);
+  if (twice !== undefined)
+    throw bad(file, 1, `the header has ${twice === '' ? 'two columns without a name' : `${twice} twice`}`);
+  const unknown = header.filter((name) => !KNOWN.has(name) && !OVER.test(name));
+  if (unknown.length > 0) throw bad(file, 1, `the header has ${unknown.join(', ')}, which is none of ${COLUMNS}`);
   const over = header.flatMap((name, column) => {
-    const match = /^over_(\d+(?:\.\d+)?)$/.exec(name);
+    const match = OVER.exec(name);
     return match ? [{ column, edge: Number(match[1]) }] : [];
   });
   over.sort((a, b) => a.edge - b.edge);
@@ -53,7 +63,7 @@ export function parseCsv(text: string, file: string, fallbackMs: number): Tick[]
 }
 
 /** Fills in each tick's interval: the time since the one before, the usual one where there is none. */
-export function withIntervals(ticks: Tick[], file: string, fallbackMs: number): Tick[] {
+function withIntervals(ticks: Tick[], file: string, fallbackMs: number): Tick[] {
   if (ticks.length === 0)
     throw new DavyError(analysisErrors['no-ticks'], `${file} has no ticks`, { position: { file } });
   const typical = typicalStepMs(

@@ -3,102 +3,73 @@ import { own, setOwn } from '../../lib/own.ts';
 import type { InstanceTick, Tick } from '../../metrics/tick.ts';
 import type { ErrorClass } from '../../spec/model.ts';
 import { analysisErrors } from '../errors.ts';
-import { withIntervals } from './csv.ts';
+import { outcomeOf } from './prometheus-outcome.ts';
+import { edgesOf, instanceOf, readSeries, type Series, sourceOf, TOTAL, versionOf } from './prometheus-series.ts';
 
 /**
- * Ticks from a Prometheus range query: the JSON answer of `/api/v1/query_range` for the counters
- * `istio_requests_total` and `istio_request_duration_milliseconds_bucket` (or several answers in one array). Counters are
- * turned into counts of each interval; a counter that falls was reset and counts from 0, as PromQL's increase() does.
+ * Ticks from a Prometheus range query: the JSON answer of `/api/v1/query_range` for the counters `istio_requests_total` and
+ * `istio_request_duration_milliseconds_bucket` (or several answers in one array). Counters become counts of each interval:
+ *
+ * - one that falls was reset and counts from 0, as in PromQL's increase();
+ * - one that is born between two samples of its source counts from 0 as well: a label (`response_code="503"`) stands nowhere
+ *   until it is needed, and its first count is not lost, as it is by increase();
+ * - a source whose first sample comes after the start of the file says nothing up to there: nobody knows when it began.
  */
-export function parsePrometheus(text: string, file: string, errors: readonly ErrorClass[], fallbackMs: number): Tick[] {
-  const series = seriesOf(text, file);
+export function parsePrometheus(text: string, file: string, service: string, errors: readonly ErrorClass[]): Tick[] {
+  const { series, seenAt } = readSeries(text, file, service);
   const times = [...new Set(series.flatMap((one) => one.values.map(([t]) => t)))].sort((a, b) => a - b);
+  if (times.length < 2) throw new DavyError(analysisErrors['no-ticks'], `${file} has no ticks`, { position: { file } });
   const edges = edgesOf(series);
-  const counters = series.map((one) => ({ ...one, at: new Map(one.values) }));
-  const ticks: Tick[] = [];
-  for (let i = 1; i < times.length; i++) {
-    const tick: Tick = { t: times[i]!, dtMs: fallbackMs, edges, versions: {} };
-    for (const one of counters) {
-      const value = one.at.get(times[i]!);
-      const before = one.at.get(times[i - 1]!);
-      // A series without a sample on either side says nothing about this interval.
-      if (value === undefined || before === undefined) continue;
-      addTo(tick, one.labels, value >= before ? value - before : value, errors);
-    }
-    for (const rows of Object.values(tick.versions)) for (const row of rows) closeRow(row);
-    ticks.push(tick);
-  }
-  return withIntervals(ticks, file, fallbackMs);
+  const ticks = times.slice(1).map((t, i): Tick => ({ t, dtMs: (t - times[i]!) * 1000, edges, versions: {} }));
+  const tickAt = new Map(ticks.map((tick) => [tick.t, tick]));
+  for (const one of series) addSeries(one, seenAt.get(sourceOf(one.labels))!, tickAt, errors);
+  for (const { versions } of ticks) for (const rows of Object.values(versions)) for (const row of rows) closeRow(row);
+  return ticks;
 }
 
-interface Series {
-  labels: Record<string, string>;
-  values: [number, number][];
-}
-
-function seriesOf(text: string, file: string): Series[] {
-  const bad = (what: string): DavyError =>
-    new DavyError(analysisErrors['bad-ticks'], `${file}: ${what}`, { position: { file } });
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    throw bad('it is not JSON');
+function addSeries(
+  { labels, values }: Series,
+  sourceSeenAt: number,
+  tickAt: ReadonlyMap<number, Tick>,
+  errors: readonly ErrorClass[],
+): void {
+  // Its source was there before, and the counter was not: it stood at 0.
+  let before = values[0]?.[0] === sourceSeenAt ? null : 0;
+  for (const [t, value] of values) {
+    const tick = tickAt.get(t);
+    // A value that is no number is the judge's to name.
+    if (tick !== undefined && before !== null) addTo(tick, labels, value < before ? value : value - before, errors);
+    if (Number.isFinite(value)) before = value;
   }
-  const out: Series[] = [];
-  for (const answer of Array.isArray(parsed) ? parsed : [parsed]) {
-    const result = answer?.data?.resultType === 'matrix' ? answer.data.result : null;
-    if (!Array.isArray(result)) throw bad('it is not the answer of a range query (data.resultType "matrix")');
-    for (const one of result) {
-      if (typeof one?.metric !== 'object' || !Array.isArray(one.values))
-        throw bad('a series has no metric or no values');
-      out.push({ labels: one.metric, values: one.values.map(([t, v]: [number, string]) => [Number(t), Number(v)]) });
-    }
-  }
-  return out;
-}
-
-const BUCKET = 'istio_request_duration_milliseconds_bucket';
-const TOTAL = 'istio_requests_total';
-
-function edgesOf(series: readonly Series[]): number[] {
-  const edges = new Set<number>();
-  for (const { labels } of series) {
-    const le = Number(labels.le);
-    if (labels.__name__ === BUCKET && Number.isFinite(le)) edges.add(le);
-  }
-  return [...edges].sort((a, b) => a - b);
 }
 
 function addTo(tick: Tick, labels: Record<string, string>, count: number, errors: readonly ErrorClass[]): void {
-  const version = labels.destination_version ?? labels.version;
-  // A series without its version is an aggregate: it says nothing about either arm.
-  if (version === undefined) return;
-  const name = labels.pod ?? labels.instance ?? version;
-  const rows = own(tick.versions, version) ?? [];
-  if (rows.length === 0) setOwn(tick.versions, version, rows);
-  let row = rows.find((candidate) => candidate.instance === name);
-  if (row === undefined) {
-    row = { instance: name, requests: 0, errors: 0, over: tick.edges.map(() => 0) };
-    rows.push(row);
-  }
+  const row = rowOf(tick, labels);
   if (labels.__name__ === TOTAL) {
+    const outcome = outcomeOf(labels);
     row.requests += count;
-    if (isError(labels.response_code ?? '', errors)) row.errors += count;
-  } else if (labels.__name__ === BUCKET) {
-    const le = labels.le === '+Inf' ? Number.POSITIVE_INFINITY : Number(labels.le);
-    // Requests above an edge: everything that was counted, less what was counted up to the edge.
-    for (let j = 0; j < row.over.length; j++) {
-      if (le === Number.POSITIVE_INFINITY) row.over[j]! += count;
-      else if (le === tick.edges[j]) row.over[j]! -= count;
-    }
+    if (outcome !== null && errors.includes(outcome)) row.errors += count;
+    return;
+  }
+  const le = labels.le === '+Inf' ? Number.POSITIVE_INFINITY : Number(labels.le);
+  // Requests above an edge: everything that was counted, less what was counted up to the edge.
+  for (let j = 0; j < row.over.length; j++) {
+    if (le === Number.POSITIVE_INFINITY) row.over[j]! += count;
+    else if (le === tick.edges[j]) row.over[j]! -= count;
   }
 }
 
-function isError(code: string, errors: readonly ErrorClass[]): boolean {
-  if (/^5\d\d$/.test(code)) return errors.includes('5xx');
-  if (/^4\d\d$/.test(code)) return errors.includes('4xx');
-  return code === '0' && errors.includes('reset');
+function rowOf(tick: Tick, labels: Record<string, string>): InstanceTick {
+  const version = versionOf(labels)!;
+  const rows = own(tick.versions, version) ?? [];
+  if (rows.length === 0) setOwn(tick.versions, version, rows);
+  const instance = instanceOf(labels);
+  let row = rows.find((candidate) => candidate.instance === instance);
+  if (row === undefined) {
+    row = { instance, requests: 0, errors: 0, over: tick.edges.map(() => 0) };
+    rows.push(row);
+  }
+  return row;
 }
 
 /** Two counters of one proxy are read a moment apart: never more slow requests than requests, never fewer than above. */

@@ -17,12 +17,6 @@ const UNIT_MS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * gRPC status as HTTP status, so that one set of counters, limits and alerts fits both (google.rpc.Code's own mapping,
- * https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto).
- */
-const HTTP_OF = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
-
-/**
  * What an HTTP status of the gateway's own is to a gRPC client
  * (https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md): what a client would make of it by itself; 415 and 501, which
  * the list leaves out, are UNIMPLEMENTED.
@@ -64,11 +58,6 @@ export function grpcTimeoutMs(head: Head, buf: Buffer): number | null {
   if (at < 0) return null;
   const match = /^(\d{1,8})([HMSmun])$/.exec(buf.toString('latin1', head.valueStart[at], head.valueEnd[at]));
   return match === null ? null : Number(match[1]) * (UNIT_MS.get(match[2] as string) as number);
-}
-
-/** The outcome that `grpc-status` stands for; a call without one has failed (500). */
-export function outcomeOfStatus(text: string | undefined): number {
-  return text !== undefined && /^\d{1,2}$/.test(text) ? (HTTP_OF[Number(text)] ?? 500) : 500;
 }
 
 /** `grpc-status` of an answer without a body (trailers-only), if it is there. */

@@ -2,11 +2,12 @@
  * One request and its answer: choose an arm and an instance, send, try again, relay. One exchange object serves a client
  * connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
+import { httpStatusOfGrpc } from '../../lib/grpc-status.ts';
 import { type BodyReader, BY_CHUNKS, BY_LENGTH } from '../http1/body.ts';
 import { asksForWebSocket, type Head } from '../http1/head.ts';
 import { isEventStream } from '../http1/media-type.ts';
 import { isSafeMethod, M } from '../http1/names.ts';
-import { isGrpc, outcomeOfStatus, statusInHead, statusInTrailers } from '../http2/grpc.ts';
+import { isGrpc, statusInHead, statusInTrailers } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
 import { stamp } from '../net/now.ts';
 import { randomShare } from '../random.ts';
@@ -426,7 +427,7 @@ export class Exchange implements UpstreamUser {
     else this.account.noteHead(head.status, this.grpc || isEventStream(head, buf));
     // A gRPC answer without a body has its status in the head.
     if (this.grpc && head.status === 200 && this.answer.body.done)
-      this.outcomeStatus = outcomeOfStatus(statusInHead(head, buf));
+      this.outcomeStatus = httpStatusOfGrpc(statusInHead(head, buf));
     return this.afterOctets(upstream, next, end);
   }
 
@@ -485,7 +486,7 @@ export class Exchange implements UpstreamUser {
     this.answer.whenSent(() => {
       const { body, framing } = this.answer;
       if (this.grpc && this.status === 200 && body.kind === BY_CHUNKS) {
-        this.outcomeStatus = outcomeOfStatus(statusInTrailers(body.trailers));
+        this.outcomeStatus = httpStatusOfGrpc(statusInTrailers(body.trailers));
       }
       const flag = this.injection.rule === null ? F.none : F.delayInjected;
       this.finish(this.outcomeStatus, flag, throttled ? stamp() : nowMs, this.status);
