@@ -11,7 +11,14 @@ import { M } from '../http1/names.ts';
 import { chunkOf, fieldsOf, linesOf, trailerFieldsOf } from './fields.ts';
 import { type SessionUser, UpstreamSession } from './upstream-session.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
+  http2.constants;
+
+/**
+ * Codes of errors which say that the instance has not worked on the request, so that it may be sent again, whatever it asks for (RFC 9113 section
+ * 8.7). `leaving`: the stream came after the last one that the instance takes on this connection (GOAWAY); `refused`: it takes this one not.
+ */
+export const unprocessed = { leaving: 'DAVY_H2_LEAVING', refused: 'DAVY_H2_REFUSED' } as const;
 
 export class UpstreamPipe extends Duplex implements SessionUser {
   private readonly host: HostAddress;
@@ -25,6 +32,10 @@ export class UpstreamPipe extends Duplex implements SessionUser {
   private answered = false;
   private chunked = false;
   private takingRest = false;
+  /** Something of an answer came, an interim one too. */
+  private processed = false;
+  /** The session was in use before. */
+  readonly isKept: boolean;
   private readonly onConnect: () => void;
 
   /** `onConnect` is called once the session can carry streams; never when it cannot be opened. */
@@ -34,6 +45,7 @@ export class UpstreamPipe extends Duplex implements SessionUser {
     this.port = port;
     this.onConnect = onConnect;
     this.session = UpstreamSession.to(host, port);
+    this.isKept = this.session.isOpen;
     this.session.join(this);
   }
 
@@ -103,6 +115,7 @@ export class UpstreamPipe extends Duplex implements SessionUser {
 
   private readFrom(stream: http2.ClientHttp2Stream): void {
     stream.on('headers', (headers, _flags, raw) => {
+      this.processed = true;
       this.push(Buffer.from(`HTTP/1.1 ${headers[':status']} \r\n${linesOf(raw)}\r\n`, 'latin1'));
     });
     stream.on('response', (headers, flags, raw) => {
@@ -112,12 +125,23 @@ export class UpstreamPipe extends Duplex implements SessionUser {
     });
     stream.on('error', () => {});
     // Behind the octets that the core has not read; after an end that was told already it says nothing.
-    stream.on('close', () => this.push(null));
+    stream.on('close', () => this.onStreamClosed(stream));
+  }
+
+  private onStreamClosed(stream: http2.ClientHttp2Stream): void {
+    if (this.processed) this.push(null);
+    else if (this.session.leavesOut(stream)) this.notProcessed(unprocessed.leaving);
+    else if (stream.rstCode === NGHTTP2_REFUSED_STREAM) this.notProcessed(unprocessed.refused);
+    else this.push(null);
+  }
+
+  private notProcessed(code: string): void {
+    this.destroy(Object.assign(new Error('the instance has not worked on the request'), { code }));
   }
 
   private readContent(stream: http2.ClientHttp2Stream): void {
     let trailers = '';
-    this.answered = true;
+    this.answered = this.processed = true;
     stream.on('trailers', (_trailers, _flags, raw) => {
       trailers = linesOf(raw);
     });

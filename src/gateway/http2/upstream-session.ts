@@ -37,6 +37,8 @@ export class UpstreamSession {
   private readonly oldAtMs = oldAtMs(stamp());
   /** Takes no new streams. */
   private retired = false;
+  /** The instance works on no stream above this one (GOAWAY; a second one may name a lower one). */
+  private lastStream = Number.POSITIVE_INFINITY;
 
   /** The session that takes new streams of this instance, which may not be open yet. */
   static to(host: HostAddress, port: number): UpstreamSession {
@@ -63,7 +65,10 @@ export class UpstreamSession {
     this.session = session;
     session.on('error', () => {});
     session.on('close', () => this.retire());
-    session.on('goaway', () => this.retire());
+    session.on('goaway', (_code, lastStream) => {
+      this.lastStream = Math.min(this.lastStream, lastStream);
+      this.retire();
+    });
     session.setTimeout(SESSION_IDLE_MS, () => this.end());
     // Idle, it does not keep the process.
     this.channel.socket.unref();
@@ -85,6 +90,11 @@ export class UpstreamSession {
   /** Whether a stream that is begun now is carried. */
   get isOpen(): boolean {
     return this.session !== null && !this.retired && !this.session.closed && !this.session.destroyed;
+  }
+
+  /** Whether the instance has said that it has not worked on a stream of this session, or it was never sent. */
+  leavesOut({ id }: http2.ClientHttp2Stream): boolean {
+    return id === undefined || id > this.lastStream;
   }
 
   /** Throws what node:http2 throws. */

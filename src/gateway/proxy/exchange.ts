@@ -215,7 +215,8 @@ export class Exchange implements UpstreamUser {
 
   private send(upstream: Upstream): void {
     this.account.setPending(false);
-    this.upload.sendTo(upstream.channel, this.idempotent);
+    // Over HTTP/2 an instance says whether it has worked on a request: what it has not is sent again.
+    this.upload.sendTo(upstream.channel, this.idempotent || this.route.overHttp2);
   }
 
   onUpstreamDrain(): void {
@@ -274,7 +275,8 @@ export class Exchange implements UpstreamUser {
     if (this.tunnelling) this.account.leave();
     if (this.tunnelling) this.client.endTunnel();
     else if (this.started) this.endedByClose(cleanly);
-    else if (upstream.served > 0 && !answered) this.keptConnectionGone(upstream);
+    else if (upstream.hasLeft || upstream.hasRefused) this.notProcessed(upstream);
+    else if (upstream.isKept && !answered) this.keptConnectionGone(upstream);
     else if (!upstream.connected || !this.upload.isSending) this.tryFailed(connectFailure(upstream.errorCode));
     else this.tryFailed(failures.reset);
   }
@@ -286,12 +288,21 @@ export class Exchange implements UpstreamUser {
    * connection, where there is no doubt.
    */
   private keptConnectionGone({ endpoint }: Upstream): void {
-    if (!this.freshTried && this.upload.replayable) {
+    if (!this.freshTried && this.upload.replayable && (this.idempotent || !this.upload.isSending)) {
       this.repeatFresh(endpoint);
+    } else if (this.route.overHttp2) {
+      // A connection that many requests share closes on what is sent far less often than in the middle of it.
+      this.tryFailed(failures.reset);
     } else {
       endpoint.doubtKept(stamp());
       this.tryFailed(failures.connectionClosed);
     }
+  }
+
+  /** One who leaves is nobody's fault: once more, over the next connection. Who refuses takes a try, which may go to any instance. */
+  private notProcessed({ hasLeft, endpoint }: Upstream): void {
+    if (hasLeft && !this.freshTried && this.upload.replayable) this.repeatFresh(endpoint);
+    else this.tryFailed(this.upload.replayable ? failures.notProcessed : failures.reset);
   }
 
   private repeatFresh(endpoint: Endpoint): void {

@@ -21,7 +21,7 @@ export interface Failure extends OwnReply {
   /** Where it counts among the gateway's own answers; null: the version is charged, and the answer is booked as its. */
   readonly own: keyof OwnAnswers | null;
   /**
-   * `unsent`: not one octet reached an instance, so any request may go to another one. `repeatable`: a request that may be repeated
+   * `unsent`: no instance has begun to work on it, so any request may go to another one. `repeatable`: a request that may be repeated
    * (RFC 9110 section 9.2.2). `never`: the next try must fail in the same way.
    */
   readonly retry: 'unsent' | 'repeatable' | 'never';
@@ -54,6 +54,15 @@ export const failures = {
     detail: 'the instance closed the connection before its answer was complete',
     own: null,
     retry: 'repeatable',
+  },
+  notProcessed: {
+    outcome: RESET,
+    flag: F.reset,
+    status: 502,
+    cause: 'upstream-reset',
+    detail: 'the instance has not worked on the request, and said so',
+    own: null,
+    retry: 'unsent',
   },
   malformed: {
     outcome: RESET,

@@ -99,7 +99,7 @@ class MirrorJob implements UpstreamUser, Timed {
     if (this.upstream.connected) this.onUpstreamConnected(this.upstream);
   }
 
-  /** A pooled connection that the server closed as it was used is nobody's fault: once more, on a new one. */
+  /** A connection that the server closed as it was used is nobody's fault: once more, on a new one. */
   private repeatFresh(): void {
     const { wheel, overHttp2 } = this.context;
     this.freshTried = true;
@@ -139,7 +139,7 @@ class MirrorJob implements UpstreamUser, Timed {
 
   onUpstreamGone(upstream: Upstream, answered: boolean, cleanly: boolean): void {
     if (this.ended || upstream !== this.upstream) return;
-    if (upstream.served > 0 && !answered && !this.freshTried) this.repeatFresh();
+    if ((upstream.isKept || upstream.hasLeft) && !answered && !this.freshTried) this.repeatFresh();
     else this.end(!(cleanly && this.answered && this.body.kind === BY_CLOSE));
   }
 

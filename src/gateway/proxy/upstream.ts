@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import { DONE, Head, MORE, parseResponseHead } from '../http1/head.ts';
-import { UpstreamPipe } from '../http2/upstream-pipe.ts';
+import { UpstreamPipe, unprocessed } from '../http2/upstream-pipe.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
 import { oldAtMs } from '../net/connection-age.ts';
@@ -45,6 +45,7 @@ export class Upstream implements ChannelOwner, Timed {
   served = 0;
   /** Why the connection failed, as the system calls it. */
   errorCode: string | undefined = undefined;
+  private readonly pipe: UpstreamPipe | null;
   private headDone = false;
   private answered = false;
   private gone = false;
@@ -63,9 +64,11 @@ export class Upstream implements ChannelOwner, Timed {
     endpoint.open++;
     const { host, port } = endpoint;
     const onConnect = () => this.onConnect();
-    this.channel = overHttp2
-      ? Channel.wrap(new UpstreamPipe(host, port, onConnect) as unknown as net.Socket, this)
-      : Channel.connect(host, port, this, onConnect);
+    this.pipe = overHttp2 ? new UpstreamPipe(host, port, onConnect) : null;
+    this.channel =
+      this.pipe === null
+        ? Channel.connect(host, port, this, onConnect)
+        : Channel.wrap(this.pipe as unknown as net.Socket, this);
     const nowMs = stamp();
     this.oldAtMs = oldAtMs(nowMs);
     wheel.set(this, nowMs + limits.connectTimeoutMs);
@@ -95,6 +98,21 @@ export class Upstream implements ChannelOwner, Timed {
     this.address = this.endpoint.host.current;
     this.wheel.clear(this);
     this.user?.onUpstreamConnected(this);
+  }
+
+  /** The connection was open before this request: that it closes may have nothing to do with it. */
+  get isKept(): boolean {
+    return this.served > 0 || this.pipe?.isKept === true;
+  }
+
+  /** The instance leaves, or takes no more requests on this connection, and has not worked on this one (GOAWAY). */
+  get hasLeft(): boolean {
+    return this.errorCode === unprocessed.leaving;
+  }
+
+  /** The instance has not worked on this request, and goes on with others (REFUSED_STREAM). */
+  get hasRefused(): boolean {
+    return this.errorCode === unprocessed.refused;
   }
 
   onDeadline(): void {
