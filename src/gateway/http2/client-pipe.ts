@@ -7,8 +7,9 @@ import { Duplex } from 'node:stream';
 import { BodyReader, BY_CHUNKS, BY_LENGTH, NO_BODY } from '../http1/body.ts';
 import { DONE, Head, MORE, parseResponseHead } from '../http1/head.ts';
 import { chunkOf, fieldsOf, linesOf, trailerFieldsOf } from './fields.ts';
+import type { FrameScan } from './frame-scan.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = http2.constants;
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_PROTOCOL_ERROR } = http2.constants;
 
 /** Methods whose content has no meaning (RFC 9110 sections 9.3.1, 9.3.2, 9.3.5, 9.3.7 and 9.3.8): as a rule there is none. */
 const WITHOUT_CONTENT: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
@@ -21,6 +22,8 @@ export interface StreamRequest {
   raw: readonly string[];
   /** The head is all of it. */
   endStream: boolean;
+  /** What the client sent, as far as node:http2 does not tell. */
+  scan: FrameScan;
   remoteAddress: string | undefined;
 }
 
@@ -48,13 +51,14 @@ export class ClientPipe extends Duplex {
       // An empty DATA frame may end the stream: whether there is content shows when some comes, unless the client waits for a word before.
       const waits = WITHOUT_CONTENT.has(method) && request.headers.expect === undefined;
       this.pushText(waits ? lines : lines + CHUNKED);
-      this.readFrom(stream, waits);
+      this.readFrom(stream, request.scan, waits);
     }
     for (const end of ['aborted', 'close']) stream.on(end, () => this.destroy());
   }
 
   /** `headOpen`: the head that was pushed lacks its last lines. */
-  private readFrom(stream: http2.ServerHttp2Stream, headOpen: boolean): void {
+  private readFrom(stream: http2.ServerHttp2Stream, scan: FrameScan, headOpen: boolean): void {
+    const id = stream.id as number;
     let rest = headOpen ? CHUNKED : '';
     let trailers = '';
     stream.on('data', (data: Buffer) => {
@@ -66,9 +70,10 @@ export class ClientPipe extends Duplex {
       trailers = linesOf(raw);
     });
     stream.on('end', () => {
-      // A stream that was reset also ends: only a whole request is completed.
-      if (stream.rstCode !== NGHTTP2_NO_ERROR || stream.aborted) return;
-      this.pushText(rest !== '' && trailers === '' ? '\r\n' : `${rest}0\r\n${trailers}\r\n`);
+      // A stream that was let go of also ends: only a whole request is completed.
+      if (scan.isMalformed(id)) stream.close(NGHTTP2_PROTOCOL_ERROR);
+      else if (scan.hasEnded(id))
+        this.pushText(rest !== '' && trailers === '' ? '\r\n' : `${rest}0\r\n${trailers}\r\n`);
     });
   }
 

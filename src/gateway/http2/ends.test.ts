@@ -67,6 +67,7 @@ describe('a whole answer of an instance that speaks HTTP/2', () => {
   const ENDS: [string, (end: FrameEnd) => void][] = [
     ['closes its connection', (end) => end.socket.end()],
     ['says GOAWAY and closes', (end) => end.socket.end(goaway(0))],
+    ['says GOAWAY for an error', (end) => end.send(goaway(11))],
     ['gives up the rest of the request', (end) => end.send(frame(RST_STREAM, 0, 1, Buffer.alloc(4)))],
   ];
 
@@ -116,6 +117,7 @@ describe('an answer that is not whole', () => {
   it.each<[string, (end: FrameEnd, stream: number) => void]>([
     ['closes its connection', (end) => end.socket.end()],
     ['resets the stream', (end, stream) => end.send(frame(RST_STREAM, 0, stream, Buffer.from([0, 0, 0, 2])))],
+    ['resets the stream without an error', (end, stream) => end.send(frame(RST_STREAM, 0, stream, Buffer.alloc(4)))],
     ['says GOAWAY for an error', (end) => end.send(goaway(2))],
   ])('is broken off for the client when the instance %s', async (_what, leave) => {
     const server = await startFrameServer((end, { type, stream }) => {

@@ -1,9 +1,10 @@
 import http2 from 'node:http2';
-import type net from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { limits } from '../limits.ts';
+import type { Channel } from '../net/channel.ts';
 import { ClientPipe } from './client-pipe.ts';
+import { FrameScan } from './frame-scan.ts';
 import { requestProblem } from './request-check.ts';
+import { Wire } from './wire.ts';
 
 const { NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = http2.constants;
 
@@ -32,7 +33,7 @@ export class Http2Front {
   private readonly user: FrontUser;
   private readonly sessions = new Set<http2.ServerHttp2Session>();
   /** Whose session is being made. */
-  private accepting!: Http2Client;
+  private accepting!: { client: Http2Client; scan: FrameScan };
 
   constructor(user: FrontUser) {
     this.user = user;
@@ -40,11 +41,11 @@ export class Http2Front {
       strictSingleValueFields: false,
       settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false },
     });
-    this.server.on('session', (session) => this.onSession(session, this.accepting));
+    this.server.on('session', (session) => this.onSession(session, this.accepting.client, this.accepting.scan));
     this.server.on('sessionError', () => {});
   }
 
-  private onSession(session: http2.ServerHttp2Session, client: Http2Client): void {
+  private onSession(session: http2.ServerHttp2Session, client: Http2Client, scan: FrameScan): void {
     if (this.sessions.size >= limits.clientConnections) {
       session.destroy();
       return;
@@ -54,27 +55,31 @@ export class Http2Front {
     session.setTimeout(limits.clientIdleMs, () => session.close());
     session.on('close', () => this.sessions.delete(session));
     session.on('stream', (stream, headers, flags, raw) => {
+      const id = stream.id as number;
       // At once: a stream that was reset already tells so by an error.
       stream.on('error', () => {});
+      stream.on('close', () => scan.forget(id));
       if (stream.destroyed) return;
-      if (requestProblem(headers) !== null) {
+      if (scan.isMalformed(id) || requestProblem(headers) !== null) {
         stream.close(NGHTTP2_PROTOCOL_ERROR);
         this.user.onMalformed();
         return;
       }
       const endStream = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-      const request = { headers, raw, endStream, remoteAddress: client.remoteAddress };
+      const request = { headers, raw, endStream, scan, remoteAddress: client.remoteAddress };
       this.user.onPipe(new ClientPipe(stream, request), client);
     });
   }
 
-  /** `first`: octets that were read already (the preface), put back in front. */
-  accept(socket: net.Socket, first: Buffer | null, certified: readonly string[] | null): void {
-    if (first !== null) socket.unshift(first);
+  /** Takes a connection: `open` hands its octets to the wire, which is returned for those that were read before. */
+  accept(client: Http2Client, open: (wire: Wire) => Channel): Wire {
+    const scan = new FrameScan('client');
+    const wire = new Wire(scan, () => {});
+    wire.attach(open(wire));
     // The session is made, and told of, within the call.
-    const scheme = socket instanceof TLSSocket ? 'https' : 'http';
-    this.accepting = { scheme, certified, remoteAddress: socket.remoteAddress };
-    this.server.emit('connection', socket);
+    this.accepting = { client, scan };
+    this.server.emit('connection', wire);
+    return wire;
   }
 
   get size(): number {

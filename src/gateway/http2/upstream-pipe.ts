@@ -11,14 +11,22 @@ import { M } from '../http1/names.ts';
 import { chunkOf, fieldsOf, linesOf, trailerFieldsOf } from './fields.ts';
 import { type SessionUser, UpstreamSession } from './upstream-session.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } =
-  http2.constants;
+const {
+  NGHTTP2_CANCEL,
+  NGHTTP2_FLAG_END_STREAM,
+  NGHTTP2_INTERNAL_ERROR,
+  NGHTTP2_PROTOCOL_ERROR,
+  NGHTTP2_REFUSED_STREAM,
+} = http2.constants;
 
 /**
  * Codes of errors which say that the instance has not worked on the request, so that it may be sent again, whatever it asks for (RFC 9113 section
  * 8.7). `leaving`: the stream came after the last one that the instance takes on this connection (GOAWAY); `refused`: it takes this one not.
  */
 export const unprocessed = { leaving: 'DAVY_H2_LEAVING', refused: 'DAVY_H2_REFUSED' } as const;
+
+/** Neither a status line nor the size of a chunk. */
+const NO_HTTP = '!\r\n';
 
 export class UpstreamPipe extends Duplex implements SessionUser {
   private readonly host: HostAddress;
@@ -116,19 +124,22 @@ export class UpstreamPipe extends Duplex implements SessionUser {
   private readFrom(stream: http2.ClientHttp2Stream): void {
     stream.on('headers', (headers, _flags, raw) => {
       this.processed = true;
-      this.push(Buffer.from(`HTTP/1.1 ${headers[':status']} \r\n${linesOf(raw)}\r\n`, 'latin1'));
+      if (!this.refuseMalformed(stream)) this.pushText(`HTTP/1.1 ${headers[':status']} \r\n${linesOf(raw)}\r\n`);
     });
     stream.on('response', (headers, flags, raw) => {
+      this.processed = true;
+      if (this.refuseMalformed(stream)) return;
       this.pushHead(headers, raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0);
       // Not before: content must not come ahead of its head.
       this.readContent(stream);
     });
     stream.on('error', () => {});
-    // Behind the octets that the core has not read; after an end that was told already it says nothing.
     stream.on('close', () => this.onStreamClosed(stream));
   }
 
   private onStreamClosed(stream: http2.ClientHttp2Stream): void {
+    this.session.scan.forget(stream.id ?? 0);
+    // Behind the octets that the core has not read; after an end that was told already it says nothing.
     if (this.processed) this.push(null);
     else if (this.session.leavesOut(stream)) this.notProcessed(unprocessed.leaving);
     else if (stream.rstCode === NGHTTP2_REFUSED_STREAM) this.notProcessed(unprocessed.refused);
@@ -141,19 +152,30 @@ export class UpstreamPipe extends Duplex implements SessionUser {
 
   private readContent(stream: http2.ClientHttp2Stream): void {
     let trailers = '';
-    this.answered = this.processed = true;
+    this.answered = true;
     stream.on('trailers', (_trailers, _flags, raw) => {
-      trailers = linesOf(raw);
+      if (!this.refuseMalformed(stream)) trailers = linesOf(raw);
     });
     stream.on('data', (data: Buffer) => {
       if (!this.push(this.chunked ? chunkOf(data) : data) && !this.takingRest) stream.pause();
     });
     stream.on('end', () => {
-      // A stream that was reset also ends: only a whole answer is completed.
-      const whole = stream.rstCode === NGHTTP2_NO_ERROR && !stream.aborted;
-      if (whole && this.chunked) this.push(Buffer.from(`0\r\n${trailers}\r\n`, 'latin1'));
+      // A stream that was let go of also ends, even without an error: only a whole answer is completed (RFC 9113 section 8.1).
+      if (this.chunked && this.session.scan.hasEnded(stream.id ?? 0)) this.pushText(`0\r\n${trailers}\r\n`);
       this.push(null);
     });
+  }
+
+  /** Whether a field of the answer was malformed: then the core gets what it takes for that, and the stream is reset (RFC 9113 section 8.1.1). */
+  private refuseMalformed(stream: http2.ClientHttp2Stream): boolean {
+    if (!this.session.scan.isMalformed(stream.id ?? 0)) return false;
+    this.pushText(NO_HTTP);
+    stream.close(NGHTTP2_PROTOCOL_ERROR);
+    return true;
+  }
+
+  private pushText(text: string): void {
+    this.push(Buffer.from(text, 'latin1'));
   }
 
   /** Framed in chunks unless it has no content: only those have room for trailers. A length that it declares stays beside them. */
@@ -163,7 +185,7 @@ export class UpstreamPipe extends Duplex implements SessionUser {
     this.chunked = !ended && !bodyless;
     const noContent = ended && !bodyless && headers['content-length'] === undefined;
     const framing = this.chunked ? 'Transfer-Encoding: chunked\r\n' : noContent ? 'Content-Length: 0\r\n' : '';
-    this.push(Buffer.from(`HTTP/1.1 ${status} \r\n${linesOf(raw)}${framing}Connection: close\r\n\r\n`, 'latin1'));
+    this.pushText(`HTTP/1.1 ${status} \r\n${linesOf(raw)}${framing}Connection: close\r\n\r\n`);
   }
 
   takeRest(): void {

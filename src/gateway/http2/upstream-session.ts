@@ -4,6 +4,7 @@ import { Channel } from '../net/channel.ts';
 import { oldAtMs } from '../net/connection-age.ts';
 import { recent, stamp } from '../net/now.ts';
 import type { Fields } from './fields.ts';
+import { FrameScan } from './frame-scan.ts';
 import { Wire } from './wire.ts';
 
 const SESSION_IDLE_MS = 30_000;
@@ -28,6 +29,8 @@ const sessions = new Map<string, UpstreamSession>();
  * as long as streams are open: after GOAWAY they end in their time (section 6.8), and new ones go over the next session.
  */
 export class UpstreamSession {
+  /** What the instance sent, as far as node:http2 does not tell. */
+  readonly scan = new FrameScan('server');
   private readonly address: string;
   private readonly users = new Set<SessionUser>();
   private readonly channel: Channel;
@@ -37,8 +40,6 @@ export class UpstreamSession {
   private readonly oldAtMs = oldAtMs(stamp());
   /** Takes no new streams. */
   private retired = false;
-  /** The instance works on no stream above this one (GOAWAY; a second one may name a lower one). */
-  private lastStream = Number.POSITIVE_INFINITY;
 
   /** The session that takes new streams of this instance, which may not be open yet. */
   static to(host: HostAddress, port: number): UpstreamSession {
@@ -53,7 +54,7 @@ export class UpstreamSession {
 
   private constructor(host: HostAddress, port: number, address: string) {
     this.address = address;
-    const wire = new Wire(() => this.onWireEnd());
+    const wire = new Wire(this.scan, () => this.onWireEnd());
     wire.on('close', () => this.onWireClosed(wire.failure));
     this.channel = Channel.connect(host, port, wire, () => this.open(wire, host));
     wire.attach(this.channel);
@@ -65,10 +66,7 @@ export class UpstreamSession {
     this.session = session;
     session.on('error', () => {});
     session.on('close', () => this.retire());
-    session.on('goaway', (_code, lastStream) => {
-      this.lastStream = Math.min(this.lastStream, lastStream);
-      this.retire();
-    });
+    session.on('goaway', () => this.retire());
     session.setTimeout(SESSION_IDLE_MS, () => this.end());
     // Idle, it does not keep the process.
     this.channel.socket.unref();
@@ -94,7 +92,7 @@ export class UpstreamSession {
 
   /** Whether the instance has said that it has not worked on a stream of this session, or it was never sent. */
   leavesOut({ id }: http2.ClientHttp2Stream): boolean {
-    return id === undefined || id > this.lastStream;
+    return id === undefined || id > this.scan.lastStream;
   }
 
   /** Throws what node:http2 throws. */

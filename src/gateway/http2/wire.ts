@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream';
 import type { Channel, ChannelOwner } from '../net/channel.ts';
+import type { FrameScan } from './frame-scan.ts';
 
 /**
  * The octets of one HTTP/2 connection between its channel and node:http2, which takes it for a socket. What the peer sent before it left is
@@ -7,13 +8,15 @@ import type { Channel, ChannelOwner } from '../net/channel.ts';
  */
 export class Wire extends Duplex implements ChannelOwner {
   private channel!: Channel;
+  private readonly scan: FrameScan;
   private over = false;
   /** Why the connection closed, if not as it should. */
   failure: Error | undefined;
 
-  /** `beforeEnd` is called once, when node:http2 has had every octet that came and is about to learn that there are no more. */
-  constructor(beforeEnd: () => void) {
+  /** `scan` sees the octets first. `beforeEnd` is called when node:http2 has had all of them and is about to learn that no more come. */
+  constructor(scan: FrameScan, beforeEnd: () => void) {
     super({ allowHalfOpen: true, autoDestroy: false });
+    this.scan = scan;
     // The first listener: that of node:http2 comes after it.
     this.once('end', beforeEnd);
     this.once('close', beforeEnd);
@@ -25,8 +28,10 @@ export class Wire extends Duplex implements ChannelOwner {
 
   onBytes(buf: Buffer, start: number, end: number): void {
     if (this.over) return;
+    const until = this.scan.feed(buf, start, end);
     // The channel reads into the same memory again.
-    if (!this.push(Buffer.from(buf.subarray(start, end)))) this.channel.pause();
+    if (until > start && !this.push(Buffer.from(buf.subarray(start, until)))) this.channel.pause();
+    if (until < end) this.onEnd();
   }
 
   onEnd(): void {

@@ -153,25 +153,6 @@ export class Channel {
     return channel;
   }
 
-  /**
-   * Gives the connection away, with octets that were read already; nothing of it reaches the owner any more. Only from within
-   * `onBytes`; `take` is called in the next turn, when the read is over.
-   */
-  detach(take: (socket: net.Socket) => void): void {
-    this.pause();
-    this.socket.removeAllListeners();
-    this.socket.on('error', () => {});
-    setImmediate(() => {
-      if (!this.ownsReads || handleOf(this.socket) === null) {
-        // Without listeners it flows again, and what is put back in front of it would be lost.
-        this.socket.pause();
-        take(this.socket);
-        return;
-      }
-      take(new net.Socket({ handle: takeHandle(this.socket), allowHalfOpen: true } as net.SocketConstructorOpts));
-    });
-  }
-
   private listen(): void {
     this.socket.on('end', () => this.owner.onEnd());
     this.socket.on('drain', () => this.owner.onDrain());

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { HostAddress } from '../../lib/host-address.ts';
+import { Wire } from '../http2/wire.ts';
 import { answering, get, startGateway, startUpstream } from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
 import { Channel, type ChannelOwner } from './channel.ts';
@@ -66,7 +67,7 @@ describe('what the gateway needs of Node.js, tried at its start', () => {
   });
 
   it('connections that cannot be given to HTTP/2: the gateway does not start', async () => {
-    vi.spyOn(net.Socket.prototype, 'unshift').mockImplementation(function (this: net.Socket) {
+    vi.spyOn(Wire.prototype, 'onBytes').mockImplementation(function (this: Wire) {
       this.destroy();
     });
     await expect(checkRuntime()).rejects.toMatchObject({

@@ -11,6 +11,8 @@ import tls from 'node:tls';
 import { DavyError, messageOf } from '../../lib/error.ts';
 import { HostAddress } from '../../lib/host-address.ts';
 import { gatewayErrors } from '../errors.ts';
+import { FrameScan } from '../http2/frame-scan.ts';
+import { Wire } from '../http2/wire.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from './channel.ts';
 import { refuseFastReads, type SocketKind } from './fast-path.ts';
@@ -110,26 +112,19 @@ const secure: Try = async (token, opened) => {
   return readOn((reader) => Channel.secure(socket, reader), token.length, opened);
 };
 
-/** A connection that turns out to speak HTTP/2 is given to node:http2 with the octets that were read of it. */
+/** node:http2 takes a wire for the socket of a connection, at both of its ends. */
 const handover: Try = async (token, opened) => {
   const front = http2.createServer((_request, response) => response.end(token));
   front.on('session', (session) => opened.push(session));
   const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (socket) => {
-    const owner: ChannelOwner = {
-      onBytes: (buf, start, end) => {
-        const first = Buffer.from(buf.subarray(start, end));
-        channel.detach((plain) => {
-          plain.unshift(first);
-          front.emit('connection', plain);
-        });
-      },
-      onEnd: () => {},
-      onDrain: () => {},
-      onClose: () => {},
-    };
-    const channel = Channel.accept(socket, owner);
+    const wire = new Wire(new FrameScan('client'), () => {});
+    wire.attach(Channel.accept(socket, wire));
+    front.emit('connection', wire);
   });
-  const session = http2.connect(`http://${LOCAL}:${await listening(server, opened)}`);
+  const port = await listening(server, opened);
+  const wire = new Wire(new FrameScan('server'), () => {});
+  await new Promise<void>((resolve) => wire.attach(Channel.connect(new HostAddress(LOCAL), port, wire, resolve)));
+  const session = http2.connect(`http://${LOCAL}`, { createConnection: () => wire });
   opened.push(session.on('error', () => {}));
   return Buffer.concat(await session.request({ ':path': '/' }).toArray());
 };

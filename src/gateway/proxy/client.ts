@@ -173,8 +173,12 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.phase = LINGER;
     this.clearDeadline();
     this.listener.connections.delete(this);
-    const octets = Buffer.from(buf.subarray(start, end));
-    this.channel.detach((socket) => this.listener.acceptHttp2(socket, octets));
+    const client = { scheme: this.scheme, certified: null, remoteAddress: this.address };
+    const wire = this.listener.acceptHttp2(client, (owner) => {
+      this.channel.owner = owner;
+      return this.channel;
+    });
+    wire.onBytes(buf, start, end);
   }
 
   private afterRequestBytes(): void {

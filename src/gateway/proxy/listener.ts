@@ -3,8 +3,10 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import type { TLSSocket } from 'node:tls';
 import type { GatewayContext } from '../context.ts';
 import { ascii } from '../http1/bytes.ts';
-import { Http2Front } from '../http2/front.ts';
+import { type Http2Client, Http2Front } from '../http2/front.ts';
+import type { Wire } from '../http2/wire.ts';
 import { limits } from '../limits.ts';
+import { Channel } from '../net/channel.ts';
 import type { Route } from '../route/route.ts';
 import type { SocketHandle } from '../succession/estate.ts';
 import { TlsFront, type TlsSettings } from '../tls/front.ts';
@@ -96,22 +98,23 @@ export class Listener {
   /** A TLS connection whose handshake is over and whose certificate, if one is asked for, is allowed. */
   private acceptTls(socket: TLSSocket): void {
     const names = socket.authorized ? certifiedNames(socket.getPeerCertificate().subjectaltname ?? '') : null;
-    if (socket.alpnProtocol === 'h2') this.acceptHttp2(socket, null, names);
+    const client = { scheme: 'https', certified: names, remoteAddress: socket.remoteAddress } as const;
+    if (socket.alpnProtocol === 'h2') this.acceptHttp2(client, (wire) => Channel.secure(socket, wire));
     else this.connections.add(new ClientConnection(this, socket, 'https', 'tcp', names));
   }
 
   /** A connection that speaks HTTP/2: the slow path. Each of its streams becomes a connection of the core. */
-  acceptHttp2(socket: net.Socket, first: Buffer | null, certified: readonly string[] | null = null): void {
+  acceptHttp2(client: Http2Client, open: (wire: Wire) => Channel): Wire {
     this.front ??= new Http2Front({
-      onPipe: (pipe, client) => {
+      onPipe: (pipe, { scheme, certified }) => {
         const stream = pipe as unknown as net.Socket;
-        this.connections.add(new ClientConnection(this, stream, client.scheme, 'stream', client.certified));
+        this.connections.add(new ClientConnection(this, stream, scheme, 'stream', certified));
       },
       onMalformed: () => {
         this.route.state.own.badRequest++;
       },
     });
-    this.front.accept(socket, first, certified);
+    return this.front.accept(client, open);
   }
 
   /** Whether the peer is a proxy whose forwarding fields are believed. */

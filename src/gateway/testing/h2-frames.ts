@@ -7,11 +7,12 @@ export const HEADERS = 1;
 export const RST_STREAM = 3;
 const SETTINGS = 4;
 export const GOAWAY = 7;
+export const CONTINUATION = 9;
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
 const ACK = 1;
 
-const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 /** Names and values in their order; octets, not characters. */
 export type FieldList = readonly (readonly [string, string])[];
@@ -50,6 +51,11 @@ function text(octets: string): Buffer {
 /** A header block of literals that are never indexed. */
 export function block(fields: FieldList): Buffer {
   return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.from([0x10]), text(name), text(value)]));
+}
+
+/** One literal that the other side puts into its table. */
+export function indexed(name: string, value: string): Buffer {
+  return Buffer.concat([Buffer.from([0x40]), text(name), text(value)]);
 }
 
 /** One end of an HTTP/2 connection. Frames that came are in `frames`, those of the connection left out. */
@@ -136,6 +142,8 @@ export async function connectFrames(port: number): Promise<FrameEnd> {
   return new FrameEnd(socket, 'client');
 }
 
+const PSEUDO = [':method', ':scheme', ':path', ':authority'];
+
 /** The head of a request on `stream`; `fields` follow the pseudo-fields, or replace those of the same name. */
 export function requestHead(stream: number, fields: FieldList = [], flags = END_STREAM | END_HEADERS): Buffer {
   const given = new Map(fields);
@@ -145,7 +153,7 @@ export function requestHead(stream: number, fields: FieldList = [], flags = END_
     [':path', given.get(':path') ?? '/'],
     [':authority', given.get(':authority') ?? 'svc'],
   ];
-  return frame(HEADERS, flags, stream, block([...pseudo, ...fields.filter(([name]) => !name.startsWith(':'))]));
+  return frame(HEADERS, flags, stream, block([...pseudo, ...fields.filter(([name]) => !PSEUDO.includes(name))]));
 }
 
 export interface FrameServer {
