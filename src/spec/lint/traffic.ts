@@ -4,6 +4,18 @@ import type { Finding } from '../finding.ts';
 import { errorFinding, type LintContext, trafficPath, warningFinding } from './lint.ts';
 import { specWarnings } from './warnings.ts';
 
+/** A mirror has something to copy. */
+export function lintMirror(context: LintContext): Finding[] {
+  return Object.values(context.spec.services).flatMap((service) => {
+    const { mirror, protocol } = service.traffic.gateway ?? {};
+    if (mirror === undefined || protocol !== 'grpc') return [];
+    const sentence = `services.${service.name} serves gRPC, so that no request is copied to ${mirror.version}`;
+    return [
+      warningFinding(specWarnings['mirror-of-grpc'], sentence, context.at(trafficPath(context, service, ['mirror']))),
+    ];
+  });
+}
+
 /** All tries fit into the time of the request. */
 export function lintTries(context: LintContext): Finding[] {
   return Object.values(context.spec.services).flatMap((service) => {

@@ -88,6 +88,10 @@ export const specWarnings = defineWarnings({
     means: 'A service that serves gRPC is asked for a path, which few gRPC servers have.',
     next: "Remove the path, or name a service to ask for: `health: { grpc: '' }`.",
   },
+  'mirror-of-grpc': {
+    means: 'A service that serves gRPC has a mirror, and gRPC calls are POST requests, which are never copied.',
+    next: 'Remove `mirror`.',
+  },
   'unused-policy': {
     means: 'No service is released by this policy.',
     next: 'Remove it or name it under `release`.',

@@ -5,7 +5,8 @@ import { label, versionName } from './names.ts';
 import { limitQuantiles } from './policy.ts';
 
 const httpUrl = named({
-  description: 'Address that is asked.',
+  description:
+    'Address that is asked, over HTTP/1.1; the port of a service (`listen`) answers it whatever its instances speak.',
   example: 'http://127.0.0.1:8081/',
   pattern: /^http:\/\/[^\s/?#@]+(\/\S*)?$/,
   rule: 'be an http:// address without a user',
