@@ -50,3 +50,11 @@ export interface Promotion {
   /** The first gate that is not passed, for people; null when all are. */
   missing: string | null;
 }
+
+/** Beyond this evidence says nothing more, and JSON holds no exact integers much above it (I-JSON, RFC 7493 section 2.2). */
+const MOST_EVIDENCE = 1e15;
+
+/** Evidence as it leaves the judge: every record, report, page and replay has the same figure. */
+export function told(evidence: number): number {
+  return Math.min(MOST_EVIDENCE, evidence);
+}

@@ -163,6 +163,16 @@ describe('given a worse canary', () => {
     expect(drive.t - onset).toBeLessThanOrEqual(20 * 60);
   });
 
+  it('never tells evidence that a ledger, a report or another reader of JSON cannot hold', () => {
+    const drive = new Drive(policyOf({ instant: null, sustainedMs: 86_400_000 }));
+    let most = 0;
+    for (let i = 0; i < 300; i++) {
+      const found = drive.look(drive.tick(three({ requests: 400, errors: 0.9 }), three(good(3600)), 10_000), 10_000);
+      most = Math.max(most, found.evidence.total, ...found.evidence.metrics.map(({ evidence }) => evidence));
+    }
+    expect(most).toBe(1e15);
+  });
+
   it('names the metrics that decided and reports none for a healthy one', () => {
     const drive = new Drive();
     const found = drive.until([{ requests: 300, errors: 0.03 }], [good(2700)], 10, 30_000);

@@ -1,3 +1,4 @@
+import { told } from './assessment.ts';
 import { forgetInstance } from './harm.ts';
 import type { Judge, Judgement, JudgeSetup, JudgeState, Look } from './judge.ts';
 import { beginStep, lookInto } from './look.ts';
@@ -31,7 +32,7 @@ export const judge: Judge = {
       verdict: found.verdict,
       speed: found.speed,
       reason: reasonOf(next, plan, found, promote),
-      evidence: { total: found.total, threshold: plan.threshold, metrics: metricLines(next, plan, found) },
+      evidence: { total: told(found.total), threshold: plan.threshold, metrics: metricLines(next, plan, found) },
       promote,
       heldMs: next.heldMs,
       instance: found.instance,

@@ -1,5 +1,5 @@
 import { formatCount } from '../lib/units.ts';
-import type { Assessment, Why } from './assessment.ts';
+import { type Assessment, told, type Why } from './assessment.ts';
 import { type EdgeChoice, limitEdge } from './edges.ts';
 import { edgePhi } from './evidence.ts';
 import type { Judgement, MetricEvidence } from './judge.ts';
@@ -214,7 +214,7 @@ export function metricLines(s: State, plan: Plan, found: Assessment): MetricEvid
   return found.metrics.map((metric) => {
     const named = !metric.gated && metric.weight * metric.evidence >= plan.threshold;
     const { canary, stable, says } = lineOf(s, plan, metric);
-    return { name: metric.name, evidence: metric.evidence, weight: metric.weight, named, canary, stable, says };
+    return { name: metric.name, evidence: told(metric.evidence), weight: metric.weight, named, canary, stable, says };
   });
 }
 

@@ -10,6 +10,7 @@ import type { MetricsSource } from '../metrics/source.ts';
 import type { Spec } from '../spec/model.ts';
 import type { DataPlane, DataPlaneState, Exposure } from '../traffic/dataplane.ts';
 import type { InstanceStatus, Workloads } from '../workloads/workloads.ts';
+import { decideChangedVersions } from './changed-versions.ts';
 import {
   decideInstanceFate,
   decidePause,
@@ -266,6 +267,7 @@ export function createController(parts: ControllerParts): Controller {
       else if (!own(service.versions, known.stable)) throw stableMissing(service.name, known.stable);
     }
     await store.commit(() => events);
+    await store.commit((now) => decideChangedVersions(now, spec), { lowering: true });
   }
 
   async function decided(

@@ -4,6 +4,7 @@ import { noSuch } from '../lib/nearest.ts';
 import { own } from '../lib/own.ts';
 import type { PolicySpec, ServiceSpec } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
+import { versionDigest } from './changed-versions.ts';
 import { releaseErrors } from './errors.ts';
 import type { ReleaseEvent, RollbackCause } from './events.ts';
 import { judgeSetup } from './evolve.ts';
@@ -28,7 +29,8 @@ export function decideRequest(fleet: FleetState, command: RequestCommand): Relea
   const reason = checkReason(command.reason);
   const state = own(fleet.services, service.name);
   if (!state) throw unknownService(Object.keys(fleet.services), service.name);
-  if (!own(service.versions, version)) throw unknownVersion(service, version);
+  const declared = own(service.versions, version);
+  if (!declared) throw unknownVersion(service, version);
   const current = activeRelease(fleet, service.name);
   if (current?.version === version) {
     throw refuse(releaseErrors['already-in-flight'], `${current.id} is releasing ${service.name} ${version} already.`);
@@ -58,6 +60,7 @@ export function decideRequest(fleet: FleetState, command: RequestCommand): Relea
       from: state.stable,
       policy: command.policy,
       method: METHOD,
+      digest: versionDigest(declared),
       startWithinMs: service.health.startWithinMs,
       reason,
     },

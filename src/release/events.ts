@@ -3,8 +3,8 @@ import type { Actor, JsonObject, NewEvent } from '../ledger/record.ts';
 import type { PolicySpec, WeightBp } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
 
-/** Why a rollback was decided: a rule of the judge, a missed start deadline, or a person. */
-export type RollbackCause = RollbackSpeed | 'deadline' | 'operator';
+/** Why a rollback was decided: a rule of the judge, a missed start deadline, a person, or a spec that no longer declares the version. */
+export type RollbackCause = RollbackSpeed | 'deadline' | 'operator' | 'undeclared';
 
 /** What every event about a release carries. `key` is the idempotency key of the command that caused it. */
 interface AboutRelease {
@@ -45,6 +45,8 @@ interface Requested extends AboutRelease {
   policy: PolicySpec;
   /** The version of the judge's method; absent in records of method 1. */
   method?: number;
+  /** SHA-256 of what runs under the version's name; absent in older records. */
+  digest?: string;
   startWithinMs: number;
   reason: string;
 }

@@ -134,6 +134,7 @@ function requested(
     version: data.version,
     from: data.from,
     policy: data.policy,
+    digest: data.digest ?? null,
     startWithinMs: data.startWithinMs,
     requestedAtMs: context.atMs,
     requestedBy: context.by,

@@ -42,6 +42,8 @@ export interface ReleaseState {
   version: string;
   from: string;
   policy: PolicySpec;
+  /** What ran under the version's name when it was requested; null where the record does not say. */
+  digest: string | null;
   startWithinMs: number;
   requestedAtMs: number;
   requestedBy: string;

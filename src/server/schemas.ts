@@ -59,7 +59,9 @@ export const releaseSchema = z.object({
   reason: z.string(),
   endedAtMs: z.number().nullable(),
   endReason: z.string().nullable(),
-  rollbackCause: z.enum(['instant', 'statistical', 'sustained', 'no-data', 'deadline', 'operator']).nullable(),
+  rollbackCause: z
+    .enum(['instant', 'statistical', 'sustained', 'no-data', 'deadline', 'operator', 'undeclared'])
+    .nullable(),
   zeroConfirmed: z.boolean(),
   secondsToZero: z.number().nullable(),
   canaryRequests: z.number().int(),
