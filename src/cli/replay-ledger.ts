@@ -1,5 +1,5 @@
 import { analysisErrors } from '../analysis/errors.ts';
-import { type Judgement, type JudgeSetup, type Look, METHOD } from '../analysis/judge.ts';
+import { type Judgement, type JudgeSetup, type Look, METHOD, type StableHistory } from '../analysis/judge.ts';
 import { type Recorded, type RecordedReplay, replayRecorded } from '../analysis/replay/recorded.ts';
 import { judge } from '../analysis/tep-judge.ts';
 import { readFolder } from '../ledger/reader.ts';
@@ -51,6 +51,7 @@ interface EventData {
   from?: string;
   policy?: PolicySpec;
   method?: number;
+  history?: StableHistory;
   looks?: Look[];
   step?: number;
   judgement?: Judgement | null;
@@ -59,7 +60,9 @@ interface EventData {
 function collect(releases: Map<string, Found>, service: string, type: string, raw: object): void {
   const data = raw as unknown as EventData;
   if (type === 'release.requested' && data.service === service) {
-    const setup = { policy: data.policy!, stable: data.from!, canary: data.version! };
+    const { history } = data;
+    const names = { policy: data.policy!, stable: data.from!, canary: data.version! };
+    const setup = history === undefined ? names : { ...names, history };
     releases.set(data.release, { setup, method: data.method ?? 1, records: [] });
     return;
   }

@@ -31,6 +31,7 @@ import { createLookLane } from './look-lane.ts';
 import { createLossWatch } from './loss-watch.ts';
 import type { Past } from './past.ts';
 import { readyInstances } from './route.ts';
+import { STABLE_READ_EVERY_MS, StableWatch } from './stable-watch.ts';
 import { type FleetState, isActive, type ReleaseState } from './state.ts';
 import { createReleaseStore, isReplaced } from './store.ts';
 import { createTrafficLane } from './traffic-lane.ts';
@@ -136,6 +137,8 @@ export function createController(parts: ControllerParts): Controller {
     elsewhere: () => parts.lossSigns?.() ?? [],
   });
   const raiseBlocked = (): string | null => loss.raiseBlocked() ?? parts.gates?.raise() ?? null;
+  const watch = new StableWatch(spec);
+  let watchedAtMs = Number.NEGATIVE_INFINITY;
   let flushedAtMs = 0;
   let lanes: Promise<void> = Promise.resolve();
 
@@ -246,9 +249,18 @@ export function createController(parts: ControllerParts): Controller {
     await loss.listen().catch((error) => log.error({ error: messageOf(error) }, 'a loss could not be dealt with'));
     await startReady().catch((error) => log.error({ error: messageOf(error) }, 'a start could not be decided'));
     await looks.lookDue().catch((error) => log.error({ error: messageOf(error) }, 'a look failed'));
+    await watchStable();
     if (clock.monoMs() - flushedAtMs < FLUSH_EVERY_MS) return;
     flushedAtMs = clock.monoMs();
     await store.flush();
+  }
+
+  /** A source that is gone teaches nothing about stable: what is known stays. */
+  async function watchStable(): Promise<void> {
+    if (clock.monoMs() - watchedAtMs < STABLE_READ_EVERY_MS) return;
+    watchedAtMs = clock.monoMs();
+    const snapshot = await parts.metrics.read().catch(() => null);
+    if (snapshot !== null) watch.note(snapshot, store.fleet());
   }
 
   async function run(): Promise<void> {
@@ -331,7 +343,10 @@ export function createController(parts: ControllerParts): Controller {
       const { version, reason, supersede } = command;
       const key = caller.key ?? randomUUID();
       await change(null, { ...caller, key }, (fleet) =>
-        decideRequest(fleet, { service, policy, version, reason, supersede, by: caller.actor.id }),
+        decideRequest(fleet, {
+          ...{ service, policy, version, reason, supersede, by: caller.actor.id },
+          history: watch.historyOf(service.name, own(fleet.services, service.name)?.stable ?? ''),
+        }),
       );
       return own(store.fleet().keys, key) ?? '';
     },

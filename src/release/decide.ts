@@ -1,4 +1,4 @@
-import { type Judge, type Judgement, type Look, METHOD } from '../analysis/judge.ts';
+import { type Judge, type Judgement, type Look, METHOD, type StableHistory } from '../analysis/judge.ts';
 import { DavyError, type ErrorKind } from '../lib/error.ts';
 import { noSuch } from '../lib/nearest.ts';
 import { own } from '../lib/own.ts';
@@ -19,6 +19,8 @@ export interface RequestCommand {
   version: string;
   reason: string;
   by: string;
+  /** What stable did before, where it was watched. */
+  history?: StableHistory | undefined;
   /** Replace another operator's release in flight. */
   supersede: boolean;
 }
@@ -61,6 +63,7 @@ export function decideRequest(fleet: FleetState, command: RequestCommand): Relea
       policy: command.policy,
       method: METHOD,
       digest: versionDigest(declared),
+      ...(command.history === undefined ? {} : { history: command.history }),
       startWithinMs: service.health.startWithinMs,
       reason,
     },

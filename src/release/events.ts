@@ -1,4 +1,4 @@
-import type { Judgement, Look, RollbackSpeed } from '../analysis/judge.ts';
+import type { Judgement, Look, RollbackSpeed, StableHistory } from '../analysis/judge.ts';
 import type { Actor, JsonObject, NewEvent } from '../ledger/record.ts';
 import type { PolicySpec, WeightBp } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
@@ -47,6 +47,8 @@ interface Requested extends AboutRelease {
   method?: number;
   /** SHA-256 of what runs under the version's name; absent in older records. */
   digest?: string;
+  /** What stable did before, as far as it was watched: the judge's yardstick from the first look on. */
+  history?: StableHistory;
   startWithinMs: number;
   reason: string;
 }

@@ -11,8 +11,8 @@ export interface EventContext {
   by: string;
 }
 
-export function judgeSetup(release: Pick<ReleaseState, 'policy' | 'from' | 'version'>): JudgeSetup {
-  return { policy: release.policy, stable: release.from, canary: release.version };
+export function judgeSetup({ policy, from, version, history }: ReleaseState): JudgeSetup {
+  return { policy, stable: from, canary: version, ...(history === null ? {} : { history }) };
 }
 
 /**
@@ -135,6 +135,7 @@ function requested(
     from: data.from,
     policy: data.policy,
     digest: data.digest ?? null,
+    history: data.history ?? null,
     startWithinMs: data.startWithinMs,
     requestedAtMs: context.atMs,
     requestedBy: context.by,

@@ -1,4 +1,4 @@
-import type { Judgement, JudgeState } from '../analysis/judge.ts';
+import type { Judgement, JudgeState, StableHistory } from '../analysis/judge.ts';
 import { own } from '../lib/own.ts';
 import type { PolicySpec, WeightBp } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
@@ -44,6 +44,7 @@ export interface ReleaseState {
   policy: PolicySpec;
   /** What ran under the version's name when it was requested; null where the record does not say. */
   digest: string | null;
+  history: StableHistory | null;
   startWithinMs: number;
   requestedAtMs: number;
   requestedBy: string;

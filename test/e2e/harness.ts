@@ -182,6 +182,7 @@ sustained: 2500ms
 instant: { errors: 30%, over: 2s, minRequests: 20 }
 compare: { falseRollback: 1%, errors: { ratio: 1.1, plus: 0.1pp }, latency: { ratio: 1.2 } }
 promote: { confidence: 99%, errors: { ratio: 1.25, plus: 10pp }, latency: { ratio: 2, plus: 20pp } }
+warmup: 2s
 noData: { hold: 12s, then: rollback }
 inconclusive: { hold: 4s, then: hold }
 errors: [5xx, timeout, reset]

@@ -76,6 +76,7 @@ export function actionsOf(release: ReleaseDoc): Action[] {
   const now = weight(release.weightBp);
   const next = release.steps[release.step + 1];
   const atEnd = release.phase === 'watching';
+  const last = weight(release.steps.at(-1)?.weightBp ?? 10_000);
   const canUndo = live || release.phase === 'completed';
   return [
     {
@@ -89,11 +90,11 @@ export function actionsOf(release: ReleaseDoc): Action[] {
     },
     {
       verb: 'promote',
-      says: 'Send 100 % at once',
-      change: `${release.version} gets all of ${release.service}'s traffic instead of ${now}; the steps between are left out.`,
+      says: `Send ${last} at once`,
+      change: `${release.version} gets ${last} of ${release.service}'s traffic instead of ${now}; the steps between are left out.`,
       disabled:
         ended ??
-        (release.phase === 'requested' ? 'its instances are not ready' : atEnd ? 'it has 100 % already' : null),
+        (release.phase === 'requested' ? 'its instances are not ready' : atEnd ? `it has ${last} already` : null),
       dangerous: true,
       body: { full: true },
     },
