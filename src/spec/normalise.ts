@@ -212,7 +212,7 @@ function normaliseStep(raw: RawPolicy['steps'][number], holdBackBp: number): Ste
   const limits = raw.limits ?? {};
   const quantiles = Object.keys(limitQuantiles) as (keyof typeof limitQuantiles)[];
   return {
-    weightBp: Math.min(bpOf(raw.weight), 10_000 - holdBackBp),
+    weightBp: bpOf(raw.weight) === 10_000 ? 10_000 - holdBackBp : bpOf(raw.weight),
     holdMs: ms(raw.hold),
     limits: {
       errorShare: limits.errors === undefined ? null : shareOf(limits.errors),
