@@ -8,6 +8,13 @@ import { unguardedLookups } from './lookups.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const MAX_FILE_LINES = 600;
 const MAX_RUNTIME_DEPENDENCIES = 20;
+/** Who writes to a terminal or a log without `CliIo`: each makes its text visible or writes JSON itself. */
+const WRITERS = new Set([
+  'src/cli/io.ts',
+  'src/gateway/main.ts',
+  'src/gateway/proxy/access-log.ts',
+  'src/load/main.ts',
+]);
 
 interface SourceFile {
   path: string;
@@ -28,6 +35,7 @@ const problems = [
   ...production.flatMap(wrongDirection),
   ...production.flatMap(clockOrDice),
   ...production.flatMap(tooLong),
+  ...production.flatMap(rawOutput),
   ...sources.flatMap(unnumberedTodo),
   ...sources.filter(({ path }) => path.endsWith('/index.ts')).map(({ path }) => `${path}: barrels are not used inside`),
   ...cycles(production),
@@ -82,6 +90,13 @@ function clockOrDice({ path, text }: SourceFile): string[] {
 function tooLong({ path, text }: SourceFile): string[] {
   const lines = text.split('\n').length;
   return lines > MAX_FILE_LINES ? [`${path}: ${lines} lines; ${MAX_FILE_LINES} are the limit`] : [];
+}
+
+/** What people see goes through the types of `src/lib/outside-text`, which take nothing raw. */
+function rawOutput({ path, text }: SourceFile): string[] {
+  if (WRITERS.has(path)) return [];
+  const found = /\b(process\.std(?:out|err)\.write|console\.\w+)\(/.exec(text);
+  return found ? [`${path}: ${found[1]} passes by the sinks; write through CliIo`] : [];
 }
 
 function unnumberedTodo({ path, text }: SourceFile): string[] {

@@ -25,6 +25,7 @@ import { publishEndpoint, withdrawEndpoint } from './lib/endpoint.ts';
 import { DavyError, messageOf } from './lib/error.ts';
 import type { Log } from './lib/log.ts';
 import { keepLogsBounded } from './lib/log-file.ts';
+import { visibleJson } from './lib/outside-text/json.ts';
 import { own } from './lib/own.ts';
 import { seededRandom } from './lib/seeded-random.ts';
 import { lossSigns } from './loss-signs.ts';
@@ -354,5 +355,12 @@ function fileLog(logDir: string): Log {
     ...{ sync: false, mkdir: true, maxLength: MAX_LOG_WAITING_BYTES },
   });
   file.on('error', () => {});
-  return pino({ level: 'info', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, file);
+  return pino(
+    {
+      ...{ level: 'info', base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime },
+      // A log is read on terminals too.
+      hooks: { streamWrite: (line) => visibleJson(line) },
+    },
+    file,
+  );
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { term } from '../lib/outside-text/terminal.ts';
 import { formatWeightBp } from '../lib/units.ts';
 import type { ReleaseDoc } from '../server/schemas.ts';
 import { connect, connectionOptions } from './api-client.ts';
@@ -36,7 +37,7 @@ export function register(program: Command, io: CliIo): void {
       if (options.output === 'json') printJson(io, { release: after });
       else
         io.out(
-          `${after.id} (${after.service} ${after.version}): ${after.phase} at ${formatWeightBp(after.weightBp)}\n`,
+          term`${after.id} (${after.service} ${after.version}): ${after.phase} at ${formatWeightBp(after.weightBp)}\n`,
         );
     });
   }

@@ -1,3 +1,5 @@
+import { padded, type TerminalText } from '../lib/outside-text/terminal.ts';
+
 /** Small drawings for terminals, all of a fixed width. */
 
 /** `share` 0..1 of `width` cells, in eighths of a cell. */
@@ -11,11 +13,9 @@ export function bar(share: number, width: number): string {
 const LEVELS = '▁▂▃▄▅▆▇█';
 
 /** The last `width` values as a trend line; the highest value, or `floor` if that is higher, fills a cell. */
-export function trend(values: number[], width: number, floor: number): string {
+export function trend(values: number[], width: number, floor: number): TerminalText {
   const shown = values.slice(-width);
   const top = Math.max(floor, ...shown);
-  return shown
-    .map((value) => LEVELS[Math.min(7, Math.floor((value / top) * 7.999))])
-    .join('')
-    .padStart(width);
+  const levels = shown.map((value) => LEVELS[Math.min(7, Math.floor((value / top) * 7.999))]);
+  return padded(levels.join(''), width, 'left');
 }

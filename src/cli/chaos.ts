@@ -3,6 +3,7 @@ import { parse } from 'yaml';
 import { describePresence } from '../chaos/describe.ts';
 import { sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { joined, type Shown, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { formatDurationMs, formatShare } from '../lib/units.ts';
 import type { ChaosCheckDoc, ChaosListDoc, ChaosRunDoc } from '../server/routes/chaos.ts';
 import { type ApiClient, connect, connectionOptions } from './api-client.ts';
@@ -10,7 +11,6 @@ import { cliErrors } from './errors.ts';
 import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { printable } from './style.ts';
 
 interface Common {
   port: number;
@@ -48,7 +48,7 @@ function registerRun(chaos: Command, io: CliIo): void {
     const started = await api.post<ChaosRunDoc>('/api/v1/chaos/runs', body);
     const share = formatShare(started.blast.requestsShare, 1);
     io.say(
-      `${started.id}: ${started.what}; hits ${started.targets.join(', ')}, ${share} of the requests, seed ${started.seed}\n`,
+      term`${started.id}: ${started.what}; hits ${started.targets.join(', ')}, ${share} of the requests, seed ${started.seed}\n`,
     );
     const last = options.detach ? started : await waitForEnd(api, started, io);
     if (options.output === 'json') printJson(io, { run: last });
@@ -79,20 +79,20 @@ function registerLists(chaos: Command, io: CliIo): void {
   outputOption(connectionOptions(list)).action(async (options: Common) => {
     const answer = await connect(options, io).get<ChaosListDoc>('/api/v1/chaos');
     if (options.output === 'json') return printJson(io, { chaos: answer });
-    if (answer.experiments.length === 0) io.say('the spec declares no experiments; see docs/chaos.md\n');
-    if (answer.blocked) io.out(`promotions wait: ${printable(answer.blocked)}\n`);
+    if (answer.experiments.length === 0) io.say(term`the spec declares no experiments; see docs/chaos.md\n`);
+    if (answer.blocked) io.out(term`promotions wait: ${answer.blocked}\n`);
     for (const one of answer.experiments) {
       const next = one.nextMs === null ? 'by hand' : `next ${new Date(one.nextMs).toISOString()}`;
       const last = one.last ? `last ${one.last.id} ${one.last.conclusion?.verdict ?? one.last.phase}` : 'never run';
-      io.out(`${one.name}: ${one.what}, for ${formatDurationMs(one.durationMs)}; ${next}; ${last}\n`);
-      if (one.problem) io.out(`  could not run now: ${printable(one.problem)}\n`);
+      io.out(term`${one.name}: ${one.what}, for ${formatDurationMs(one.durationMs)}; ${next}; ${last}\n`);
+      if (one.problem) io.out(term`  could not run now: ${one.problem}\n`);
     }
   });
   const history = chaos.command('history').description('all runs, newest first');
   outputOption(connectionOptions(history)).action(async (options: Common) => {
     const runs = await connect(options, io).get<ChaosRunDoc[]>('/api/v1/chaos/runs');
     if (options.output === 'json') printJson(io, { runs });
-    else if (runs.length === 0) io.say('no run yet; `davy chaos run EXPERIMENT --reason …` starts one\n');
+    else if (runs.length === 0) io.say(term`no run yet; \`davy chaos run EXPERIMENT --reason …\` starts one\n`);
     else for (const run of runs) io.out(renderRun(run));
   });
 }
@@ -110,7 +110,7 @@ function registerStop(chaos: Command, io: CliIo): void {
       const body = { reason: options.reason, ...(options.all ? {} : { runs }) };
       const { stopped } = await connect(options, io).post<{ stopped: string[] }>('/api/v1/chaos/stop', body);
       if (options.output === 'json') printJson(io, { stopped });
-      else io.out(stopped.length === 0 ? 'nothing ran\n' : `reverted: ${stopped.join(', ')}\n`);
+      else io.out(stopped.length === 0 ? term`nothing ran\n` : term`reverted: ${stopped.join(', ')}\n`);
     },
   );
   const clear = chaos
@@ -122,7 +122,7 @@ function registerStop(chaos: Command, io: CliIo): void {
     const path = `/api/v1/chaos/runs/${encodeURIComponent(run)}/clear`;
     const cleared = await connect(options, io).post<ChaosRunDoc>(path, { reason: options.reason });
     if (options.output === 'json') printJson(io, { run: cleared });
-    else io.out(`${cleared.id}: ${cleared.phase}\n`);
+    else io.out(term`${cleared.id}: ${cleared.phase}\n`);
   });
 }
 
@@ -156,32 +156,32 @@ async function waitForEnd(api: ApiClient, started: ChaosRunDoc, io: CliIo): Prom
   let seen = '';
   for (;;) {
     const now = await api.get<ChaosRunDoc>(`/api/v1/chaos/runs/${started.id}`);
-    if (now.phase !== seen) io.say(`${now.id}: ${now.phase}\n`);
+    if (now.phase !== seen) io.say(term`${now.id}: ${now.phase}\n`);
     seen = now.phase;
     if (now.conclusion !== null || now.phase === 'dirty') return now;
     await sleep(io.clock, pollMs, io.signal).catch(() => {
-      io.say(`${now.id} goes on and ends by itself; \`davy chaos stop ${now.id} --reason …\` ends it now.\n`);
+      io.say(term`${now.id} goes on and ends by itself; \`davy chaos stop ${now.id} --reason …\` ends it now.\n`);
       throw new Error('interrupted');
     });
   }
 }
 
-function renderRun(run: ChaosRunDoc): string {
+function renderRun(run: ChaosRunDoc): TerminalText {
   const { conclusion } = run;
-  const lines = [
+  const lines: Shown[] = [
     `${run.id} ${run.experiment}: ${conclusion?.verdict ?? run.phase} (${run.what}: ${run.targets.join(', ')})`,
   ];
-  for (const reason of conclusion?.reasons ?? []) lines.push(`  ${reason}`);
+  for (const reason of conclusion?.reasons ?? []) lines.push(term`  ${reason}`);
   if (conclusion?.presence) lines.push(`  ${presenceText(conclusion)}`);
   if (conclusion?.injection?.meanAddedMs)
     lines.push(
-      `  measured delay ${conclusion.injection.meanAddedMs.toFixed(1)} ms over ${conclusion.injection.injected} requests`,
+      term`  measured delay ${conclusion.injection.meanAddedMs.toFixed(1)} ms over ${conclusion.injection.injected} requests`,
     );
-  for (const one of conclusion?.recovery ?? []) lines.push(`  ${one.instance}: ${recoveryText(one)}`);
-  if (conclusion?.control?.changeShare != null) lines.push(`  ${controlText(conclusion.control)}`);
+  for (const one of conclusion?.recovery ?? []) lines.push(term`  ${one.instance}: ${recoveryText(one)}`);
+  if (conclusion?.control?.changeShare != null) lines.push(term`  ${controlText(conclusion.control)}`);
   if (conclusion?.steadyAfterMs != null)
-    lines.push(`  steady again after ${formatDurationMs(conclusion.steadyAfterMs)}`);
-  return `${lines.map(printable).join('\n')}\n`;
+    lines.push(term`  steady again after ${formatDurationMs(conclusion.steadyAfterMs)}`);
+  return term`${joined(lines)}\n`;
 }
 
 type Conclusion = NonNullable<ChaosRunDoc['conclusion']>;
@@ -202,7 +202,7 @@ function controlText({ what, beforeP95Ms, duringP95Ms, changeShare }: NonNullabl
   return `control slice (${what}): p95 ${ms(beforeP95Ms)} before, ${ms(duringP95Ms)} during (${sign}${formatShare(changeShare ?? 0, 1)})`;
 }
 
-function renderCheck({ allowed, problem, targets, untouched, blast }: ChaosCheckDoc): string {
+function renderCheck({ allowed, problem, targets, untouched, blast }: ChaosCheckDoc): TerminalText {
   const lines = [allowed ? 'may run' : `may not run [${problem?.code}] ${problem?.sentence}`];
   if (problem) lines.push(`next: ${problem.next}`);
   if (blast) {
@@ -210,7 +210,7 @@ function renderCheck({ allowed, problem, targets, untouched, blast }: ChaosCheck
     lines.push(`would hit: ${targets.join(', ')} (${shares})`);
     lines.push(`left alone: ${untouched.join(', ') || 'no instance as a whole'}`);
   }
-  return `${lines.map(printable).join('\n')}\n`;
+  return term`${joined(lines)}\n`;
 }
 
 type RecoveryDoc = Conclusion['recovery'][number];

@@ -105,7 +105,7 @@ describe('of many findings', () => {
     } catch (error) {
       thrown = error;
     }
-    const text = renderError(thrown as DavyError, false);
+    const text = String(renderError(thrown as DavyError, false));
     expect(text.match(/^error /gm)).toHaveLength(50);
     expect(text).toMatch(/\nand 271 more\n$/);
   });

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { promotionDoubts } from '../analysis/simulate/promotable.ts';
+import { term } from '../lib/outside-text/terminal.ts';
 import { type CheckResult, checkFile, findingsOf } from '../spec/check.ts';
 import { type Finding, told } from '../spec/finding.ts';
 import { renderFindings } from '../spec/render-finding.ts';
@@ -20,8 +21,8 @@ export function register(program: Command, io: CliIo): void {
     const ok = result.errors.length === 0;
     const { shown: findings, errors, warnings } = found;
     if (options.output === 'json') printJson(io, { ok, findings, errors, warnings });
-    else if (findings.length > 0) io.out(`${renderFindings(found, result.text).trimEnd()}\n`);
-    else io.out(`${file}: ok\n`);
+    else if (findings.length > 0) io.out(term`${renderFindings(found, result.text)}\n`);
+    else io.out(term`${file}: ok\n`);
     io.exitCode = ok ? 0 : 2;
   });
 }
@@ -30,7 +31,7 @@ export function register(program: Command, io: CliIo): void {
 function promotionWarnings({ spec, at }: CheckResult, io: CliIo): Finding[] {
   if (spec === null || at === null) return [];
   const { unlikely, skipped } = promotionDoubts(spec);
-  for (const reason of skipped) io.say(`not simulated: ${reason}\n`);
+  for (const reason of skipped) io.say(term`not simulated: ${reason}\n`);
   return unlikely.map(({ service, sentence, next }) => ({
     code: 'analysis/promotion-unlikely',
     severity: 'warning',

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { term } from '../lib/outside-text/terminal.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
@@ -22,8 +23,8 @@ export function register(program: Command, io: CliIo): void {
     const body = { reason: options.reason, acceptLoss: options.acceptLoss === true };
     const { ended } = await connect(options, io).post<{ ended: string[] }>('/api/v1/traffic/continue', body);
     if (options.output === 'json') return printJson(io, { ended });
-    io.out('what is in force counts; releases go on from it\n');
+    io.out(term`what is in force counts; releases go on from it\n`);
     for (const id of ended)
-      io.out(`${id} has ended: the world had it lower; \`davy release\` starts it again from 0\n`);
+      io.out(term`${id} has ended: the world had it lower; \`davy release\` starts it again from 0\n`);
   });
 }

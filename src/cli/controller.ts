@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { openApp } from '../app.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { paragraphs, term } from '../lib/outside-text/terminal.ts';
 import { loadSpec } from '../spec/load.ts';
 import { gatewayCount, portNumber } from './api-client.ts';
 import { keepCrash } from './controller-crash.ts';
@@ -40,7 +41,7 @@ export function register(program: Command, io: CliIo): void {
         await runController(file, options, io);
       } catch (error) {
         io.exitCode = error instanceof DavyError ? error.kind.exit : 1;
-        await tell(failureOf(error, io), io);
+        await tell(failureOf(error), io);
       } finally {
         // The channel to the supervisor would keep the process alive.
         if (process.connected) process.disconnect();
@@ -74,22 +75,23 @@ function tell(message: ControllerMessage, io: CliIo): Promise<void> {
   return new Promise((done) => {
     if (process.connected && process.send) process.send(message, () => done());
     else {
-      if (message.kind === 'said') io.say(`${message.line}\n`);
-      if (message.kind === 'failed') io.say(message.text);
+      if (message.kind === 'said') io.say(term`${message.line}\n`);
+      if (message.kind === 'failed') io.say(paragraphs(message.text));
       done();
     }
   });
 }
 
-function failureOf(error: unknown, io: CliIo): Extract<ControllerMessage, { kind: 'failed' }> {
+function failureOf(error: unknown): Extract<ControllerMessage, { kind: 'failed' }> {
   const known = error instanceof DavyError;
-  const text = known ? renderError(error, io.color) : `error: ${messageOf(error)}\n`;
+  // Plain: what comes over the channel is shown as text from outside.
+  const text = String(known ? renderError(error, false) : term`error: ${messageOf(error)}\n`);
   return { kind: 'failed', known, text };
 }
 
 /** A rollback that was just decided still reaches the data plane; then the process ends and its supervisor starts anew. */
 function leaveSoon(error: unknown, io: CliIo): void {
-  void tell({ ...failureOf(error, io), known: false }, io);
+  void tell({ ...failureOf(error), known: false }, io);
   setTimeout(() => process.exit(1), LAST_APPLY_MS);
 }
 

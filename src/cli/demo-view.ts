@@ -1,9 +1,10 @@
+import { padded, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
 import type { LoadLive } from '../load/result.ts';
 import { evidenceText } from '../release/explain.ts';
 import type { ReleaseView } from '../release/view.ts';
 import { bar, trend } from './bars.ts';
-import { printable, type Style } from './style.ts';
+import type { Style } from './style.ts';
 
 const BAR_CELLS = 40;
 const TREND_CELLS = 40;
@@ -19,22 +20,22 @@ export interface DemoTrend {
 }
 
 /** The live view while a release is in flight: split, step, errors, latency, verdict. */
-export function renderDemo(view: ReleaseView, live: LoadLive | null, history: DemoTrend, style: Style): string[] {
+export function renderDemo(view: ReleaseView, live: LoadLive | null, history: DemoTrend, style: Style): TerminalText[] {
   const weight = (view.effectiveWeightBp ?? 0) / 10_000;
   return [
-    '',
-    style.bold(`${view.service}: ${view.from} → ${view.version}   (${view.id})`),
-    `  ${view.from.padEnd(4)} ${style.good(bar(1 - weight, BAR_CELLS))} ${formatShare(1 - weight, 0)}`,
-    `  ${view.version.padEnd(4)} ${style.warn(bar(weight, BAR_CELLS))} ${formatShare(weight, 0)}`,
-    `  ${stepText(view)}`,
-    `  errors ${view.version}  ${trend(history.canary, TREND_CELLS, TREND_FLOOR)} ${rateText(history.canary)}`,
-    `  errors ${view.from}  ${trend(history.stable, TREND_CELLS, TREND_FLOOR)} ${rateText(history.stable)}`,
-    `  latency    ${latencyText(live)}`,
-    `  verdict    ${verdictText(view, style)}`,
-    ...wrap(printable(view.judgement?.reason ?? view.endReason ?? 'waiting for the first look')).map((line) =>
-      style.dim(`  ${line}`),
+    term``,
+    style.bold(term`${view.service}: ${view.from} → ${view.version}   (${view.id})`),
+    term`  ${padded(view.from, 4)} ${style.good(bar(1 - weight, BAR_CELLS))} ${formatShare(1 - weight, 0)}`,
+    term`  ${padded(view.version, 4)} ${style.warn(bar(weight, BAR_CELLS))} ${formatShare(weight, 0)}`,
+    term`  ${stepText(view)}`,
+    term`  errors ${view.version}  ${trend(history.canary, TREND_CELLS, TREND_FLOOR)} ${rateText(history.canary)}`,
+    term`  errors ${view.from}  ${trend(history.stable, TREND_CELLS, TREND_FLOOR)} ${rateText(history.stable)}`,
+    term`  latency    ${latencyText(live)}`,
+    term`  verdict    ${verdictText(view, style)}`,
+    ...wrap(view.judgement?.reason ?? view.endReason ?? 'waiting for the first look').map((line) =>
+      style.dim(term`  ${line}`),
     ),
-    '',
+    term``,
   ];
 }
 
@@ -42,14 +43,14 @@ export function renderDemo(view: ReleaseView, live: LoadLive | null, history: De
 function wrap(text: string): string[] {
   const lines = Array.from({ length: REASON_LINES }, () => '');
   let at = 0;
-  for (const word of text.split(' ')) {
+  for (const word of text.split(/\s+/)) {
     if (`${lines[at]} ${word}`.length > REASON_CHARS && at < REASON_LINES - 1) at += 1;
     lines[at] = lines[at] === '' ? word : `${lines[at]} ${word}`;
   }
   return lines;
 }
 
-function stepText(view: ReleaseView): string {
+function stepText(view: ReleaseView): TerminalText {
   const rail = view.steps
     .map((step, index) =>
       index === view.step && view.endedAtMs === null
@@ -58,9 +59,9 @@ function stepText(view: ReleaseView): string {
     )
     .join(' → ');
   const step = view.steps[view.step];
-  if (!step || view.endedAtMs !== null) return rail;
+  if (!step || view.endedAtMs !== null) return term`${rail}`;
   const leftMs = Math.max(0, step.holdMs - view.heldMs);
-  return `${rail}   ${leftMs > 0 ? `${formatDurationMs(Math.ceil(leftMs / 1000) * 1000)} left` : 'waiting for proof'}`;
+  return term`${rail}   ${leftMs > 0 ? `${formatDurationMs(Math.ceil(leftMs / 1000) * 1000)} left` : 'waiting for proof'}`;
 }
 
 function rateText(rates: number[]): string {
@@ -68,17 +69,17 @@ function rateText(rates: number[]): string {
   return last === undefined ? '-' : formatShare(last, 1);
 }
 
-function latencyText(live: LoadLive | null): string {
-  if (!live || live.p50Ms === null) return '-';
+function latencyText(live: LoadLive | null): TerminalText {
+  if (!live || live.p50Ms === null) return term`-`;
   const ms = (value: number | null): string => (value === null ? '-' : `${value.toFixed(0)} ms`);
-  return `p50 ${ms(live.p50Ms)}   p95 ${ms(live.p95Ms)}   p99 ${ms(live.p99Ms)}`;
+  return term`p50 ${ms(live.p50Ms)}   p95 ${ms(live.p95Ms)}   p99 ${ms(live.p99Ms)}`;
 }
 
-function verdictText(view: ReleaseView, style: Style): string {
+function verdictText(view: ReleaseView, style: Style): TerminalText {
   const paint = view.verdict === 'FAIL' ? style.bad : view.verdict === 'PASS' ? style.good : style.warn;
   const evidence = view.judgement?.evidence;
   const text = evidence
-    ? `   evidence of harm ${evidenceText(evidence.total)} of ${evidenceText(evidence.threshold)}`
+    ? term`   evidence of harm ${evidenceText(evidence.total)} of ${evidenceText(evidence.threshold)}`
     : '';
-  return `${paint(view.verdict)}${text}`;
+  return term`${paint(view.verdict)}${text}`;
 }

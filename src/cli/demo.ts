@@ -6,6 +6,7 @@ import { type DemoOutcome, shortcomings } from '../demo/outcome.ts';
 import { tellStory } from '../demo/story.ts';
 import { clearLeftovers } from '../leftovers.ts';
 import { DavyError } from '../lib/error.ts';
+import { joined, type Shown, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { formatShare } from '../lib/units.ts';
 import { type Load, startLoad, steadyPlan } from '../load/start-load.ts';
 import type { ReleaseView } from '../release/view.ts';
@@ -43,7 +44,7 @@ export function register(program: Command, io: CliIo): void {
 async function run(options: DemoOptions, io: CliIo): Promise<void> {
   const { spec } = await loadSpec(EXAMPLE);
   const dataDir = options.data ?? join(fileURLToPath(new URL('../../examples/shop/.davy', import.meta.url)), 'demo');
-  const say = (line: string): void => io.say(`${line}\n`);
+  const say = (line: string): void => io.say(term`${line}\n`);
   say('davy demo: service-a → service-b → service-c, every hop through the gateway');
   await clearLeftovers(dataDir, io.clock);
   const app = await openApp({
@@ -79,7 +80,7 @@ async function tell(app: App, load: Load, spec: Spec, options: DemoOptions, io: 
     history.add(view);
     if (drawn) screen.draw(renderDemo(view, load.live(), history, styleFor(io.color)));
   };
-  const say = (line: string): void => (drawn ? undefined : io.say(`${line}\n`));
+  const say = (line: string): void => (drawn ? undefined : io.say(term`${line}\n`));
   try {
     return await tellStory({
       app,
@@ -128,35 +129,48 @@ function createHistory() {
   };
 }
 
-function summary(outcome: DemoOutcome, problems: string[], io: CliIo): string {
+function summary(outcome: DemoOutcome, problems: string[], io: CliIo): TerminalText {
   const style = styleFor(io.color);
-  const mark = (ok: boolean): string => (ok ? style.good('✓') : style.bad('✗'));
+  const mark = (ok: boolean): TerminalText => (ok ? style.good('✓') : style.bad('✗'));
   const [good, bad] = outcome.releases;
   const { split, headerRoute, ledger } = outcome;
-  const lines = [
+  const lines: Shown[] = [
     '',
     problems.length === 0
       ? style.good('Everything went as it should.')
       : style.bad('Something did not go as it should.'),
     '',
-    `${mark(good?.outcome === 'completed')} ${good?.id}: ${good?.version} ${good?.outcome}; ${good?.canaryRequests} requests, ${good?.failedRequests} failed`,
-    `${mark(bad?.outcome === 'rolled-back')} ${bad?.id}: ${bad?.version} ${bad?.outcome} (${bad?.speed}); ${bad?.canaryRequests} requests reached it, ${bad?.failedRequests} failed`,
-    `    ${bad?.reason}`,
-    `    ${bad?.secondsToZero?.toFixed(1) ?? '?'} s from its first failed request to the last request it received`,
-    `${mark(split.weight >= split.low && split.weight <= split.high)} split: ${formatShare(split.weight)} asked for, ${formatShare(split.observed, 2)} measured ` +
-      `over ${split.requests} requests (95 % interval ${formatShare(split.low, 2)} to ${formatShare(split.high, 2)})`,
-    `${mark(headerRoute.ok)} header route: x-canary: true reached the canary`,
-    `${mark(ledger.verified)} ledger: ${ledger.size} records verified, root ${ledger.root.slice(0, 16)}…`,
+    ...(good ? [goodLine(good, mark(good.outcome === 'completed'))] : []),
+    ...(bad ? badLines(bad, mark(bad.outcome === 'rolled-back')) : []),
+    term`${mark(split.weight >= split.low && split.weight <= split.high)} split: ${formatShare(split.weight)} asked for, ${formatShare(split.observed, 2)} measured over ${split.requests} requests (95 % interval ${formatShare(split.low, 2)} to ${formatShare(split.high, 2)})`,
+    term`${mark(headerRoute.ok)} header route: x-canary: true reached the canary`,
+    term`${mark(ledger.verified)} ledger: ${ledger.size} records verified, root ${ledger.root.slice(0, 16)}…`,
     '',
   ];
-  return `${lines.join('\n')}\n`;
+  return term`${joined(lines)}\n`;
+}
+
+type ReleaseLine = DemoOutcome['releases'][number];
+
+function goodLine({ id, version, outcome, canaryRequests, failedRequests }: ReleaseLine, mark: Shown): Shown {
+  return term`${mark} ${id}: ${version} ${outcome}; ${canaryRequests} requests, ${failedRequests} failed`;
+}
+
+function badLines(bad: ReleaseLine, mark: Shown): Shown[] {
+  const how = `${bad.outcome} (${bad.speed})`;
+  const seconds = bad.secondsToZero?.toFixed(1) ?? '?';
+  return [
+    term`${mark} ${bad.id}: ${bad.version} ${how}; ${bad.canaryRequests} requests reached it, ${bad.failedRequests} failed`,
+    term`    ${bad.reason}`,
+    term`    ${seconds} s from its first failed request to the last request it received`,
+  ];
 }
 
 async function serveOn(app: App, io: CliIo): Promise<void> {
-  io.say(`Still serving until Ctrl-C.\n  page ${app.url}/#token=${app.token}\n  token ${app.token}\n`);
+  io.say(term`Still serving until Ctrl-C.\n  page ${app.url}/#token=${app.token}\n  token ${app.token}\n`);
   const where = app.url.endsWith(`:${DEFAULT_PORT}`) ? '' : ` --port ${new URL(app.url).port}`;
   const verbs = ['status', 'explain service-b-2', 'evidence verify'].map((verb) => `npx davy ${verb}${where}`);
-  io.say(`  try: ${verbs.join('   ·   ')}\n`);
+  io.say(term`  try: ${joined(verbs, '   ·   ')}\n`);
   await new Promise<void>((resolve) => {
     if (io.signal.aborted) resolve();
     io.signal.addEventListener('abort', () => resolve(), { once: true });
@@ -164,6 +178,6 @@ async function serveOn(app: App, io: CliIo): Promise<void> {
     const alive = setInterval(() => {}, 60_000);
     io.signal.addEventListener('abort', () => clearInterval(alive), { once: true });
   });
-  io.say('stopping …\n');
+  io.say(term`stopping …\n`);
   io.exitCode = io.signal.reason === 'SIGTERM' ? 0 : EXIT_INTERRUPTED;
 }

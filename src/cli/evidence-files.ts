@@ -12,12 +12,12 @@ import { nodeDisk } from '../ledger/node-disk.ts';
 import { readFolder } from '../ledger/reader.ts';
 import type { Attachment } from '../ledger/record.ts';
 import { DavyError } from '../lib/error.ts';
+import { columns, jsonText, paragraphs, term, unchanged } from '../lib/outside-text/terminal.ts';
 import { actorName, connect } from './api-client.ts';
 import { cliErrors } from './errors.ts';
 import { ledgerDir, type Place, type Printed, placeOptions } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { columns, printable } from './style.ts';
 
 /** `evidence add|list|show|export`: the files. */
 export function registerFiles(evidence: Command, io: CliIo): void {
@@ -63,7 +63,7 @@ function registerAdd(evidence: Command, io: CliIo): void {
         viaController: (att, release) => connect(options, io).post('/api/v1/evidence', { att, release }),
       });
       if (options.output === 'json') printJson(io, { ...added });
-      else io.out(`${added.att.sha256}  ${added.att.name}\nrecord ${added.seq}\n`);
+      else io.out(term`${added.att.sha256}  ${added.att.name}\nrecord ${added.seq}\n`);
     },
   );
 }
@@ -80,7 +80,7 @@ function registerList(evidence: Command, io: CliIo): void {
     }
     if (options.output === 'json') return printJson(io, { files });
     const rows = files.map((f) => [String(f.seq), f.time, f.release ?? '', f.name, f.sha256.slice(0, 16), f.desc]);
-    io.out(rows.length === 0 ? 'no files\n' : `${columns(rows.map((row) => row.map(printable)))}\n`);
+    io.out(rows.length === 0 ? term`no files\n` : term`${columns(rows)}\n`);
   });
 }
 
@@ -95,8 +95,8 @@ function registerShow(evidence: Command, io: CliIo): void {
     if (!/^\d{1,15}$/.test(name)) throw new DavyError(cliErrors.usage, `"${name}" is neither a seq nor a SHA-256.`);
     for await (const { record } of readFolder(dir)) {
       if (record.seq !== Number(name)) continue;
-      io.out(`${JSON.stringify(record, null, 2)}\n`);
-      for (const { sha256 } of record.att ?? []) io.say(`${casPath(dir, sha256)}\n`);
+      io.out(term`${jsonText(record)}\n`);
+      for (const { sha256 } of record.att ?? []) io.say(term`${casPath(dir, sha256)}\n`);
       return;
     }
     throw new DavyError(ledgerErrors['no-evidence'], `The ledger has no record ${name}.`);
@@ -116,7 +116,9 @@ async function fullHash(dir: string, prefix: string): Promise<string> {
 
 async function showFile(io: CliIo, dir: string, sha256: string): Promise<void> {
   const bytes = await readAttachment(nodeDisk, dir, sha256);
-  if (isUtf8(bytes)) return io.out(bytes.toString('utf8'));
+  const text = bytes.toString('utf8');
+  // Another program gets the octets that were recorded; a terminal would act on some of them.
+  if (isUtf8(bytes)) return io.out(io.interactive ? paragraphs(text) : unchanged(text));
   throw new DavyError(cliErrors.usage, `The file is not text; it lies unchanged at ${casPath(dir, sha256)}.`);
 }
 
@@ -136,11 +138,11 @@ function registerExport(evidence: Command, io: CliIo): void {
       release: release ?? null,
       outDir: resolve(io.cwd, options.out),
     });
-    io.out(`${result.outDir}: ${result.records} records, ${result.files} files, ${result.proofs} proofs\n`);
+    io.out(term`${result.outDir}: ${result.records} records, ${result.files} files, ${result.proofs} proofs\n`);
     io.say(
-      `under the checkpoint of ${result.head.size} records${result.anchored ? ', which somebody outside has cosigned or timestamped' : ''}\n`,
+      term`under the checkpoint of ${result.head.size} records${result.anchored ? ', which somebody outside has cosigned or timestamped' : ''}\n`,
     );
-    if (result.uncovered > 0) io.say(`${result.uncovered} records are newer than it and were left out\n`);
-    io.say(`check it with ${options.out}/verify.sh\n`);
+    if (result.uncovered > 0) io.say(term`${result.uncovered} records are newer than it and were left out\n`);
+    io.say(term`check it with ${options.out}/verify.sh\n`);
   });
 }

@@ -4,11 +4,11 @@ import { KEY_ROTATED, OPENED } from '../ledger/facts.ts';
 import type { RotatedKey } from '../ledger/file-ledger.ts';
 import { readFolder } from '../ledger/reader.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
+import { columns, term } from '../lib/outside-text/terminal.ts';
 import { actorName, connect } from './api-client.ts';
 import { ledgerDir, type Printed, placeOptions } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { columns, printable } from './style.ts';
 
 /** `evidence keys|rotate-key`: the keys that sign the ledger. */
 export function registerKeys(evidence: Command, io: CliIo): void {
@@ -45,7 +45,7 @@ function registerList(evidence: Command, io: CliIo): void {
     }
     if (options.output === 'json') return printJson(io, { keys });
     const rows = keys.map((one) => [`from ${one.fromSize} records`, one.time, one.by, one.reason, one.vkey]);
-    io.out(`${columns(rows.map((row) => row.map(printable)))}\n`);
+    io.out(term`${columns(rows)}\n`);
   });
 }
 
@@ -64,11 +64,11 @@ function registerRotate(evidence: Command, io: CliIo): void {
         viaController: () => connect(options, io).post('/api/v1/evidence/rotate-key', { reason }),
       });
       if (options.output === 'json') return printJson(io, { ...rotated });
-      io.out(`${rotated.vkey}\n`);
+      io.out(term`${rotated.vkey}\n`);
       io.say(
-        `record ${rotated.seq}: this key signs from ${rotated.seq + 1} records on, signed for by the one before\n`,
+        term`record ${rotated.seq}: this key signs from ${rotated.seq + 1} records on, signed for by the one before\n`,
       );
-      io.say('Give it to every witness as a further --log, and to those who keep the key to compare with.\n');
+      io.say(term`Give it to every witness as a further --log, and to those who keep the key to compare with.\n`);
     },
   );
 }

@@ -4,13 +4,13 @@ import { ledgerErrors } from '../ledger/errors.ts';
 import { readFolder } from '../ledger/reader.ts';
 import { concealedEvent, type Disclosure, type Erased, Vault } from '../ledger/vault.ts';
 import { DavyError } from '../lib/error.ts';
+import { columns, term } from '../lib/outside-text/terminal.ts';
 import { actorName, connect } from './api-client.ts';
 import { cliErrors } from './errors.ts';
 import { ledgerDir, type Printed, placeOptions } from './evidence-place.ts';
 import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { columns, printable } from './style.ts';
 
 /** `evidence conceal|disclose|erase`: personal values that the ledger can prove and forget. */
 export function registerPersonal(evidence: Command, io: CliIo): void {
@@ -54,8 +54,8 @@ function registerConceal(evidence: Command, io: CliIo): void {
       });
       if (options.output === 'json') return printJson(io, { ...kept });
       const rows = Object.keys(fields).map((name, i) => [name, kept.commitments[i] ?? '']);
-      io.out(`${columns(rows.map((row) => row.map(printable)))}\n`);
-      io.say(`record ${kept.seq} commits to them; the values lie encrypted in the vault\n`);
+      io.out(term`${columns(rows)}\n`);
+      io.say(term`record ${kept.seq} commits to them; the values lie encrypted in the vault\n`);
     },
   );
 }
@@ -95,10 +95,10 @@ function registerDisclose(evidence: Command, io: CliIo): void {
     const found = [...wanted].map(([commitment, one]) => ({ commitment, seq: seqs.get(commitment) ?? null, ...one }));
     if (options.output === 'json') return printJson(io, { disclosures: found });
     const rows = found.map((one) => [one.seq === null ? 'in no record' : `record ${one.seq}`, one.name, one.value]);
-    io.out(`${columns(rows.map((row) => row.map(printable)))}\n`);
-    for (const { disclosure, commitment } of found) io.out(`${disclosure}\n  ${commitment}\n`);
-    io.say('Each commitment stands in "sd" of its record and is the hash of the disclosure above it:\n');
-    io.say("  printf %s DISCLOSURE | openssl dgst -sha256 -binary | base64 | tr '+/' '-_' | tr -d =\n");
+    io.out(term`${columns(rows)}\n`);
+    for (const { disclosure, commitment } of found) io.out(term`${disclosure}\n  ${commitment}\n`);
+    io.say(term`Each commitment stands in "sd" of its record and is the hash of the disclosure above it:\n`);
+    io.say(term`  printf %s DISCLOSURE | openssl dgst -sha256 -binary | base64 | tr '+/' '-_' | tr -d =\n`);
   });
 }
 
@@ -130,8 +130,8 @@ function registerErase(evidence: Command, io: CliIo): void {
       });
       if (options.output === 'json') return printJson(io, { ...erased });
       const count = erased.commitments.length;
-      io.out(`${count} ${count === 1 ? 'value' : 'values'} erased, record ${erased.seq}\n`);
-      io.say('Copies of the vault and its keys elsewhere, such as backups, must be erased there.\n');
+      io.out(term`${count} ${count === 1 ? 'value' : 'values'} erased, record ${erased.seq}\n`);
+      io.say(term`Copies of the vault and its keys elsewhere, such as backups, must be erased there.\n`);
     },
   );
 }

@@ -8,6 +8,8 @@ import { readFolder } from '../ledger/reader.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import { type VerifyResult, verifyLedger } from '../ledger/verify.ts';
 import { verifyChain } from '../ledger/verify-chain.ts';
+import { columns, joined, type Shown, type TerminalText, term } from '../lib/outside-text/terminal.ts';
+import { formatCount } from '../lib/units.ts';
 import { actorName } from './api-client.ts';
 import { registerFiles } from './evidence-files.ts';
 import { registerKeys } from './evidence-keys.ts';
@@ -17,7 +19,7 @@ import { readGivenFile } from './given-file.ts';
 import { parseGivenKey } from './given-key.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { columns, printable, styleFor } from './style.ts';
+import { styleFor } from './style.ts';
 
 const PROGRESS_FROM_BYTES = 20_000_000;
 const BAR_WIDTH = 30;
@@ -71,7 +73,7 @@ async function isChained(io: CliIo, dir: string, output: string): Promise<boolea
   const result = await verifyChain(dir, { useThisThread: true });
   if (!result.ok) return false;
   if (output === 'json') printJson(io, { ok: true, size: result.size, quick: true });
-  else io.out(`ok: the links of ${result.size} records hold; nothing else was checked\n`);
+  else io.out(term`ok: the links of ${result.size} records hold; nothing else was checked\n`);
   return true;
 }
 
@@ -80,18 +82,19 @@ function progressBar(io: CliIo): (progress: { bytes: number; totalBytes: number;
     if (!io.interactive || totalBytes < PROGRESS_FROM_BYTES) return;
     const done = Math.round((bytes / totalBytes) * BAR_WIDTH);
     const bar = `${'#'.repeat(done)}${'.'.repeat(BAR_WIDTH - done)}`;
-    io.say(`\r[${bar}] ${records.toLocaleString('en')} records${bytes >= totalBytes ? '\n' : ''}`);
+    const end = bytes >= totalBytes ? term`\n` : '';
+    io.say(term`\r[${bar}] ${formatCount(records)} records${end}`);
   };
 }
 
-function renderVerified(result: VerifyResult, color: boolean): string {
+function renderVerified(result: VerifyResult, color: boolean): TerminalText {
   const style = styleFor(color);
-  const lines: string[] = [];
+  const lines: Shown[] = [];
   if (result.firstBad) {
     const { seq, file, why } = result.firstBad;
-    lines.push(`${style.bad('not ok')}: record ${seq} in ${file} ${printable(why)}`);
+    lines.push(term`${style.bad('not ok')}: record ${seq} in ${file} ${why}`);
   } else {
-    lines.push(`${style.good('ok')}: ${result.size} records of ${result.origin} are what was written`);
+    lines.push(term`${style.good('ok')}: ${result.size} records of ${result.origin} are what was written`);
   }
   if (result.ok) {
     lines.push(`root ${result.root}`);
@@ -105,8 +108,8 @@ function renderVerified(result: VerifyResult, color: boolean): string {
     }
   }
   if (result.unfinishedBytes > 0) lines.push(`${result.unfinishedBytes} bytes of an unfinished record at the end`);
-  for (const warning of result.warnings) lines.push(`${style.warn('note')}: ${warning.says}`);
-  return `${lines.join('\n')}\n`;
+  for (const warning of result.warnings) lines.push(term`${style.warn('note')}: ${warning.says}`);
+  return term`${joined(lines)}\n`;
 }
 
 async function readAll(io: CliIo, options: Place): Promise<LedgerRecord[]> {
@@ -133,14 +136,14 @@ function registerExplain(evidence: Command, io: CliIo): void {
     }
     if (records.length === 0) throw unknownRelease(release, [...known]);
     if (options.output === 'json') return printJson(io, { release, records });
-    io.out(`${columns(records.map(explainRow))}\n`);
+    io.out(term`${columns(records.map(explainRow))}\n`);
   });
 }
 
 function explainRow(record: LedgerRecord): string[] {
   const who = record.actor.kind === 'controller' ? '' : `${record.actor.kind} ${record.actor.id}`;
   const files = (record.att ?? []).map((att) => `${att.name}: ${att.desc}`).join(', ');
-  return [String(record.seq), record.time, record.type, who, files === '' ? saysOf(record) : files].map(printable);
+  return [String(record.seq), record.time, record.type, who, files === '' ? saysOf(record) : files];
 }
 
 /** What a record says of itself; of the many looks, how many they are. */
@@ -168,26 +171,25 @@ function registerCompleteness(evidence: Command, io: CliIo): void {
   });
 }
 
-function renderCompleteness(result: Completeness, color: boolean): string {
+function renderCompleteness(result: Completeness, color: boolean): TerminalText {
   const style = styleFor(color);
-  const lines: string[] = [];
+  const lines: Shown[] = [];
   for (const kind of ['release', 'shift', 'fault'] as const) {
     const all = result.subjects.filter((subject) => subject.kind === kind);
     const whole = all.filter((subject) => subject.gaps.length === 0);
     lines.push(`${kind}s: ${whole.length} of ${all.length} without a gap`);
-    for (const { name, gaps } of all)
-      for (const gap of gaps) lines.push(`  ${style.bad('gap')} ${name}: ${printable(gap)}`);
+    for (const { name, gaps } of all) for (const gap of gaps) lines.push(term`  ${style.bad('gap')} ${name}: ${gap}`);
   }
   for (const silence of result.silences) {
     const what = silence.kind === 'silent' ? style.bad('silence') : 'stopped';
-    lines.push(`${what} after record ${silence.afterSeq}: ${silence.from} to ${silence.to}`);
+    lines.push(term`${what} after record ${silence.afterSeq}: ${silence.from} to ${silence.to}`);
   }
-  for (const { seq, says } of result.drifts) lines.push(`${style.bad('drift')} at record ${seq}: ${printable(says)}`);
+  for (const { seq, says } of result.drifts) lines.push(term`${style.bad('drift')} at record ${seq}: ${says}`);
   for (const { seq, says } of result.losses)
-    lines.push(`${style.bad('lost')} records before record ${seq}: ${printable(says)}`);
+    lines.push(term`${style.bad('lost')} records before record ${seq}: ${says}`);
   if (result.late.length > 0) lines.push(`written late, after the act: records ${result.late.join(', ')}`);
   lines.push(result.ok ? style.good('complete') : style.bad('not complete'));
-  return `${lines.join('\n')}\n`;
+  return term`${joined(lines)}\n`;
 }
 
 function registerContinue(evidence: Command, io: CliIo): void {
@@ -209,8 +211,8 @@ function registerContinue(evidence: Command, io: CliIo): void {
         actor: { kind: 'person', id: actorName(io) },
       });
       if (options.output === 'json') return printJson(io, { ...continued });
-      io.out(`${continued.origin} continues ${continued.parentOrigin}\n`);
-      io.out(`${continued.keptRecords} records kept in ${continued.oldDir}, ${continued.lostRecords} lost\n`);
+      io.out(term`${continued.origin} continues ${continued.parentOrigin}\n`);
+      io.out(term`${continued.keptRecords} records kept in ${continued.oldDir}, ${continued.lostRecords} lost\n`);
     },
   );
 }

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { columns, joined, type Shown, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { type Explanation, explainRelease } from '../release/explain.ts';
 import type { ReleaseDoc } from '../server/schemas.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { columns, printable, styleFor } from './style.ts';
+import { styleFor } from './style.ts';
 
 /** `explain`: the decision in a sentence, then its inputs. */
 export function register(program: Command, io: CliIo): void {
@@ -22,14 +23,14 @@ export function register(program: Command, io: CliIo): void {
   );
 }
 
-function renderExplanation(explanation: Explanation, color: boolean): string {
+function renderExplanation(explanation: Explanation, color: boolean): TerminalText {
   const style = styleFor(color);
-  const lines = [style.bold(printable(explanation.sentence)), ''];
-  lines.push(columns(explanation.facts.map(([label, value]) => [style.dim(label), printable(value)])));
+  const lines: Shown[] = [style.bold(explanation.sentence), ''];
+  lines.push(columns(explanation.facts.map(([label, value]) => [style.dim(label), value])));
   if (explanation.evidence.length > 0) {
     const head = ['metric', 'canary', 'stable', 'evidence', 'budget', ''].map((text) => style.dim(text));
-    lines.push('', columns([head, ...explanation.evidence.map((row) => row.map(printable))]));
+    lines.push('', columns([head, ...explanation.evidence]));
   }
   lines.push('', `next: ${explanation.next}`);
-  return `${lines.join('\n')}\n`;
+  return term`${joined(lines)}\n`;
 }

@@ -1,17 +1,18 @@
 import type { DavyError, Position } from '../lib/error.ts';
+import { joined, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { formatCount } from '../lib/units.ts';
-import { printable, styleFor } from './style.ts';
+import { styleFor } from './style.ts';
 
 /** How an error reads on a terminal: code, sentence, position, next step; further findings below. */
-export function renderError(error: DavyError, color: boolean): string {
+export function renderError(error: DavyError, color: boolean): TerminalText {
   const style = styleFor(color);
   const lines = [error, ...error.more].flatMap((one) => [
-    `${style.bad('error')} ${style.dim(`[${one.code}]`)} ${printable(one.message)}`,
-    ...(one.position ? [`  at ${positionText(one.position)}`] : []),
-    `  next: ${one.next}`,
+    term`${style.bad('error')} ${style.dim(term`[${one.code}]`)} ${one.message}`,
+    ...(one.position ? [term`  at ${positionText(one.position)}`] : []),
+    term`  next: ${one.next}`,
   ]);
-  if (error.omitted > 0) lines.push(`and ${formatCount(error.omitted)} more`);
-  return `${lines.join('\n')}\n`;
+  if (error.omitted > 0) lines.push(term`and ${formatCount(error.omitted)} more`);
+  return term`${joined(lines)}\n`;
 }
 
 function positionText({ file, line, column }: Position): string {

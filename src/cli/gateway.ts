@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { term } from '../lib/outside-text/terminal.ts';
 import type { GatewayRestart } from '../traffic/gateway-restart.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import type { CliIo } from './io.ts';
@@ -23,6 +24,6 @@ export function register(program: Command, io: CliIo): void {
       reason: options.reason,
     });
     if (options.output === 'json') printJson(io, { ...restarted });
-    else io.out(`process ${restarted.pid} serves since ${restarted.tookMs} ms after the asking\n`);
+    else io.out(term`process ${restarted.pid} serves since ${restarted.tookMs} ms after the asking\n`);
   });
 }

@@ -1,11 +1,15 @@
 import { type Clock, systemClock } from '../lib/clock.ts';
+import type { TerminalText } from '../lib/outside-text/terminal.ts';
 
-/** The world of a command: data goes to `out`, talk goes to `say`. Tests pass their own. */
+/**
+ * The world of a command: data goes to `out`, talk goes to `say`. Both take text that is fit for a terminal and nothing
+ * else, so that what came from outside cannot be passed on raw. Tests pass their own.
+ */
 export interface CliIo {
   /** Data: standard output. */
-  out(text: string): void;
+  out(text: TerminalText): void;
   /** Talk: standard error. */
-  say(text: string): void;
+  say(text: TerminalText): void;
   env: Record<string, string | undefined>;
   cwd: string;
   /** Standard output is a terminal that can be redrawn. */
@@ -31,8 +35,8 @@ export function processIo(): CliIo {
   });
   const interactive = process.stdout.isTTY === true && process.env.TERM !== 'dumb';
   return {
-    out: (text) => void process.stdout.write(text),
-    say: (text) => void process.stderr.write(text),
+    out: (text) => void process.stdout.write(String(text)),
+    say: (text) => void process.stderr.write(String(text)),
     env: process.env,
     cwd: process.cwd(),
     interactive,

@@ -15,7 +15,7 @@ test('what to do next: a wrong address comes before a generator that was late', 
   const nothing = { ...dead, counts: { ...dead.counts, requests: 0 } };
   const some = { ...dead, counts: { ...dead.counts, ok: 1 } };
   const next = (result: LoadResult): string =>
-    /next: .*/.exec(renderResult(result, [], styleFor(false)))?.[0] ?? 'none';
+    /next: .*/.exec(String(renderResult(result, [], styleFor(false))))?.[0] ?? 'none';
   expect(next({ ...dead, validity: valid })).toMatch('no request succeeded');
   expect(next({ ...dead, validity: late })).toMatch('no request succeeded');
   expect(next({ ...some, validity: late })).toMatch('run again on a quieter machine');

@@ -1,18 +1,19 @@
+import { columns, joined, type Shown, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { formatCount, formatDurationMs, formatShare } from '../lib/units.ts';
 import { type QuantileName, reportedQuantiles } from '../load/figures.ts';
 import { hasSuccess, type LoadLive, type LoadResult } from '../load/result.ts';
 import { label, type SlaRow } from '../load/sla.ts';
 import type { ProposedThreshold } from '../load/thresholds.ts';
 import { bar } from './bars.ts';
-import { columns, type Style } from './style.ts';
+import type { Style } from './style.ts';
 
 /** One line while a run goes on. */
-export function renderLive(live: LoadLive, totalMs: number): string {
+export function renderLive(live: LoadLive, totalMs: number): TerminalText {
   const share = Math.min(1, live.elapsedMs / totalMs);
   const rate = (1000 * live.requests) / Math.max(1, live.intervalMs);
   const p95 = live.p95Ms === null ? '–' : `${live.p95Ms.toFixed(1)} ms`;
   const elapsed = formatDurationMs(1000 * Math.round(live.elapsedMs / 1000));
-  return `${bar(share, 20)} ${elapsed}/${formatDurationMs(totalMs)}  ${rate.toFixed(0)}/s  p95 ${p95}  errors ${live.errors}  waiting ${live.outstanding}`;
+  return term`${bar(share, 20)} ${elapsed}/${formatDurationMs(totalMs)}  ${rate.toFixed(0)}/s  p95 ${p95}  errors ${live.errors}  waiting ${live.outstanding}`;
 }
 
 const invalidNext =
@@ -21,25 +22,25 @@ const invalidNext =
 const nothingNext = 'next: no request succeeded; see whether the service runs at this address';
 
 /** The end of a run: the verdict first, then promises, then figures. */
-export function renderResult(result: LoadResult, sla: readonly SlaRow[], style: Style): string {
+export function renderResult(result: LoadResult, sla: readonly SlaRow[], style: Style): TerminalText {
   const { validity } = result;
   const verdict =
     validity.verdict === 'VALID' ? style.good('VALID') : style.bad(`INVALID: ${validity.reasons.join('; ')}`);
-  const parts = [`run          ${verdict} (${result.model}, seed ${result.seed})`];
+  const parts: Shown[] = [term`run          ${verdict} (${result.model}, seed ${result.seed})`];
   if (sla.length > 0) parts.push('', renderSla(sla, style));
   parts.push('', renderFigures(result));
   // Of a wrong address people hear however late the generator was: a quieter machine would not help them.
   if (result.counts.requests > 0 && !hasSuccess(result)) parts.push('', nothingNext);
   else if (validity.verdict === 'INVALID') parts.push('', invalidNext);
-  return `${parts.join('\n')}\n`;
+  return term`${joined(parts)}\n`;
 }
 
-export function renderSla(rows: readonly SlaRow[], style: Style): string {
+export function renderSla(rows: readonly SlaRow[], style: Style): TerminalText {
   const mark = { MET: style.good('✓ MET'), MISSED: style.bad('✗ MISSED'), UNPROVEN: style.warn('? UNPROVEN') };
   return columns(rows.map((row) => [mark[row.verdict], row.name, `limit ${row.limit}`, `measured ${row.measured}`]));
 }
 
-function renderFigures(result: LoadResult): string {
+function renderFigures(result: LoadResult): TerminalText {
   const { counts, response, service, lag } = result;
   const errors = Object.entries(counts.errors).map(([name, count]) => `${name} ${formatCount(count)}`);
   const rows = [
@@ -61,12 +62,12 @@ function renderFigures(result: LoadResult): string {
   ];
   const routes = result.targets.length < 2 ? [] : ['', renderTargets(result)];
   const unsure = shown.some((name) => name in reportedQuantiles && !response.quantiles[name].enough);
-  return [columns(rows), ...routes, ...(unsure ? ['', tooFew] : [])].join('\n');
+  return joined([columns(rows), ...routes, ...(unsure ? ['', tooFew] : [])]);
 }
 
 const tooFew = '? too few requests for this percentile: a longer run or a higher rate gives it';
 
-function renderTargets({ targets }: LoadResult): string {
+function renderTargets({ targets }: LoadResult): TerminalText {
   return columns(
     targets.map((target) => [
       target.name,
@@ -86,7 +87,7 @@ function quantiles({ quantiles: figures }: LoadResult['response']): string[] {
     .map((name) => `${label(name)} ${figures[name].ms.toFixed(1)}${figures[name].enough ? '' : '?'}`);
 }
 
-export function renderThresholds(thresholds: readonly ProposedThreshold[]): string {
+export function renderThresholds(thresholds: readonly ProposedThreshold[]): TerminalText {
   const rows = thresholds.map((one) => [
     one.quantile,
     `warn ${one.warnMs} ms`,
@@ -95,5 +96,5 @@ export function renderThresholds(thresholds: readonly ProposedThreshold[]): stri
     one.expression.page,
     one.sloWithinNoise ? 'the SLO lies within the noise of the baseline' : '',
   ]);
-  return `${columns(rows)}\n`;
+  return term`${columns(rows)}\n`;
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { columns, term } from '../lib/outside-text/terminal.ts';
 import { type BaselineReport, buildBaseline } from '../load/baseline.ts';
 import { planDurationMs } from '../load/generator.ts';
 import { judgeOverload, judgeStep, kneeOf, type LadderStep, ladderDefaults, nextRate } from '../load/ladder.ts';
@@ -14,7 +15,7 @@ import { count, givenOptions, type PlanOptions, planOptions, rate, readPlan, wit
 import { renderLive, renderResult, renderSla, renderThresholds } from './load-view.ts';
 import { outputOption, printJson } from './output.ts';
 import { createScreen } from './screen.ts';
-import { columns, styleFor } from './style.ts';
+import { styleFor } from './style.ts';
 
 interface LadderOptions extends PlanOptions {
   start: number;
@@ -61,7 +62,7 @@ export function register(program: Command, io: CliIo): void {
 
 async function runOnce(file: string | undefined, options: PlanOptions, io: CliIo): Promise<void> {
   const { plan, sla, notes } = await readPlan(file, options, io);
-  for (const note of notes) io.say(`note: ${note}\n`);
+  for (const note of notes) io.say(term`note: ${note}\n`);
   const result = await runPlan(plan, options, io);
   const rows = slaTable(sla, result);
   if (options.output === 'json') printJson(io, { result, sla: rows, notes });
@@ -88,7 +89,7 @@ async function climb(file: string | undefined, options: LadderOptions, io: CliIo
     const step = { ratePerSecond, result: await at(ratePerSecond) };
     steps.push(step);
     const judgement = judgeStep(step, limits);
-    io.say(`${ratePerSecond}/s: ${judgement.carried ? 'carried' : judgement.why}\n`);
+    io.say(term`${ratePerSecond}/s: ${judgement.carried ? 'carried' : judgement.why}\n`);
   }
   const knee = kneeOf(steps, limits);
   const overload = [];
@@ -99,23 +100,23 @@ async function climb(file: string | undefined, options: LadderOptions, io: CliIo
   }
   if (knee.ratedPerSecond === null) io.exitCode = exitFailed;
   if (options.output === 'json') return printJson(io, { knee, steps, overload, limits });
-  io.out(`carried      ${knee.ratedPerSecond === null ? 'nothing' : `${knee.ratedPerSecond}/s`}\n`);
-  if (knee.beyond) io.out(`beyond       ${knee.beyond.ratePerSecond}/s: ${knee.beyond.why}\n`);
+  io.out(term`carried      ${knee.ratedPerSecond === null ? 'nothing' : `${knee.ratedPerSecond}/s`}\n`);
+  if (knee.beyond) io.out(term`beyond       ${knee.beyond.ratePerSecond}/s: ${knee.beyond.why}\n`);
   const rows = overload.map((row) => [
     `${100 * row.share} %`,
     row.verdict,
     `${row.goodPerSecond.toFixed(0)}/s good`,
     row.reasons.join('; '),
   ]);
-  if (rows.length > 0) io.out(`${columns(rows)}\n`);
+  if (rows.length > 0) io.out(term`${columns(rows)}\n`);
 }
 
 async function takeBaseline(file: string | undefined, options: BaselineOptions, io: CliIo): Promise<void> {
   const { plan, sla, notes } = await readPlan(file, options, io);
-  for (const note of notes) io.say(`note: ${note}\n`);
+  for (const note of notes) io.say(term`note: ${note}\n`);
   const results: LoadResult[] = [];
   for (let i = 0; i < options.runs; i++) {
-    io.say(`run ${i + 1} of ${options.runs}\n`);
+    io.say(term`run ${i + 1} of ${options.runs}\n`);
     results.push(await runPlan({ ...plan, seed: plan.seed + i }, options, io));
   }
   const report = buildBaseline({ plan, sla, results, generator: `davy ${VERSION}`, atMs: io.clock.nowMs() });
@@ -140,12 +141,12 @@ async function storeBaseline(report: BaselineReport, options: BaselineOptions, i
 
 function renderBaseline(report: BaselineReport, stored: { seq: number; sha256: string } | null, io: CliIo): void {
   const style = styleFor(io.color);
-  io.out(`baseline     ${report.runs.length} runs, ${report.verdict}\n\n`);
-  if (report.sla.length > 0) io.out(`${renderSla(report.sla, style)}\n\n`);
+  io.out(term`baseline     ${report.runs.length} runs, ${report.verdict}\n\n`);
+  if (report.sla.length > 0) io.out(term`${renderSla(report.sla, style)}\n\n`);
   if (report.thresholds.length === 0)
-    io.out('no alert thresholds: a run had no success; see whether the service runs at this address\n');
-  else io.out(`proposed alert thresholds\n${renderThresholds(report.thresholds)}`);
-  if (stored) io.out(`\nkept as record ${stored.seq}, sha256 ${stored.sha256}\n`);
+    io.out(term`no alert thresholds: a run had no success; see whether the service runs at this address\n`);
+  else io.out(term`proposed alert thresholds\n${renderThresholds(report.thresholds)}`);
+  if (stored) io.out(term`\nkept as record ${stored.seq}, sha256 ${stored.sha256}\n`);
 }
 
 /** Runs a plan in a generator process, with a progress line on terminals. */

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { jsonText, term } from '../lib/outside-text/terminal.ts';
 import type { CliIo } from './io.ts';
 
 /** Every JSON document that a command prints carries this version; it changes when a field changes its meaning. */
@@ -11,5 +12,5 @@ export function outputOption(command: Command): Command {
 }
 
 export function printJson(io: CliIo, document: Record<string, unknown>): void {
-  io.out(`${JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...document }, null, 2)}\n`);
+  io.out(term`${jsonText({ schemaVersion: SCHEMA_VERSION, ...document })}\n`);
 }

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { paragraphs, term } from '../lib/outside-text/terminal.ts';
 import { own } from '../lib/own.ts';
 import { VERSION } from '../version.ts';
 import { cliErrors } from './errors.ts';
@@ -54,7 +55,7 @@ async function buildProgram(called: string | undefined, io: CliIo): Promise<Comm
     .description('Release safety from one file: route, release step by step, judge, roll back, prove.')
     .version(VERSION)
     .exitOverride()
-    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.say(text) })
+    .configureOutput({ writeOut: (text) => io.out(paragraphs(text)), writeErr: (text) => io.say(paragraphs(text)) })
     .showSuggestionAfterError()
     .addHelpText('after', HELP);
   const one = called === undefined ? undefined : own(VERBS, called);
@@ -74,7 +75,7 @@ function exitCodeOf(error: unknown, io: CliIo): number {
     return error.kind.exit;
   }
   if (io.signal.aborted) return EXIT_INTERRUPTED;
-  io.say(`error: ${messageOf(error)}\n`);
-  if (io.env.DAVY_DEBUG && error instanceof Error) io.say(`${error.stack}\n`);
+  io.say(term`error: ${messageOf(error)}\n`);
+  if (io.env.DAVY_DEBUG && error instanceof Error) io.say(term`${paragraphs(error.stack ?? '')}\n`);
   return 1;
 }

@@ -6,10 +6,10 @@ export function recordingIo(cwd: string): { io: CliIo; got: { out: string; said:
   const got = { out: '', said: '' };
   const io: CliIo = {
     out: (chunk) => {
-      got.out += chunk;
+      got.out += String(chunk);
     },
     say: (chunk) => {
-      got.said += chunk;
+      got.said += String(chunk);
     },
     env: {},
     cwd,

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { sleep } from '../lib/clock.ts';
 import { DavyError } from '../lib/error.ts';
+import { term } from '../lib/outside-text/terminal.ts';
 import { formatDurationMs, formatWeightBp } from '../lib/units.ts';
 import type { ReleaseDoc } from '../server/schemas.ts';
 import { type ApiClient, connect, connectionOptions } from './api-client.ts';
@@ -8,7 +9,6 @@ import { durationOption } from './duration-option.ts';
 import { cliErrors } from './errors.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
-import { printable } from './style.ts';
 
 interface ReleaseOptions {
   port: number;
@@ -39,10 +39,10 @@ export function register(program: Command, io: CliIo): void {
     const api = connect(options, io);
     const body = { service, version, reason: options.reason, supersede: options.supersede === true };
     const started = await api.post<ReleaseDoc>('/api/v1/releases', body);
-    io.say(`${started.id}: releasing ${service} ${version} (stable is ${started.from})\n`);
+    io.say(term`${started.id}: releasing ${service} ${version} (stable is ${started.from})\n`);
     const last = options.wait ? await waitForEnd(api, started, options.timeout, io) : started;
     if (options.output === 'json') printJson(io, { release: last });
-    else io.out(`${last.id}: ${endText(last)}\n`);
+    else io.out(term`${last.id}: ${endText(last)}\n`);
     if (options.wait && last.phase !== 'completed') io.exitCode = EXIT_ROLLED_BACK;
   });
 }
@@ -53,7 +53,7 @@ async function waitForEnd(api: ApiClient, started: ReleaseDoc, timeoutMs: number
   for (;;) {
     const now = await api.get<ReleaseDoc>(`/api/v1/releases/${started.id}`);
     const line = progressText(now);
-    if (line !== seen) io.say(`${started.id}: ${line}\n`);
+    if (line !== seen) io.say(term`${started.id}: ${line}\n`);
     seen = line;
     if (now.endedAtMs !== null) return now;
     if (io.clock.monoMs() >= deadlineMs) {
@@ -63,7 +63,7 @@ async function waitForEnd(api: ApiClient, started: ReleaseDoc, timeoutMs: number
       );
     }
     await sleep(io.clock, POLL_MS, io.signal).catch(() => {
-      io.say(`${started.id} goes on; nothing was changed by leaving.\n`);
+      io.say(term`${started.id} goes on; nothing was changed by leaving.\n`);
       throw new Error('interrupted');
     });
   }
@@ -75,9 +75,9 @@ function progressText(release: ReleaseDoc): string {
     : release.held
       ? `, held: ${release.held.reason}`
       : '';
-  return printable(`${release.phase} at ${formatWeightBp(release.weightBp)}${flag}`);
+  return `${release.phase} at ${formatWeightBp(release.weightBp)}${flag}`;
 }
 
 function endText(release: ReleaseDoc): string {
-  return printable(release.endReason ? `${release.phase} – ${release.endReason}` : progressText(release));
+  return release.endReason ? `${release.phase} – ${release.endReason}` : progressText(release);
 }

@@ -7,6 +7,7 @@ import { parseJsonLines } from '../analysis/replay/jsonl.ts';
 import { parsePrometheus } from '../analysis/replay/prometheus.ts';
 import { looksOf, type ReplayResult, replayTicks, typicalStepMs } from '../analysis/replay/replay.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
+import { joined, padded, type Shown, term } from '../lib/outside-text/terminal.ts';
 import { own } from '../lib/own.ts';
 import { parseShare } from '../lib/units.ts';
 import type { Tick } from '../metrics/tick.ts';
@@ -130,19 +131,20 @@ function documentOf({ judgement, at, canaryRequests, failedRequests }: Answer): 
   };
 }
 
-function linesOf({ judgement, at, canaryRequests, failedRequests }: Answer): string[] {
+function linesOf({ judgement, at, canaryRequests, failedRequests }: Answer): Shown[] {
   const { verdict, speed, reason, evidence } = judgement;
-  const lines = [`${verdict}${speed === null ? '' : ` (${speed})`} at t=${at ?? '-'} s`, reason, ''];
+  const lines: Shown[] = [`${verdict}${speed === null ? '' : ` (${speed})`} at t=${at ?? '-'} s`, reason, ''];
   for (const metric of evidence.metrics) {
-    lines.push(`  ${metric.name.padEnd(18)} ${metric.evidence.toPrecision(3).padStart(10)}  ${metric.says}`);
+    const evidenceText = padded(metric.evidence.toPrecision(3), 10, 'left');
+    lines.push(term`  ${padded(metric.name, 18)} ${evidenceText}  ${metric.says}`);
   }
-  lines.push(`  canary: ${canaryRequests} requests, ${failedRequests} failed`);
+  lines.push(term`  canary: ${canaryRequests} requests, ${failedRequests} failed`);
   return lines;
 }
 
 function print(io: CliIo, format: string, found: ReplayResult): void {
   if (format === 'json') printJson(io, documentOf(found));
-  else io.out(`${linesOf(found).join('\n')}\n`);
+  else io.out(term`${joined(linesOf(found))}\n`);
 }
 
 /** A recorded release: the last verdict, and whether every recorded decision came out alike. */
@@ -155,13 +157,13 @@ function printRecorded(io: CliIo, format: string, found: LedgerReplay): void {
     printJson(io, { ...documentOf({ ...found, judgement }), release, looks, reproduced, decisions: compared });
     return;
   }
-  const lines = [`${release}, ${looks} looks`, ...linesOf({ ...found, judgement }), ''];
+  const lines: Shown[] = [`${release}, ${looks} looks`, ...linesOf({ ...found, judgement }), ''];
   for (const { what, at, recorded, replayed, same } of compared) {
     const now = same ? 'the same now' : `now ${replayed.verdict}, evidence ${replayed.total.toPrecision(10)}`;
     lines.push(
-      `  ${what} at t=${at ?? '-'} s: ${recorded.verdict}, evidence ${recorded.total.toPrecision(10)}; ${now}`,
+      term`  ${what} at t=${at ?? '-'} s: ${recorded.verdict}, evidence ${recorded.total.toPrecision(10)}; ${now}`,
     );
   }
-  lines.push(reproduced ? '  reproduced: every recorded decision' : '  NOT reproduced');
-  io.out(`${lines.join('\n')}\n`);
+  lines.push(reproduced ? term`  reproduced: every recorded decision` : term`  NOT reproduced`);
+  io.out(term`${joined(lines)}\n`);
 }

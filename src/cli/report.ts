@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { request } from 'undici';
 import { findEndpoint } from '../lib/endpoint.ts';
 import { DavyError } from '../lib/error.ts';
+import { paragraphs, term } from '../lib/outside-text/terminal.ts';
 import { type BiDailyReport, buildBiDaily, type EvidenceLine, judgeDistribution } from '../reports/bi-daily.ts';
 import { type CollectedFile, canaryRate, sampleVersions, targetsFile } from '../reports/collect.ts';
 import { parseExposition, serviceFigures } from '../reports/exposition.ts';
@@ -59,7 +60,7 @@ async function run(file: string, options: ReportOptions, io: CliIo): Promise<voi
   const requests = Number(options.sample);
   if (!(Number.isInteger(requests) && requests >= 1 && requests <= 100_000))
     throw new DavyError(cliErrors.usage, '--sample takes 1 to 100000.');
-  io.say(`sampling ${requests} requests to ${service.name} …\n`);
+  io.say(term`sampling ${requests} requests to ${service.name} …\n`);
   const { lines, ...distribution } = await sampleVersions(fleet, service.name, requests);
   const files = [
     targetsFile(fleet, `${api.url}/metrics`),
@@ -89,7 +90,7 @@ async function run(file: string, options: ReportOptions, io: CliIo): Promise<voi
 }
 
 async function publish(report: BiDailyReport, options: ReportOptions, io: CliIo): Promise<void> {
-  const markdown = biDailyMarkdown(report);
+  const markdown = String(biDailyMarkdown(report));
   const files: CollectedFile[] = [
     { name: 'bi-daily-report.md', type: 'text/markdown', desc: 'Bi-daily report', content: markdown },
     {
@@ -105,9 +106,9 @@ async function publish(report: BiDailyReport, options: ReportOptions, io: CliIo)
     await mkdir(folder, { recursive: true });
     for (const one of files) await writeFile(join(folder, one.name), one.content);
   }
-  for (const one of stored) io.say(`kept: ${one.name}, record ${one.seq}, sha256 ${one.sha256}\n`);
+  for (const one of stored) io.say(term`kept: ${one.name}, record ${one.seq}, sha256 ${one.sha256}\n`);
   if (options.output === 'json') return printJson(io, { report, stored });
-  io.out(`${markdown}\n`);
+  io.out(term`${paragraphs(markdown)}\n`);
 }
 
 async function storeAll(

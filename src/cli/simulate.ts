@@ -6,6 +6,7 @@ import { parseScenario } from '../analysis/simulate/scenario.ts';
 import { type Summary, summarise } from '../analysis/simulate/summary.ts';
 import type { TrafficSetup } from '../analysis/simulate/traffic.ts';
 import { DavyError } from '../lib/error.ts';
+import { columns, type Shown, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { own } from '../lib/own.ts';
 import { formatDurationMs, formatShare, parseShare } from '../lib/units.ts';
 import { loadSpec } from '../spec/load.ts';
@@ -71,7 +72,7 @@ export function register(program: Command, io: CliIo): void {
         onsetMs,
       ),
     };
-    if (io.interactive) io.say('\r\u001b[K');
+    if (io.interactive) io.say(term`\r\u001b[K`);
     if (options.output === 'json') {
       const asked = {
         service: service.name,
@@ -106,30 +107,37 @@ function numberOf(option: string, text: string, min: number, max: number, whole:
 }
 
 function progress(io: CliIo, done: number, runs: number): void {
-  if (io.interactive) io.say(`\r${done} of ${runs} releases simulated`);
+  if (io.interactive) io.say(term`\r${done} of ${runs} releases simulated`);
   else if (done === runs || Math.floor((4 * done) / runs) > Math.floor((4 * (done - 5)) / runs)) {
-    io.say(`${done} of ${runs} releases simulated\n`);
+    io.say(term`${done} of ${runs} releases simulated\n`);
   }
 }
 
-function render(davy: Summary, plain: Summary, traffic: TrafficSetup, policy: PolicySpec, seconds: number): string {
+function render(
+  davy: Summary,
+  plain: Summary,
+  traffic: TrafficSetup,
+  policy: PolicySpec,
+  seconds: number,
+): TerminalText {
   const share = (value: number): string => formatShare(value, 1);
   const time = (ms: number | null): string => (ms === null ? '-' : formatDurationMs(Math.round(ms / 1000) * 1000));
-  const rows: [string, string, string][] = [
+  const under = (label: string): TerminalText => term`  ${label}`;
+  const rows: Shown[][] = [
     ['', 'davy', 'plain thresholds'],
     ['rolled back without harm', bounded(davy), bounded(plain)],
-    ['  by which rule', rules(davy), rules(plain)],
+    [under('by which rule'), rules(davy), rules(plain)],
     ['rolled back after harm began', share(davy.caught.share), share(plain.caught.share)],
-    ['  median time to rollback', time(davy.caught.medianMs), time(plain.caught.medianMs)],
-    ['  95 % of them within', time(davy.caught.p95Ms), time(plain.caught.p95Ms)],
+    [under('median time to rollback'), time(davy.caught.medianMs), time(plain.caught.medianMs)],
+    [under('95 % of them within'), time(davy.caught.p95Ms), time(plain.caught.p95Ms)],
     ['failed requests served (mean)', davy.excessFailed.toFixed(1), plain.excessFailed.toFixed(1)],
     ['promoted', share(davy.promoted.share), share(plain.promoted.share)],
-    ['  median time to promotion', time(davy.promoted.medianMs), time(plain.promoted.medianMs)],
+    [under('median time to promotion'), time(davy.promoted.medianMs), time(plain.promoted.medianMs)],
     ['inconclusive', share(davy.inconclusive.share), '-'],
     ['instances found at fault, per release', davy.instanceFaults.toFixed(2), '-'],
   ];
   const head = `policy ${policy.name}, ${traffic.rps} requests/s, stable fails ${formatShare(traffic.baseErrorShare)}, ${traffic.scenario.text}: ${davy.runs} releases in ${seconds.toFixed(1)} s`;
-  return `${head}\n\n${rows.map(([a, b, c]) => `${a.padEnd(38)} ${b.padEnd(22)} ${c}`.trimEnd()).join('\n')}\n`;
+  return term`${head}\n\n${columns(rows)}\n`;
 }
 
 /** The share with the end of its 95 % interval, because 0 of 500 is not 0. */

@@ -7,6 +7,7 @@ import { anythingRuns, endLeftovers } from '../leftovers.ts';
 import { sleep } from '../lib/clock.ts';
 import { DavyError, messageOf } from '../lib/error.ts';
 import { boundLogs } from '../lib/log-file.ts';
+import { joined, paragraphs, type TerminalText, term } from '../lib/outside-text/terminal.ts';
 import { told } from '../spec/finding.ts';
 import { loadSpec } from '../spec/load.ts';
 import { renderFindings } from '../spec/render-finding.ts';
@@ -40,7 +41,7 @@ export function register(program: Command, io: CliIo): void {
       const data = options.data ? resolve(io.cwd, options.data) : join(dirname(path), '.davy');
       try {
         const { warnings } = await loadSpec(path);
-        if (warnings.length > 0) io.say(`${renderFindings(told(warnings), null).trimEnd()}\n`);
+        if (warnings.length > 0) io.say(term`${renderFindings(told(warnings), null)}\n`);
       } catch (error) {
         // A broken file never ends what runs: the controller says what is wrong with it until it is mended.
         if (!anythingRuns(data)) throw error;
@@ -65,7 +66,7 @@ async function supervise(argv: string[], dataDir: string, io: CliIo): Promise<vo
       const sentence = `The controller died ${next.failedStarts} times before it was ready.`;
       throw new DavyError(cliErrors['controller-crashed'], sentence);
     }
-    if (next.says !== null) io.say(next.says);
+    if (next.says !== null) io.say(paragraphs(next.says));
     if (next.kind === 'end') {
       io.exitCode = next.code;
       return;
@@ -82,12 +83,12 @@ async function supervise(argv: string[], dataDir: string, io: CliIo): Promise<vo
 async function endWhatRuns(dataDir: string, { everReady }: Supervised, io: CliIo): Promise<void> {
   if (!anythingRuns(dataDir)) return;
   if (!everReady) {
-    io.say('stopped; the gateway and the instances that ran before go on, and the next `davy up` adopts them\n');
+    io.say(term`stopped; the gateway and the instances that ran before go on, and the next \`davy up\` adopts them\n`);
     return;
   }
-  io.say('stopping: draining the gateway and the instances …\n');
+  io.say(term`stopping: draining the gateway and the instances …\n`);
   await endLeftovers(dataDir, io.clock).catch((error: unknown) =>
-    io.say(`what runs is left to another davy: ${messageOf(error)}\n`),
+    io.say(term`what runs is left to another davy: ${messageOf(error)}\n`),
   );
 }
 
@@ -102,7 +103,7 @@ function runController(argv: string[], { told }: Supervised, io: CliIo): Promise
   child.on('message', (message: ControllerMessage) => {
     if (message.kind === 'failed') failure = message;
     // A start that is tried again and again would tell the same again and again.
-    else if (message.kind === 'said' && (told === null || wasReady)) io.say(`${message.line}\n`);
+    else if (message.kind === 'said' && (told === null || wasReady)) io.say(term`${message.line}\n`);
     else if (message.kind === 'ready') {
       wasReady = true;
       io.say(welcome(message));
@@ -123,13 +124,13 @@ function askToStop(child: ChildProcess): void {
   else child.kill('SIGTERM');
 }
 
-function welcome({ url, token, system, services }: Extract<ControllerMessage, { kind: 'ready' }>): string {
-  return [
+function welcome({ url, token, system, services }: Extract<ControllerMessage, { kind: 'ready' }>): TerminalText {
+  return joined([
     `davy: ${system} is up at ${url}`,
-    `  page ${url}/#token=${token}`,
-    `  token ${token}`,
-    ...services.map(({ name, listenPort }) => `  ${name}: http://127.0.0.1:${listenPort}`),
-    '  next: davy status -w   ·   davy release SERVICE VERSION --reason "…"   ·   Ctrl-C stops everything',
+    term`  page ${url}/#token=${token}`,
+    term`  token ${token}`,
+    ...services.map(({ name, listenPort }) => term`  ${name}: http://127.0.0.1:${listenPort}`),
+    term`  next: davy status -w   ·   davy release SERVICE VERSION --reason "…"   ·   Ctrl-C stops everything`,
     '',
-  ].join('\n');
+  ]);
 }

@@ -9,6 +9,7 @@ import { sleep } from '../lib/clock.ts';
 import { findEndpoint } from '../lib/endpoint.ts';
 import { DavyError } from '../lib/error.ts';
 import { noSuch } from '../lib/nearest.ts';
+import { paragraphs, term } from '../lib/outside-text/terminal.ts';
 import { loadSpec } from '../spec/load.ts';
 import type { ServiceSpec, Spec } from '../spec/model.ts';
 import type { VerifyApi, VerifyContext } from '../verify/scenario.ts';
@@ -60,11 +61,14 @@ async function run(file: string, options: VerifyOptions, io: CliIo): Promise<voi
   const system = (await isRunning(spec, options, io)) ? null : await bringUp(path, options, io);
   try {
     const verification = await verifySystem(contextOf(subject, options, io));
-    const markdown = verificationMarkdown(verification);
+    const markdown = String(verificationMarkdown(verification));
     const stored = await store(verification, markdown, options, io);
     if (options.report !== undefined) await writeFile(resolve(io.cwd, options.report), markdown);
     if (options.output === 'json') printJson(io, { verification, stored });
-    else io.out(`${markdown}\nkept in the ledger: records ${stored.map((one) => one.seq).join(' and ')}\n`);
+    else
+      io.out(
+        term`${paragraphs(markdown)}\nkept in the ledger: records ${stored.map((one) => one.seq).join(' and ')}\n`,
+      );
     if (verification.verdict !== 'PASS') io.exitCode = exitFailed;
   } finally {
     await system?.end();
@@ -87,7 +91,7 @@ async function isRunning(spec: Spec, options: VerifyOptions, io: CliIo): Promise
 }
 
 async function bringUp(file: string, options: VerifyOptions, io: CliIo): Promise<{ end(): Promise<void> }> {
-  io.say(`nothing runs on port ${options.port}; starting ${file} for the verification\n`);
+  io.say(term`nothing runs on port ${options.port}; starting ${file} for the verification\n`);
   const data = await mkdtemp(join(tmpdir(), 'davy-verify-'));
   const main = fileURLToPath(new URL('../../bin/davy.mjs', import.meta.url));
   const args = [main, 'up', file, '--data', data, '--port', String(options.port)];
@@ -155,7 +159,7 @@ function contextOf(subject: Subject, options: VerifyOptions, io: CliIo): VerifyC
     api: freshApi(options, io),
     clock: io.clock,
     killController: killerOf(options, io),
-    say: (line) => io.say(`${line}\n`),
+    say: (line) => io.say(term`${line}\n`),
   };
 }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { startWitness } from '../ledger/witness-server.ts';
+import { term } from '../lib/outside-text/terminal.ts';
 import { portNumber } from './api-client.ts';
 import { readGivenFile } from './given-file.ts';
 import { parseGivenKey } from './given-key.ts';
@@ -41,10 +42,12 @@ export function register(program: Command, io: CliIo): void {
         port: options.port,
         clock: io.clock,
         onEvent: ({ origin, status, size }) =>
-          io.say(`${new Date(io.clock.nowMs()).toISOString()} ${status} ${origin}${size === null ? '' : ` ${size}`}\n`),
+          io.say(
+            term`${new Date(io.clock.nowMs()).toISOString()} ${status} ${origin}${size === null ? '' : term` ${size}`}\n`,
+          ),
       });
-      io.out(`${witness.vkey}\n`);
-      io.say(`witnessing on ${witness.url}; put this URL and the key above into the spec under witnesses:\n`);
+      io.out(term`${witness.vkey}\n`);
+      io.say(term`witnessing on ${witness.url}; put this URL and the key above into the spec under witnesses:\n`);
       await new Promise<void>((done) => {
         if (io.signal.aborted) done();
         io.signal.addEventListener('abort', () => done(), { once: true });

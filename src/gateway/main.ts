@@ -10,6 +10,7 @@ import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../lib/error.ts';
+import { term } from '../lib/outside-text/terminal.ts';
 import { identify } from '../lib/process.ts';
 import { startAdmin } from './admin/server.ts';
 import { limits } from './limits.ts';
@@ -60,7 +61,7 @@ async function main(): Promise<void> {
 async function run(options: Options): Promise<void> {
   const { runDir, count } = options;
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
-  for (const finding of await checkRuntime()) process.stderr.write(`gateway: ${finding}\n`);
+  for (const finding of await checkRuntime()) process.stderr.write(String(term`gateway: ${finding}\n`));
   const key = stickyKey(join(runDir, 'sticky.key'));
   const heritage = options.heir ? await receiveHeritage() : null;
   const plane = count === 1 ? singlePlane(key, heritage) : new Hub(import.meta.filename, count, key, heritage);
@@ -207,6 +208,6 @@ function unpublish(file: string): void {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`gateway: ${messageOf(error)}\n`);
+  process.stderr.write(String(term`gateway: ${messageOf(error)}\n`));
   process.exit(1);
 });

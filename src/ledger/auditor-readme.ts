@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { blocks, code, type Markdown, md } from '../lib/outside-text/markdown.ts';
 import type { TreeHead } from './checkpoint.ts';
 import { keyAt, type LedgerFacts } from './facts.ts';
 import { parseVerifierKey, publicKeyPem } from './keys.ts';
@@ -15,14 +16,14 @@ export interface ReadmeInput {
 }
 
 /** The one page that goes with an export, for a reader who has never seen Davy. */
-export function auditorReadme({ release, head, records, files, proofs, hasLog, facts }: ReadmeInput): string {
+export function auditorReadme({ release, head, records, files, proofs, hasLog, facts }: ReadmeInput): Markdown {
   const vkey = keyAt(facts, head.size);
   const fingerprint = fingerprintOf(vkey);
-  const about = release === null ? 'the whole ledger' : `the release **${release}**`;
-  return `# Evidence of ${release ?? 'the whole ledger'}
+  const about = release === null ? 'the whole ledger' : md`the release **${release}**`;
+  return md`# Evidence of ${release ?? 'the whole ledger'}
 
 This folder holds ${about}: ${records} records and ${files} files, as written by the release platform Davy into its
-append-only ledger \`${head.origin}\`, and what you need to check them without Davy.
+append-only ledger ${code(head.origin)}, and what you need to check them without Davy.
 
 ## Check it
 
@@ -51,9 +52,9 @@ ledger that was rewritten since cannot contain it. If you know the verifier key 
 | \`records.jsonl\` | the records, one per line, byte for byte as hashed |
 | \`keys.jsonl\`, \`keys/<size>.pem\` | record 0, which names the first key, every change of the key, and the keys by the size from which they sign |
 | \`proofs/<seq>.tlog-proof\` | the place of each record in the signed tree (C2SP tlog-proof); ${proofs} of them |
-| \`checkpoint\` | the signed tree head: origin, ${head.size} records, root \`${head.root}\` |
-| \`log-key.pem\` | the public key; as C2SP verifier key: \`${vkey}\` |
-${hasLog ? '| `ledger/` | the whole log, its seals and attachments |\n' : ''}
+| \`checkpoint\` | the signed tree head: origin, ${head.size} records, root ${code(head.root)} |
+| \`log-key.pem\` | the public key; as C2SP verifier key: ${code(vkey)} |
+${hasLog ? md`| \`ledger/\` | the whole log, its seals and attachments |\n` : ''}
 ## What it proves, and what not
 
 - A record in the signed tree is what was written: no byte of it changed after the checkpoint was signed.
@@ -66,14 +67,14 @@ ${hasLog ? '| `ledger/` | the whole log, its seals and attachments |\n' : ''}
 }
 
 /** Only where there is something to tell: most ledgers never change their key. */
-function keyHistory(facts: LedgerFacts, head: TreeHead): string {
+function keyHistory(facts: LedgerFacts, head: TreeHead): Markdown | '' {
   const spans = facts.keys.filter(({ fromSize }) => fromSize <= head.size);
   if (spans.length < 2) return '';
-  const rows = spans.map(({ vkey, fromSize }) => `    ${fingerprintOf(vkey)}  signs from ${fromSize} records on`);
-  return `The key was changed ${spans.length - 1} time(s), each time signed by the key before. If you know an older one, run
+  const rows = spans.map(({ vkey, fromSize }) => md`    ${fingerprintOf(vkey)}  signs from ${fromSize} records on`);
+  return md`The key was changed ${spans.length - 1} time(s), each time signed by the key before. If you know an older one, run
 \`./verify.sh --key FILE\` with it: the chain of keys must lead from it to this one.
 
-${rows.join('\n')}
+${blocks(rows)}
 
 `;
 }

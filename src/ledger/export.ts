@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { DavyError } from '../lib/error.ts';
+import { tsvRow } from '../lib/outside-text/tsv.ts';
 import { auditorReadme } from './auditor-readme.ts';
 import { readAttachment } from './cas.ts';
 import type { TreeHead } from './checkpoint.ts';
@@ -91,7 +92,7 @@ export async function exportEvidence(options: ExportOptions): Promise<ExportResu
   await writeAnchors(disk, dir, head.size, writer, options.release === null);
   await writer.write(
     'README.md',
-    auditorReadme({ release: options.release, head, records: covered.length, files, proofs, hasLog, facts }),
+    String(auditorReadme({ release: options.release, head, records: covered.length, files, proofs, hasLog, facts })),
   );
   await writer.write('verify.sh', await readFile(join(import.meta.dirname, 'kit', 'verify.sh')));
   await chmod(join(outDir, 'verify.sh'), 0o755);
@@ -190,24 +191,16 @@ class ExportWriter {
   }
 }
 
-/** A cell of a table: one line, no tab, and nothing that a spreadsheet would take for a formula. */
-function cell(text: string): string {
-  const line = text.replace(/\p{Cc}+/gu, ' ');
-  return /^[=+\-@]/.test(line) ? `'${line}` : line;
-}
-
 async function writeFiles(disk: Disk, dir: string, records: StoredRecord[], writer: ExportWriter): Promise<number> {
   const taken = new Set<string>();
-  const rows = ['sha256\tseq\ttime\tpath\tdescription\n'];
+  const rows = [tsvRow(['sha256', 'seq', 'time', 'path', 'description'])];
   for (const { record } of records) {
     for (const att of record.att ?? []) {
       let path = `evidence/${folderOf(record)}/${evidenceFileName(record, att)}`;
       if (taken.has(path)) path = path.replace(/(\.[^.]+)$/, `-${record.seq}-${taken.size}$1`);
       taken.add(path);
       await writer.write(path, await readAttachment(disk, dir, att.sha256));
-      rows.push(
-        `${[att.sha256, record.seq, record.time, path, att.desc].map((value) => cell(String(value))).join('\t')}\n`,
-      );
+      rows.push(tsvRow([att.sha256, record.seq, record.time, path, att.desc]));
     }
   }
   await writer.write('DESCRIPTIONS.tsv', rows.join(''));

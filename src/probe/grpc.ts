@@ -3,6 +3,8 @@
  * (https://github.com/grpc/grpc/blob/master/doc/health-checking.md), over cleartext HTTP/2
  * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
  */
+
+import { clip } from '../lib/outside-text/visible.ts';
 import { callOnce, type H2Answer } from './h2c.ts';
 import type { ProbeResult, ProbeTarget } from './probe.ts';
 import { failed } from './words.ts';
@@ -70,7 +72,7 @@ function refusal(code: string, message: unknown, who: string): string {
 
 /** `grpc-message` is percent-encoded; what cannot be decoded stays as it is. */
 function decoded(message: string): string {
-  const short = message.slice(0, MAX_MESSAGE_CHARACTERS);
+  const short = clip(message, MAX_MESSAGE_CHARACTERS);
   try {
     return decodeURIComponent(short);
   } catch {

@@ -144,12 +144,15 @@ export function toNewEvent(event: ReleaseEvent, actor: Actor = CONTROLLER): NewE
 }
 
 /**
- * The event as the ledger can hold it (I-JSON, RFC 7493 section 2.2): evidence grows beyond 2^53 - 1 and is cut there,
- * NaN becomes null. A decision that cannot be written would wait for ever.
+ * The event as the ledger can hold it (I-JSON, RFC 7493 sections 2.1 and 2.2): evidence grows beyond 2^53 - 1 and is cut
+ * there, NaN becomes null, half a character U+FFFD. A decision that cannot be written would wait for ever.
  */
 export function writable(event: ReleaseEvent): ReleaseEvent {
   return JSON.parse(
-    JSON.stringify(event, (_key, value: unknown) => (typeof value === 'number' ? bounded(value) : value)),
+    JSON.stringify(event, (_key, value: unknown) => {
+      if (typeof value === 'string') return value.toWellFormed();
+      return typeof value === 'number' ? bounded(value) : value;
+    }),
   );
 }
 

@@ -47,6 +47,14 @@ describe('a commit', () => {
     expect(store.fleet().releases['shop-1']).toMatchObject({ step: 0, weightBp: 1000, phase: 'progressing' });
   });
 
+  it('ok: half a character in a text keeps no decision from being written', async () => {
+    const { store, lines } = await setUp();
+    await store.commit(() => [stepOf(0)]);
+    const data = { ...rolledBack.data, reason: 'exit \ud83d' } as (typeof rolledBack)['data'];
+    await store.commit(() => [{ ...rolledBack, data } as ReleaseEvent]);
+    expect(lines().at(-1)?.data.reason).toBe('exit \ufffd');
+  });
+
   it('failed: a raise does not happen and says so; a rollback happens and is recorded late, in order', async () => {
     const { store, willEnd, lines } = await setUp();
     await store.commit(() => [stepOf(0)]);

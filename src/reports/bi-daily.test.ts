@@ -87,7 +87,7 @@ test('a quiet period is healthy; everything that stands out is named', () => {
 });
 
 test('the Markdown has the sections that were promised, and no cell breaks its table', () => {
-  const text = biDailyMarkdown(buildBiDaily({ ...input, chaos: [failedRun] }));
+  const text = String(biDailyMarkdown(buildBiDaily({ ...input, chaos: [failedRun] })));
   const sections = text.split('\n').filter((line) => line.startsWith('## '));
   expect(sections.map((line) => line.slice(3))).toEqual([
     ...['Components', 'Canary status', 'Traffic split', 'Performance', 'Chaos outcomes'],
@@ -100,7 +100,9 @@ test('the Markdown has the sections that were promised, and no cell breaks its t
 });
 
 test('the same input gives the same report', () => {
-  expect(biDailyMarkdown(buildBiDaily(input))).toBe(biDailyMarkdown(buildBiDaily(structuredClone(input))));
+  expect(String(biDailyMarkdown(buildBiDaily(input)))).toBe(
+    String(biDailyMarkdown(buildBiDaily(structuredClone(input)))),
+  );
 });
 
 test('figures are read from the exposition text', () => {

@@ -54,7 +54,7 @@ export function dashboardSource(ledger: Ledger): EvidenceSource {
       }
       const input = (await storyOf(release, record.seq)).dashboard(record);
       if (ENDS.has(record.type)) stories.delete(release);
-      return input && { ...fileOf(record, release), content: releaseDashboard(input) };
+      return input && { ...fileOf(record, release), content: String(releaseDashboard(input)) };
     },
   };
 }

@@ -1,40 +1,39 @@
+import { blocks, code, type Markdown, md, table } from '../lib/outside-text/markdown.ts';
 import { formatShare } from '../lib/units.ts';
 import type { ChaosRunDoc } from '../server/routes/chaos.ts';
 import type { BiDailyReport, Distribution } from './bi-daily.ts';
 import type { Resources } from './resources.ts';
 
 /** The report for people; every figure in it stands in the JSON as well. */
-export function biDailyMarkdown(report: BiDailyReport): string {
+export function biDailyMarkdown(report: BiDailyReport): Markdown {
   const { system, atMs, branch, status, spec, ledger } = report;
-  return [
-    `# Bi-daily report: ${system}`,
+  return blocks([
+    md`# Bi-daily report: ${system}`,
     '',
-    `- **Date**: ${new Date(atMs).toISOString()}`,
-    `- **Branch**: ${branch ?? 'not given'}`,
-    `- **Spec**: ${spec.file}, SHA-256 \`${spec.sha256}\``,
-    `- **Status**: ${status}`,
+    md`- **Date**: ${new Date(atMs).toISOString()}`,
+    md`- **Branch**: ${branch ?? 'not given'}`,
+    md`- **Spec**: ${spec.file}, SHA-256 ${code(spec.sha256)}`,
+    md`- **Status**: ${status}`,
     '',
-    section(
-      'Components',
+    section('Components', [
       table(
         ['component', 'version', 'status', 'access', 'replicas'],
-        report.components.map((one) => [one.name, one.version, one.status, one.access, String(one.replicas)]),
+        report.components.map((one) => [one.name, one.version, one.status, one.access, one.replicas]),
       ),
-    ),
+    ]),
     section('Canary status', releases(report)),
     section('Traffic split', split(report.distribution)),
-    section('Performance', performance(report)),
+    section('Performance', [performance(report)]),
     section('Chaos outcomes', chaos(report.chaos)),
     section('Resource configuration', resources(report.resources)),
-    section(
-      'Evidence files',
+    section('Evidence files', [
       table(
         ['file', 'description', 'SHA-256', 'record'],
-        report.evidence.map((one) => [one.name, one.desc, `\`${one.sha256}\``, String(one.seq)]),
+        report.evidence.map((one) => [one.name, one.desc, code(one.sha256), one.seq]),
       ),
-    ),
+    ]),
     section('Hash chain', [
-      `${ledger.size} records, root \`${ledger.root}\`: ${ledger.ok ? 'verified' : 'NOT VERIFIED'}`,
+      md`${ledger.size} records, root ${code(ledger.root)}: ${ledger.ok ? 'verified' : 'NOT VERIFIED'}`,
     ]),
     section('Anomalies', list(report.anomalies, 'none')),
     section('Next steps', list(report.nextSteps, 'none')),
@@ -42,27 +41,24 @@ export function biDailyMarkdown(report: BiDailyReport): string {
       'Counts are those of the gateway since it started; latencies are the upper edge of the bucket that holds the quantile.',
       'The interval of the split is Wilson’s at 95 %; a sample of 200 requests cannot tell 10 % from 7 % or 13 %.',
     ]),
-  ].join('\n');
+  ]);
 }
 
-function section(title: string, lines: string[]): string {
-  return [`## ${title}`, '', ...lines, ''].join('\n');
+function section(title: string, lines: readonly (Markdown | string)[]): Markdown {
+  return blocks([md`## ${title}`, '', ...lines, '']);
 }
 
-function releases({ releases: all }: BiDailyReport): string[] {
+function releases({ releases: all }: BiDailyReport): (Markdown | string)[] {
   if (all.length === 0) return ['No release in this period.'];
-  return table(
-    ['release', 'version', 'phase', 'weight', 'canary requests', 'failed', 'why'],
-    all.map((one) => [
-      one.id,
-      one.version,
-      one.phase,
-      `${one.weightBp / 100} %`,
-      String(one.canaryRequests),
-      String(one.failedRequests),
-      one.endReason ?? '',
-    ]),
-  );
+  return [
+    table(
+      ['release', 'version', 'phase', 'weight', 'canary requests', 'failed', 'why'],
+      all.map((one) => [
+        ...[one.id, one.version, one.phase, `${one.weightBp / 100} %`],
+        ...[one.canaryRequests, one.failedRequests, one.endReason ?? ''],
+      ]),
+    ),
+  ];
 }
 
 function split(one: Distribution): string[] {
@@ -78,7 +74,7 @@ function split(one: Distribution): string[] {
   ];
 }
 
-function performance({ figures }: BiDailyReport): string[] {
+function performance({ figures }: BiDailyReport): Markdown {
   const ms = (value: number | null): string => (value === null ? '–' : `≤ ${value} ms`);
   return table(
     ['service', 'requests', 'failed', 'success', 'p50', 'p95', 'p99', "gateway's own answers"],
@@ -93,40 +89,39 @@ function performance({ figures }: BiDailyReport): string[] {
   );
 }
 
-function chaos(runs: ChaosRunDoc[]): string[] {
+function chaos(runs: ChaosRunDoc[]): (Markdown | string)[] {
   if (runs.length === 0) return ['Nothing was rehearsed in this period.'];
-  return table(
-    ['run', 'experiment', 'verdict', 'target', 'recovered', 'why'],
-    runs.map((run) => [
-      run.id,
-      run.experiment,
-      run.conclusion?.verdict ?? run.phase,
-      run.targets.join(', '),
-      run.conclusion?.steadyAfterMs == null ? '–' : `${Math.round(run.conclusion.steadyAfterMs)} ms`,
-      run.conclusion?.reasons[0] ?? '',
-    ]),
-  );
+  return [
+    table(
+      ['run', 'experiment', 'verdict', 'target', 'recovered', 'why'],
+      runs.map((run) => [
+        ...[run.id, run.experiment, run.conclusion?.verdict ?? run.phase, run.targets.join(', ')],
+        run.conclusion?.steadyAfterMs == null ? '–' : `${Math.round(run.conclusion.steadyAfterMs)} ms`,
+        run.conclusion?.reasons[0] ?? '',
+      ]),
+    ),
+  ];
 }
 
-function resources({ replicas, limits, processes }: Resources): string[] {
+function resources({ replicas, limits, processes }: Resources): (Markdown | string)[] {
   const memory = (bytes: number | null): string =>
     bytes === null ? 'not measured' : `${(bytes / 2 ** 20).toFixed(0)} MiB`;
   return [
-    ...table(
+    table(
       ['service', 'version', 'replicas declared', 'ready', 'zone', 'runs as'],
       replicas.map((one) => [
         ...[one.service, one.version, String(one.declared), String(one.running), one.zone ?? '–', one.runs],
       ]),
     ),
     '',
-    ...table(
+    table(
       ['service', 'port', 'time-out', 'rate limit', 'retries', 'ejection', 'caps'],
       limits.map((one) => [
         ...[one.service, String(one.listenPort), one.timeout, one.rate, one.retries, one.ejection, one.caps],
       ]),
     ),
     '',
-    ...table(
+    table(
       ['process', 'pid', 'ports', 'restarts', 'resident memory'],
       processes.map((one) => [
         ...[one.name, String(one.pid ?? '–'), one.ports.join(', ') || '–', String(one.restarts ?? '–')],
@@ -136,18 +131,6 @@ function resources({ replicas, limits, processes }: Resources): string[] {
   ];
 }
 
-function list(lines: string[], empty: string): string[] {
-  return lines.length === 0 ? [empty] : lines.map((line) => `- ${oneLine(line)}`);
-}
-
-function table(head: string[], rows: string[][]): string[] {
-  if (rows.length === 0) return ['none'];
-  const line = (cells: string[]): string =>
-    `| ${cells.map((cell) => oneLine(cell).replaceAll('|', '\\|')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)];
-}
-
-/** Text from services and people must not break the report's structure. */
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, ' ');
+function list(lines: readonly string[], empty: string): (Markdown | string)[] {
+  return lines.length === 0 ? [empty] : lines.map((line) => md`- ${line}`);
 }

@@ -1,13 +1,4 @@
-/** Text that came from outside, as text of a page: no markup, no control or direction-changing characters. */
-export function escaped(text: string): string {
-  return text
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;');
-}
+import { html, lines, type Markup } from '../lib/outside-text/markup.ts';
 
 export interface TableRow {
   cells: string[];
@@ -15,16 +6,16 @@ export interface TableRow {
   tone?: 'bad';
 }
 
-/** A table of text; cells are escaped here. The first cell of a row is its header. */
-export function htmlTable(caption: string, head: string[], rows: TableRow[]): string {
-  const row = ({ cells, tone }: TableRow): string => {
-    const [first = '', ...rest] = cells.map(escaped);
-    const name = tone === undefined ? '' : ` class="${tone}"`;
-    return `<tr${name}><th scope="row">${first}</th>${rest.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+/** A table of text. The first cell of a row is its header. */
+export function htmlTable(caption: string, head: string[], rows: TableRow[]): Markup {
+  const row = ({ cells, tone }: TableRow): Markup => {
+    const [first = '', ...rest] = cells;
+    const name = tone === undefined ? '' : html` class="${tone}"`;
+    return html`<tr${name}><th scope="row">${first}</th>${rest.map((cell) => html`<td>${cell}</td>`)}</tr>`;
   };
-  return [
-    `<table><caption>${escaped(caption)}</caption>`,
-    `<thead><tr>${head.map((cell) => `<th scope="col">${escaped(cell)}</th>`).join('')}</tr></thead>`,
-    `<tbody>${rows.map(row).join('\n')}</tbody></table>`,
-  ].join('\n');
+  return lines([
+    html`<table><caption>${caption}</caption>`,
+    html`<thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>`,
+    html`<tbody>${lines(rows.map(row))}</tbody></table>`,
+  ]);
 }

@@ -1,9 +1,10 @@
 import { wilson95 } from '../analysis/proportion.ts';
+import { html, lines, type Markup } from '../lib/outside-text/markup.ts';
 import { formatCount, formatDurationMs, formatShare, formatWeightBp } from '../lib/units.ts';
 import { quantileMs } from '../metrics/quantile.ts';
 import type { Arm, LatencyCounts, LookPoint } from '../release/look-points.ts';
 import type { StepLimits } from '../spec/model.ts';
-import { escaped, htmlTable, type TableRow } from './markup.ts';
+import { htmlTable, type TableRow } from './markup.ts';
 import { barChart, lineChart } from './svg-chart.ts';
 
 /** All that a release measured at one weight. */
@@ -49,19 +50,19 @@ const Z95 = 1.96;
  * The dashboard of one release as one page that needs nothing else: no script, no request, figures as text beside every
  * drawing. Pure: the same looks give the same bytes, so whoever has the records can draw it again.
  */
-export function releaseDashboard(input: DashboardInput): string {
+export function releaseDashboard(input: DashboardInput): Markup {
   const title = `${input.release}: ${input.service} ${input.stable} → ${input.canary}`;
-  return `<!doctype html>
+  return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width">
-<title>${escaped(title)}</title>
+<title>${title}</title>
 <style>${STYLE}</style>
 </head>
 <body>
-<h1>${escaped(title)}</h1>
+<h1>${title}</h1>
 ${header(input)}
 <h2>Error rate</h2>
 ${errorPanel(input)}
@@ -75,7 +76,7 @@ ${footer(input)}
 `;
 }
 
-const STYLE = `
+const STYLE = html`
 body{font:15px/1.45 system-ui,"Liberation Sans",sans-serif;max-width:960px;margin:24px auto;padding:0 16px;color:#1d1c1a;background:#fff}
 h1{font-size:1.35rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:1.6em 0 .4em}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:0}dt{color:#5d5a54}dd{margin:0;overflow-wrap:anywhere}
@@ -89,7 +90,7 @@ th,td{text-align:right;padding:3px 8px;border-bottom:1px solid #dedbd4;font-vari
 th:first-child{text-align:left}tbody th{white-space:nowrap;font-weight:400}figure{margin:8px 0 0}td:last-child,th:last-child{text-align:left}.bad td:last-child{color:#b3261e;font-weight:600}
 footer{margin-top:2em;color:#5d5a54;font-size:.9em;border-top:1px solid #dedbd4;padding-top:8px}`;
 
-function header({ at, requestedAtMs, requestedBy, reason, policy, canary, stable }: DashboardInput): string {
+function header({ at, requestedAtMs, requestedBy, reason, policy, canary, stable }: DashboardInput): Markup {
   const facts: [string, string][] = [
     ['as of', `record ${at.seq}, ${at.time}, ${at.type}`],
     ['which says', at.says],
@@ -98,10 +99,10 @@ function header({ at, requestedAtMs, requestedBy, reason, policy, canary, stable
     ['policy', policy],
   ];
   const shown = facts.filter(([, value]) => value !== '');
-  return `<dl>${shown.map(([name, value]) => `<dt>${name}</dt><dd>${escaped(value)}</dd>`).join('\n')}</dl>`;
+  return html`<dl>${lines(shown.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`))}</dl>`;
 }
 
-function errorPanel({ points, steps, limits, canary, stable }: DashboardInput): string {
+function errorPanel({ points, steps, limits, canary, stable }: DashboardInput): Markup {
   if (points.length === 0) return NO_LOOKS;
   const chart = lineChart({
     summary: `Share of failed requests over time: ${canary}, ${stable} and the limit in force.`,
@@ -139,7 +140,7 @@ function errorPanel({ points, steps, limits, canary, stable }: DashboardInput): 
     'limit',
     '',
   ];
-  return `${chart}\n${htmlTable('Failed requests per step', head, rows)}`;
+  return lines([chart, htmlTable('Failed requests per step', head, rows)]);
 }
 
 function armCells({ requests, errors }: Arm): [string, string] {
@@ -175,7 +176,7 @@ function ratio(points: LookPoint[], part: (point: LookPoint) => number, whole: (
   });
 }
 
-function latencyPanel({ steps, limits, canary, stable }: DashboardInput): string {
+function latencyPanel({ steps, limits, canary, stable }: DashboardInput): Markup {
   const seen = steps.filter(({ latency }) => latency.canary.requests + latency.stable.requests > 0);
   if (seen.length === 0) return NO_LOOKS;
   const drawn = seen.slice(-MAX_HISTOGRAMS).map((one) => histogram(one, canary, stable));
@@ -185,7 +186,7 @@ function latencyPanel({ steps, limits, canary, stable }: DashboardInput): string
     ['step', 'quantile', `${canary} (canary)`, `${stable} (stable)`, 'limit', ''],
     rows,
   );
-  return `${drawn.join('\n')}\n${table}`;
+  return lines([...drawn, table]);
 }
 
 function latencyRow(one: StepFigures, quantile: number, limits: StepLimits | undefined): TableRow {
@@ -207,7 +208,7 @@ function latencyRow(one: StepFigures, quantile: number, limits: StepLimits | und
   };
 }
 
-function histogram(one: StepFigures, canary: string, stable: string): string {
+function histogram(one: StepFigures, canary: string, stable: string): Markup {
   const { edgesMs } = one.latency;
   const bins = { canary: binsOf(one.latency, 'canary'), stable: binsOf(one.latency, 'stable') };
   const used = bins.canary.map((share, i) => share > 0 || (bins.stable[i] ?? 0) > 0);
@@ -224,7 +225,7 @@ function histogram(one: StepFigures, canary: string, stable: string): string {
       { name: 'canary', shares: bins.canary.slice(first, last + 1) },
     ],
   });
-  return `<figure><figcaption>${escaped(caption)}</figcaption>\n${chart}</figure>`;
+  return html`<figure><figcaption>${caption}</figcaption>\n${chart}</figure>`;
 }
 
 function binsOf({ edgesMs, ...arms }: LatencyCounts, arm: 'canary' | 'stable'): number[] {
@@ -233,7 +234,7 @@ function binsOf({ edgesMs, ...arms }: LatencyCounts, arm: 'canary' | 'stable'): 
   return [...counts, over.at(-1) ?? 0].map((count) => (requests === 0 ? 0 : count / requests));
 }
 
-function splitPanel({ points, steps, canary }: DashboardInput): string {
+function splitPanel({ points, steps, canary }: DashboardInput): Markup {
   if (points.length === 0) return NO_LOOKS;
   const chart = lineChart({
     summary: `Share of requests that ${canary} got over time, intended and measured.`,
@@ -254,7 +255,7 @@ function splitPanel({ points, steps, canary }: DashboardInput): string {
     ],
   });
   const head = ['step', 'intended', 'canary requests', 'of', 'measured (95 % interval)', ''];
-  return `${chart}\n${htmlTable('Requests per step', head, steps.map(splitRow))}`;
+  return lines([chart, htmlTable('Requests per step', head, steps.map(splitRow))]);
 }
 
 function splitRow(one: StepFigures): TableRow {
@@ -272,7 +273,7 @@ function splitRow(one: StepFigures): TableRow {
   };
 }
 
-function footer({ steps, at, fromSeq }: DashboardInput): string {
+function footer({ steps, at, fromSeq }: DashboardInput): Markup {
   const looks = steps.reduce((sum, one) => sum + one.looks, 0);
   const blind = steps.reduce((sum, one) => sum + one.blind, 0);
   const says = [
@@ -280,10 +281,10 @@ function footer({ steps, at, fromSeq }: DashboardInput): string {
     blind === 0 ? '.' : `; ${formatCount(blind)} of them saw nothing and are gaps in the lines.`,
     ` Lines show the mean of ${SMOOTH_POINTS} neighbouring points, tables every request. All times are UTC. Intervals: Wilson, 95 %.`,
   ];
-  return `<footer>${escaped(says.join(''))}</footer>`;
+  return html`<footer>${says.join('')}</footer>`;
 }
 
-const NO_LOOKS = '<p>Nothing was measured: no request had reached the canary when this was drawn.</p>';
+const NO_LOOKS = html`<p>Nothing was measured: no request had reached the canary when this was drawn.</p>`;
 
 function nameOf({ step, weightBp, looks }: StepFigures): string {
   return `step ${step + 1} at ${formatWeightBp(weightBp)} (${formatCount(looks)} looks)`;

@@ -1,4 +1,5 @@
-import { escaped } from './markup.ts';
+import { html, type Markup, lines as stacked } from '../lib/outside-text/markup.ts';
+import { clip } from '../lib/outside-text/visible.ts';
 
 /** A line over time. Values are null where nothing was measured: the line has a gap there. */
 export interface ChartLine {
@@ -32,36 +33,36 @@ const Y_TICKS = 4;
 const X_TICKS = 5;
 
 /** A time chart as SVG: static, with its numbers as text. */
-export function lineChart(chart: LineChart): string {
+export function lineChart(chart: LineChart): Markup {
   const { timesMs, lines } = chart;
   const [from, to] = [timesMs[0] ?? 0, timesMs.at(-1) ?? 0];
   const top = chart.max ?? Math.max(1e-6, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0))) * 1.1;
   const x = (ms: number): number => LEFT + ((ms - from) / Math.max(1, to - from)) * (WIDTH - LEFT - RIGHT);
   const y = (value: number): number => HEIGHT - BOTTOM - (Math.min(value, top) / top) * (HEIGHT - TOP - BOTTOM);
-  return [
-    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escaped(chart.summary)}">`,
+  return stacked([
+    html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${chart.summary}">`,
     ...gridLines(top, y, chart.format),
     ...timeLabels(from, to, x),
-    ...lines.map((line) => `<path class="line ${line.name}" d="${pathOf(line, timesMs, x, y)}"/>`),
+    ...lines.map((line) => html`<path class="line ${line.name}" d="${pathOf(line, timesMs, x, y)}"/>`),
     ...legend(lines),
-    '</svg>',
-  ].join('\n');
+    html`</svg>`,
+  ]);
 }
 
-function gridLines(top: number, y: (value: number) => number, format: (value: number) => string): string[] {
+function gridLines(top: number, y: (value: number) => number, format: (value: number) => string): Markup[] {
   return Array.from({ length: Y_TICKS + 1 }, (_, i) => (top * i) / Y_TICKS).map((value) => {
     const at = px(y(value));
-    return `<path class="grid" d="M${LEFT} ${at}H${WIDTH - RIGHT}"/><text class="left" x="${LEFT - 6}" y="${at}">${escaped(format(value))}</text>`;
+    return html`<path class="grid" d="M${LEFT} ${at}H${WIDTH - RIGHT}"/><text class="left" x="${LEFT - 6}" y="${at}">${format(value)}</text>`;
   });
 }
 
-function timeLabels(from: number, to: number, x: (ms: number) => number): string[] {
+function timeLabels(from: number, to: number, x: (ms: number) => number): Markup[] {
   if (to <= from) return [];
   const isLong = to - from > 86_400_000;
   return Array.from({ length: X_TICKS + 1 }, (_, i) => from + ((to - from) * i) / X_TICKS).map((ms, i) => {
     const iso = new Date(ms).toISOString();
     const anchor = i === 0 ? 'start' : i === X_TICKS ? 'end' : 'middle';
-    return `<text text-anchor="${anchor}" x="${px(x(ms))}" y="${HEIGHT - 8}">${isLong ? iso.slice(5, 16).replace('T', ' ') : iso.slice(11, 19)}</text>`;
+    return html`<text text-anchor="${anchor}" x="${px(x(ms))}" y="${HEIGHT - 8}">${isLong ? iso.slice(5, 16).replace('T', ' ') : iso.slice(11, 19)}</text>`;
   });
 }
 
@@ -86,11 +87,11 @@ function pathOf(
   return path;
 }
 
-function legend(lines: ChartLine[]): string[] {
+function legend(lines: ChartLine[]): Markup[] {
   let at = LEFT;
   return lines.map(({ label, name }) => {
-    const text = label.length > 40 ? `${label.slice(0, 39)}…` : label;
-    const mark = `<path class="line ${name}" d="M${at} 12h18"/><text x="${at + 23}" y="16">${escaped(text)}</text>`;
+    const text = label.length > 40 ? `${clip(label, 39)}…` : label;
+    const mark = html`<path class="line ${name}" d="M${at} 12h18"/><text x="${at + 23}" y="16">${text}</text>`;
     at += 45 + 7 * text.length;
     return mark;
   });
@@ -105,7 +106,7 @@ export interface Bars {
 }
 
 /** Two distributions over the same bins, side by side. */
-export function barChart({ summary, bins, series }: Bars): string {
+export function barChart({ summary, bins, series }: Bars): Markup {
   const height = 150;
   const floor = height - 22;
   const top = Math.max(1e-9, ...series.flatMap(({ shares }) => shares));
@@ -118,22 +119,22 @@ export function barChart({ summary, bins, series }: Bars): string {
       if (tall <= 0) return [];
       const left = LEFT + i * width + width * 0.08 + s * bar;
       return [
-        `<rect class="${name}" x="${px(left)}" y="${px(floor - tall)}" width="${px(bar)}" height="${px(tall)}"/>`,
+        html`<rect class="${name}" x="${px(left)}" y="${px(floor - tall)}" width="${px(bar)}" height="${px(tall)}"/>`,
       ];
     }),
   );
   const labels = bins.flatMap((text, i) =>
     i % every === 0
-      ? [`<text text-anchor="middle" x="${px(LEFT + (i + 0.5) * width)}" y="${height - 6}">${escaped(text)}</text>`]
+      ? [html`<text text-anchor="middle" x="${px(LEFT + (i + 0.5) * width)}" y="${height - 6}">${text}</text>`]
       : [],
   );
-  return [
-    `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${escaped(summary)}">`,
-    `<path class="grid" d="M${LEFT} ${floor}H${WIDTH - RIGHT}"/>`,
+  return stacked([
+    html`<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${summary}">`,
+    html`<path class="grid" d="M${LEFT} ${floor}H${WIDTH - RIGHT}"/>`,
     ...rects,
     ...labels,
-    '</svg>',
-  ].join('\n');
+    html`</svg>`,
+  ]);
 }
 
 /** A tenth of a unit is finer than a pixel. */

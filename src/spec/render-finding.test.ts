@@ -24,7 +24,9 @@ const finding = (line: number, column: number): Finding => ({
 
 /** The lines of the excerpt: the one of the file, and the one with the caret. */
 function excerpt(text: string, line: number, column: number): string[] {
-  return renderFinding(finding(line, column), sourceLines(text)).split('\n').slice(2, 4);
+  return String(renderFinding(finding(line, column), sourceLines(text)))
+    .split('\n')
+    .slice(2, 4);
 }
 
 describe('renderFindings', () => {
@@ -52,8 +54,8 @@ describe('renderFinding', () => {
 
   it('does without a text, a line or a file', () => {
     const { position: _, ...nowhere } = finding(1, 1);
-    expect(renderFinding(nowhere, sourceLines('a'))).toBe('error spec/x\n  Wrong\n  next: Mend it.');
-    expect(renderFinding(finding(1, 1), null)).not.toContain('|');
+    expect(String(renderFinding(nowhere, sourceLines('a')))).toBe('error spec/x\n  Wrong\n  next: Mend it.');
+    expect(String(renderFinding(finding(1, 1), null))).not.toContain('|');
     expect(excerpt('a', 7, 3)).toEqual(['  7 |', '    |   ^']);
   });
 });

@@ -14,10 +14,12 @@ test.each<[ScenarioVerdict[], ScenarioVerdict]>([
 
 test('the report is a table that no sentence can break', () => {
   const says = 'a | b\nc';
-  const text = verificationMarkdown({
-    ...{ system: 'shop', startedAtMs: 0, seconds: 1, verdict: 'FAIL' },
-    scenarios: [{ name: 'split', verdict: 'FAIL', says, measured: { weight: 0.1 }, seconds: 1 }],
-  });
-  expect(text).toContain('| 1 | split | FAIL | a \\| b c | 1.0 |');
+  const text = String(
+    verificationMarkdown({
+      ...{ system: 'shop', startedAtMs: 0, seconds: 1, verdict: 'FAIL' },
+      scenarios: [{ name: 'split', verdict: 'FAIL', says, measured: { weight: 0.1 }, seconds: 1 }],
+    }),
+  );
+  expect(text).toContain('| 1 | split | FAIL | a \\| b⏎c | 1.0 |');
   expect(text).toContain('- **split**: weight 0.1');
 });

@@ -1,4 +1,5 @@
 import { messageOf } from '../lib/error.ts';
+import { blocks, type Markdown, md, table } from '../lib/outside-text/markdown.ts';
 import { badCanary, headerRoute, split } from './release-scenarios.ts';
 import { chaosRevert, killAndRestart, limiter, retryAndBreaker } from './resilience-scenarios.ts';
 import type { Finding, ScenarioResult, ScenarioVerdict, VerifyContext } from './scenario.ts';
@@ -42,35 +43,25 @@ export function overall(results: readonly Pick<ScenarioResult, 'verdict'>[]): Sc
   return results.length === 0 ? 'INCONCLUSIVE' : 'PASS';
 }
 
-export function verificationMarkdown(verification: Verification): string {
+export function verificationMarkdown(verification: Verification): Markdown {
   const { system, startedAtMs, seconds, verdict, scenarios: results } = verification;
-  const rows = results.map(
-    (one, i) => `| ${i + 1} | ${one.name} | ${one.verdict} | ${cell(one.says)} | ${one.seconds.toFixed(1)} |`,
-  );
-  const measured = results.flatMap((one) => [
-    `- **${one.name}**: ${
-      Object.entries(one.measured)
-        .map(([name, value]) => `${name} ${value}`)
-        .join(', ') || 'nothing measured'
-    }`,
-  ]);
-  return [
-    `# Verification of ${system}`,
+  const measured = results.map((one) => {
+    const values = Object.entries(one.measured).map(([name, value]) => `${name} ${value}`);
+    return md`- **${one.name}**: ${values.join(', ') || 'nothing measured'}`;
+  });
+  return blocks([
+    md`# Verification of ${system}`,
     '',
     `${verdict} · ${new Date(startedAtMs).toISOString()} · ${seconds.toFixed(0)} s`,
     '',
-    '| | scenario | verdict | what was seen | seconds |',
-    '|---|---|---|---|---|',
-    ...rows,
+    table(
+      ['', 'scenario', 'verdict', 'what was seen', 'seconds'],
+      results.map((one, i) => [i + 1, one.name, one.verdict, one.says, one.seconds.toFixed(1)]),
+    ),
     '',
-    '## Measured',
+    md`## Measured`,
     '',
-    ...measured.map(cell),
+    ...measured,
     '',
-  ].join('\n');
-}
-
-/** Text from services must not break a table. */
-function cell(text: string): string {
-  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+  ]);
 }

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { clip, oneLine } from '../lib/outside-text/visible.ts';
 
 const tailBytes = 8 * 1024;
 const lineMax = 300;
@@ -11,7 +12,7 @@ export function tellingLine(file: string): string | null {
     .filter((line) => line !== '');
   const named = lines.findLast((line) => /error|exception|fatal|panic|cannot|failed/i.test(line));
   const line = named ?? lines.at(-1);
-  return line === undefined ? null : line.slice(0, lineMax);
+  return line === undefined ? null : clip(line, lineMax);
 }
 
 function readTail(file: string): string {
@@ -31,10 +32,7 @@ function readTail(file: string): string {
   }
 }
 
-/** Terminal escapes and control characters must not reach a terminal or a record through a service's log. */
+/** Without the colours of a service's own terminal. */
 function plain(line: string): string {
-  return line
-    .replace(/\p{Cc}\[[0-9;]*[A-Za-z]/gu, '')
-    .replace(/\p{Cc}/gu, ' ')
-    .trim();
+  return oneLine(line.replace(/\p{Cc}\[[0-9;]*[A-Za-z]/gu, ''));
 }

@@ -12,6 +12,7 @@ it('logs what happened, without query or header values', async () => {
   await gateway.exchange(get('/a/b?token=secret', 'Authorization: Bearer secret\r\n'));
   await gateway.apply({ stable: [], route: { accessLogShare: 1 } });
   await gateway.exchange(get('/c'));
+  await gateway.exchange(get('/\u009b2J\u00ad'));
   spy.mockRestore();
   const [first, second] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(first).toMatchObject({
@@ -27,6 +28,8 @@ it('logs what happened, without query or header values', async () => {
   });
   expect(second).toMatchObject({ version: null, status: 503, flags: 'UH', path: '/c' });
   expect(lines.join('')).not.toContain('secret');
+  // Octets that a terminal would take for a command or not show stand escaped.
+  expect(lines.join('')).not.toMatch(/[[\p{Cc}--\n]\p{Cf}]/v);
   await gateway.close();
   await upstream.close();
 });

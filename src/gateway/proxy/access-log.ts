@@ -1,3 +1,4 @@
+import { visibleJson } from '../../lib/outside-text/json.ts';
 import { FLAGS } from '../stats/flags.ts';
 
 /** One line of the access log. Paths are written without their query, and no other part of a request: it may hold secrets. */
@@ -24,7 +25,6 @@ export function writeAccessLine(line: AccessLine): void {
   const [method = null, target = null] = request === '' ? [] : request.split(' ');
   const path = target?.split('?')[0] ?? null;
   const at = new Date().toISOString();
-  process.stdout.write(
-    `${JSON.stringify({ at, ...rest, method, path, flags: FLAGS[flag], ms: Math.round(durationMs * 1000) / 1000 })}\n`,
-  );
+  const ms = Math.round(durationMs * 1000) / 1000;
+  process.stdout.write(`${visibleJson(JSON.stringify({ at, ...rest, method, path, flags: FLAGS[flag], ms }))}\n`);
 }
