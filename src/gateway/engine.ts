@@ -16,9 +16,11 @@ import { limits } from './limits.ts';
 import { Wheel } from './net/wheel.ts';
 import { TableRefused } from './plane.ts';
 import { Listener } from './proxy/listener.ts';
+import { LocalQuotas } from './quota/local.ts';
+import type { QuotaSource } from './quota/quota.ts';
 import { randomShare } from './random.ts';
 import { Route } from './route/route.ts';
-import { type LimitPart, ServiceState } from './route/service-state.ts';
+import { ServiceState } from './route/service-state.ts';
 import { machineMonoMs } from './stats/process-stats.ts';
 import { countersOf, type ServiceReport } from './stats/report.ts';
 import type { EngineEstate, Sockets } from './succession/estate.ts';
@@ -26,7 +28,8 @@ import { readTls, type TlsSettings } from './tls/front.ts';
 
 export interface EngineOptions {
   sharedPorts?: boolean;
-  limitPart?: LimitPart;
+  /** Where limits are counted; in this process alone if absent. */
+  quotas?: QuotaSource;
   stickyKey?: Buffer;
   lookup?: LookupFunction;
   /** Of the process whose place is taken; a fresh one if absent. */
@@ -47,7 +50,7 @@ export class Engine {
   draining = false;
   /** Several processes listen on the same ports. */
   private readonly sharedPorts: boolean;
-  private readonly limitPart: LimitPart | undefined;
+  private readonly quotas: QuotaSource;
   /** Sockets of a process that leaves, until a table names their address. */
   private readonly inherited: Sockets = new Map();
   /** The one in force. */
@@ -60,7 +63,7 @@ export class Engine {
     const stickyKey = options.stickyKey ?? randomBytes(32);
     this.context = { wheel: new Wheel(), faults: new FaultBook(randomShare), stickyKey, lookup: options.lookup };
     this.sharedPorts = options.sharedPorts ?? false;
-    this.limitPart = options.limitPart;
+    this.quotas = options.quotas ?? new LocalQuotas();
   }
 
   /** Puts a table in force, whole or not at all. Calls are taken one after the other. */
@@ -139,7 +142,7 @@ export class Engine {
     const addresses = new Set(table.services.map(addressOf));
     const named = new Set(table.services.map((config) => config.service));
     for (const config of table.services) {
-      const state = this.states.get(config.service) ?? new ServiceState(config, this.limitPart);
+      const state = this.states.get(config.service) ?? new ServiceState(config, this.quotas);
       this.states.set(config.service, state);
       const route = new Route(config, state, nowMs, this.context);
       state.adopt(config, route.endpoints, nowMs);
@@ -166,7 +169,7 @@ export class Engine {
       if (config.canary !== null) route.limitLease(own(estate.leases, config.canary.lease.id) ?? 0, nowMs);
       state.exposure = own(estate.exposures, config.service) ?? state.exposure;
       const tokens = own(estate.tokens, config.service);
-      if (tokens !== undefined) state.bucket?.fillTo(tokens, nowMs);
+      if (tokens !== undefined) state.limits.limiter?.fillTo(tokens, nowMs);
     }
     this.context.faults.inject(estate.faults, nowMs);
   }
@@ -179,7 +182,8 @@ export class Engine {
       const { config, state } = route;
       if (route.isLeaseLive(nowMs)) setOwn(estate.leases, config.canary?.lease.id ?? '', route.leaseLeftMs(nowMs));
       if (state.exposure !== null) setOwn(estate.exposures, config.service, { ...state.exposure });
-      if (state.bucket !== null) setOwn(estate.tokens, config.service, state.bucket.tokensAt(nowMs));
+      const { limiter } = state.limits;
+      if (limiter !== null) setOwn(estate.tokens, config.service, limiter.tokensAt(nowMs));
     }
     return estate;
   }
@@ -229,17 +233,6 @@ export class Engine {
       exposure: route.state.exposure === null ? null : { ...route.state.exposure },
     }));
     return { bootId: this.bootId, term: this.term, generation: this.generation, services };
-  }
-
-  /** Gives this process its part of every service's limits. */
-  setShares(shares: Record<string, number>): void {
-    const nowMs = performance.now();
-    for (const [service, share] of Object.entries(shares)) this.states.get(service)?.setShare(share, nowMs);
-  }
-
-  /** Requests that asked each service's limiter for a token so far. */
-  demand(): Record<string, number> {
-    return Object.fromEntries([...this.states].map(([service, state]) => [service, state.bucket?.asked ?? 0]));
   }
 
   reports(): ServiceReport[] {

@@ -38,16 +38,14 @@ async function main(): Promise<void> {
       'run-dir': { type: 'string' },
       gateways: { type: 'string' },
       heir: { type: 'boolean', default: false },
-      worker: { type: 'string' },
+      worker: { type: 'boolean', default: false },
       'by-events': { type: 'string', default: '' },
-      successor: { type: 'boolean', default: false },
     },
   });
-  // A worker of `--gateways N`: its argument is N, and what its parent has found that must be read by events.
-  if (values.worker !== undefined) {
+  // A worker of `--gateways N`, with what its parent has found that must be read by events.
+  if (values.worker) {
     refuseFastReadsOf(values['by-events']);
-    const part = { share: 1 / Number(values.worker), full: !values.successor };
-    runWorker(part, process.env.DAVY_STICKY_KEY ?? '');
+    runWorker(process.env.DAVY_STICKY_KEY ?? '');
     return;
   }
   const runDir = values['run-dir'];
@@ -65,6 +63,7 @@ async function run(options: Options): Promise<void> {
   const key = stickyKey(join(runDir, 'sticky.key'));
   const heritage = options.heir ? await receiveHeritage() : null;
   const plane = count === 1 ? singlePlane(key, heritage) : new Hub(import.meta.filename, count, key, heritage);
+  await plane.ready();
   if (heritage !== null) await takeOver(plane, heritage);
   const life = new Life(plane, heritage, options);
   await life.announce();

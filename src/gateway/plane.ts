@@ -8,6 +8,8 @@ import type { Estate, EstateSocket } from './succession/estate.ts';
 /** What the admin address needs, from one process or from several that act as one. */
 export interface Plane {
   readonly bootId: string;
+  /** Resolves when it can take a table. */
+  ready(): Promise<void>;
   /** Rejects with `TableRefused`. */
   apply(table: RoutingTable): Promise<void>;
   renew(leaseIds: string[]): Promise<string[]>;
@@ -32,9 +34,9 @@ export interface Plane {
   drain(withinMs: number): Promise<void>;
 }
 
-/** Why a table was not taken; the old one stays in force. */
+/** Why a table was not taken, and the old one stays in force. `starting`: nobody can answer yet, and the same call may be repeated in a moment. */
 export class TableRefused extends Error {
-  readonly code: 'invalid-table' | 'stale-generation' | 'generation-conflict' | 'port-in-use' | 'draining';
+  readonly code: 'invalid-table' | 'stale-generation' | 'generation-conflict' | 'port-in-use' | 'draining' | 'starting';
 
   constructor(code: TableRefused['code'], message: string) {
     super(message);

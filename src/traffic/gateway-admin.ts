@@ -165,6 +165,7 @@ function kindOf(code: string | undefined): ErrorKind {
     case 'unauthorized':
       return trafficErrors.unauthorized;
     case 'draining':
+    case 'starting':
       return trafficErrors.unreachable;
     default:
       return trafficErrors['unexpected-answer'];

@@ -113,7 +113,7 @@ export interface ConnectRoute {
   allow: string[];
   /** A listed name may lead to private and loopback addresses. An address that is listed itself is reached in any case. */
   privateAddresses: boolean;
-  /** Tunnels open at once, per gateway process. */
+  /** Tunnels open at once. */
   maxTunnels: number;
   /** Time for resolving the name and connecting. */
   connectMs: number;

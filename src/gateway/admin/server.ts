@@ -73,7 +73,16 @@ async function serve(request: http.IncomingMessage, handlers: Map<string, Handle
   const body = await readBody(request);
   if (body === null)
     return { status: 413, body: { code: 'too-large', message: `More than ${limits.tableBytes} bytes.` } };
-  return handler(body);
+  try {
+    return await handler(body);
+  } catch (error) {
+    if (error instanceof TableRefused) return refusal(error);
+    throw error;
+  }
+}
+
+function refusal({ code, message }: TableRefused): Answer {
+  return { status: STATUS_OF[code], body: { code, message } };
 }
 
 function handlersOf(plane: Plane, duties: AdminDuties, gate: Gate): Map<string, Handler> {
@@ -122,6 +131,7 @@ const STATUS_OF: Record<TableRefused['code'], number> = {
   'generation-conflict': 409,
   'port-in-use': 409,
   draining: 503,
+  starting: 503,
 };
 
 async function putTable(plane: Plane, body: string): Promise<Answer> {
@@ -132,7 +142,7 @@ async function putTable(plane: Plane, body: string): Promise<Answer> {
     if (error instanceof TableRefused) {
       return {
         status: STATUS_OF[error.code],
-        body: { code: error.code, message: error.message, state: await plane.state() },
+        body: { code: error.code, message: error.message, state: await plane.state().catch(() => null) },
       };
     }
     if (error instanceof SyntaxError)

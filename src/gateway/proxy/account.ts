@@ -1,5 +1,6 @@
 import { limits } from '../limits.ts';
 import { stamp } from '../net/now.ts';
+import type { Places } from '../quota/quota.ts';
 import { randomShare } from '../random.ts';
 import { noteOutcome } from '../route/ejection.ts';
 import type { Arm, Endpoint } from '../route/endpoint.ts';
@@ -38,9 +39,9 @@ export class Account implements Flight {
   delayedMs = 0;
   /** The present try is a retry and counts against the budget. */
   private retrying = false;
-  /** The present try waits for a new connection. */
-  private pending = false;
   private counted = false;
+  /** Its place among the requests in progress, where they are limited. */
+  private place: Places | null = null;
   /** The present try went to its instance: no fault answered in its stead, or holds it yet. */
   dispatched = false;
   /** The head of its answer has come. */
@@ -63,7 +64,7 @@ export class Account implements Flight {
     this.tried = NONE;
     this.tries = this.lastOutcome = this.delayedMs = 0;
     this.startedMs = nowMs;
-    this.retrying = this.pending = this.counted = false;
+    this.retrying = this.counted = false;
     this.dispatched = this.isAnswered = this.runs = this.booked = false;
     this.isStream = false;
     this.headMs = 0;
@@ -74,6 +75,7 @@ export class Account implements Flight {
     this.arm = arm;
     this.byHeader = byHeader;
     this.counted = true;
+    this.place = this.route.state.limits.requests;
     this.route.state.budget.activeRequests++;
   }
 
@@ -125,12 +127,6 @@ export class Account implements Flight {
     this.booked = true;
     this.endRetrying();
     this.finish(101, 101, F.none, nowMs, out);
-  }
-
-  setPending(pending: boolean): void {
-    if (pending === this.pending) return;
-    this.pending = pending;
-    this.route.state.pending += pending ? 1 : -1;
   }
 
   /** The next try will be a retry, on another instance if there is one. */
@@ -214,7 +210,6 @@ export class Account implements Flight {
     this.endpoint = null;
     endpoint.inFlight--;
     this.statsOf(endpoint).flights.remove(this);
-    this.setPending(false);
     this.endRetrying();
   }
 
@@ -306,7 +301,8 @@ export class Account implements Flight {
     this.endRetrying();
     if (this.counted) this.route.state.budget.activeRequests--;
     this.counted = false;
-    this.setPending(false);
+    this.place?.give();
+    this.place = null;
     this.lastEndpoint = null;
     this.tried = NONE;
   }

@@ -1,7 +1,5 @@
 import { faults, forwardsLeft, type Head } from '../http1/head.ts';
 import { M } from '../http1/names.ts';
-import { limits } from '../limits.ts';
-import type { Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
 import type { OwnAnswer } from './answer.ts';
@@ -24,7 +22,7 @@ export interface AdmissionContext {
   close: boolean;
 }
 
-/** Why a request is refused before anything is spent on it; null when it is not. */
+/** Why a request is refused before anything is spent on it. Null when it is not: it has its place among the requests in progress then, if they are limited. */
 export function refusalOf(
   head: Head,
   buf: Buffer,
@@ -48,11 +46,12 @@ export function refusalOf(
   }
   const limited = limitRefusal(route, nowMs, headOnly, close);
   if (limited !== null) return limited;
-  const maxRequests = config.caps?.maxRequests;
-  if (maxRequests !== undefined && state.budget.activeRequests >= maxRequests) {
-    return shed(`more than ${maxRequests} requests in progress`, 1, headOnly, close);
+  const { requests } = state.limits;
+  if (requests !== null && !requests.take(nowMs)) {
+    return shed(`more than ${config.caps?.maxRequests} requests in progress`, 1, headOnly, close);
   }
   if (config.breaker != null && !state.breaker.admits(nowMs)) {
+    requests?.give();
     const seconds = state.breaker.secondsToProbe(nowMs);
     return shed('the route is open after failures in a row', seconds, headOnly, close);
   }
@@ -66,9 +65,10 @@ export function limitRefusal(
   headOnly: boolean,
   close: boolean,
 ): Refusal | null {
-  if (state.bucket === null || state.bucket.take(nowMs)) return null;
+  const { limiter } = state.limits;
+  if (limiter === null || limiter.take(nowMs)) return null;
   if (config.rateLimitMode !== 'shadow') {
-    return { flag: F.rateLimited, answer: limitAnswer(state.bucket, headOnly, close) };
+    return { flag: F.rateLimited, answer: limitAnswer(limiter.view(nowMs), headOnly, close) };
   }
   state.shadowLimited++;
   return null;
@@ -85,12 +85,4 @@ export function countRefusal(route: Route, { answer }: Refusal): void {
   if (answer.cause === 'limiter') own.limiter++;
   else if (answer.cause === 'breaker') own.breaker++;
   else own.badRequest++;
-}
-
-/** Whether a try would need a connection beyond the caps (Envoy: `max_connections`, `max_pending_requests`). */
-export function isOverCap(endpoint: Endpoint, route: Route): boolean {
-  if (endpoint.idle.length > 0) return false;
-  const { caps } = route.config;
-  const maxConnections = Math.min(limits.upstreamConnections, caps?.maxConnections ?? limits.upstreamConnections);
-  return endpoint.open >= maxConnections || route.state.pending >= (caps?.maxPending ?? Number.POSITIVE_INFINITY);
 }

@@ -9,6 +9,7 @@ import { Channel, type ChannelOwner } from '../net/channel.ts';
 import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed } from '../net/wheel.ts';
+import type { Gate } from '../quota/quota.ts';
 import type { Route } from '../route/route.ts';
 import { Connect } from '../tunnel/connect.ts';
 import { Tunnel } from '../tunnel/tunnel.ts';
@@ -32,6 +33,9 @@ const TUNNEL = 4;
 const KEEP_ALIVE_PROBE_MS = 60_000;
 const PREFACE = 'PRI * HTTP/2.0';
 
+/** What was granted may be taken by another request before its turn; after so many questions the answer stands. */
+const MAX_ASKED = 8;
+
 const head = new Head();
 
 export class ClientConnection implements ChannelOwner, Timed {
@@ -53,6 +57,8 @@ export class ClientConnection implements ChannelOwner, Timed {
   /** Nothing was read yet: the client may turn out to speak HTTP/2 with prior knowledge. */
   private first: boolean;
   private consuming = false;
+  /** How often the present request has waited to be decided. */
+  private asked = 0;
   /** Part of a head has come: its time runs. */
   private headStarted = false;
   private peerEnded = false;
@@ -141,6 +147,11 @@ export class ClientConnection implements ChannelOwner, Timed {
           break;
         }
         this.headStarted = this.first = false;
+        const gate = this.admissionGate();
+        if (gate !== null) {
+          this.awaitAdmission(gate);
+          break;
+        }
         if (head.method === M.connect && this.beginConnect(buf)) {
           at = head.end;
         } else {
@@ -161,6 +172,25 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.consuming = false;
     if (this.phase === LINGER) this.remainder.clear();
     else this.remainder.keep(buf, at, end);
+  }
+
+  /** What must be asked of others before the request can be admitted or refused; null: nothing. */
+  private admissionGate(): Gate | null {
+    const { limits: quotas } = this.listener.route.state;
+    const gate = quotas.mayWait && this.asked < MAX_ASKED ? quotas.undecided(stamp(), head.method === M.connect) : null;
+    this.asked = gate === null ? 0 : this.asked + 1;
+    return gate;
+  }
+
+  /** The request stays as it is, unread, until it can be decided: then its head is read again. */
+  private awaitAdmission(gate: Gate): void {
+    this.phase = WAIT;
+    this.clearDeadline();
+    gate.whenDecided(() => {
+      if (this.channel.closed || this.phase !== WAIT) return;
+      this.phase = HEAD;
+      this.consume(this.remainder.buf, 0, this.remainder.length);
+    });
   }
 
   /** `PRI * HTTP/2.0`: the connection preface of HTTP/2 (RFC 9113 section 3.4). */

@@ -1,5 +1,4 @@
 /** Objects that an exchange fills, hands over and has read within one call: kept, so that a request allocates none of them. */
-import type { FaultTarget } from '../../traffic/fault-book.ts';
 import type { ForwardContext } from '../http1/forward.ts';
 import type { AdmissionContext } from './admission.ts';
 import type { AnswerContext } from './answer-relay.ts';
@@ -25,5 +24,3 @@ export const answerContext: AnswerContext = {
   close: false,
   extra: null,
 };
-
-export const faultTarget: FaultTarget = { service: '', version: '', instance: '', zone: null };

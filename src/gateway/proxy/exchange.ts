@@ -16,20 +16,19 @@ import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
 import { ABORTED, type Outcome, TIMEOUT } from '../stats/outcome.ts';
 import { Account } from './account.ts';
-import { countRefusal, isOverCap, type Refusal, refusalOf } from './admission.ts';
+import { countRefusal, type Refusal, refusalOf } from './admission.ts';
 import { AnswerRelay } from './answer-relay.ts';
+import { Claim } from './claim.ts';
 import type { ClientConnection } from './client.ts';
-import { admission, answerContext, faultTarget, forwardContext } from './contexts.ts';
+import { admission, answerContext, forwardContext } from './contexts.ts';
 import { connectFailure, type Failure, failures, type OwnReply, replies } from './failure.ts';
-import { Injection } from './injection.ts';
+import { Injection, strike } from './injection.ts';
 import { mayCopy } from './mirror.ts';
-import { rateLimitFields } from './rate-limit.ts';
+import { answerFields } from './rate-limit.ts';
 import { RequestTime } from './request-time.ts';
 import { backOffMs, isRetriableStatus, retryAfterMs } from './retry.ts';
 import { BULK_BYTES, Upload } from './upload.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
-
-const NO_BYTES = Buffer.alloc(0);
 
 export class Exchange implements UpstreamUser {
   active = false;
@@ -40,6 +39,9 @@ export class Exchange implements UpstreamUser {
   private readonly answer: AnswerRelay;
   private upstream: Upstream | null = null;
   private readonly time = new RequestTime();
+  private readonly claim = new Claim();
+  /** Counts the requests: a callback for an earlier one is recognised. */
+  private serial = 0;
   private readonly injection = new Injection((heldMs) => this.heldBack(heldMs));
   /** The wait before a retry. */
   private timer: NodeJS.Timeout | null = null;
@@ -112,6 +114,7 @@ export class Exchange implements UpstreamUser {
 
   private reset(head: Head, route: Route, nowMs: number): void {
     this.active = true;
+    this.serial++;
     this.minor = head.minor;
     this.headOnly = head.method === M.head;
     this.wantsClose = head.close || (head.minor === 0 && !head.keepAlive);
@@ -172,7 +175,8 @@ export class Exchange implements UpstreamUser {
   // ---- tries -------------------------------------------------------------------------------------------------------
 
   private startTry(nowMs: number): void {
-    const { account } = this;
+    const { account, claim } = this;
+    const { state } = this.route;
     this.injection.reset();
     this.answer.throttle = null;
     this.upload.rewind();
@@ -181,24 +185,41 @@ export class Exchange implements UpstreamUser {
     if (endpoint === null) {
       this.route.state.own.noUpstream++;
       this.answerAlone(replies.noUpstream, `no instance of ${account.arm.version} is known`);
-    } else if (isOverCap(endpoint, this.route)) {
-      this.route.state.own.breaker++;
-      this.answerAlone(replies.overCap, 'too many connections to the instance, or waiting for one');
-    } else {
-      account.beginTry(endpoint);
-      if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
+      return;
     }
+    if (!this.mayReuse(endpoint, nowMs)) {
+      const request = this.serial;
+      const obtained = claim.obtain(endpoint, state, nowMs, () => {
+        if (this.active && this.serial === request) this.startTry(stamp());
+      });
+      if (obtained === null) this.client.clearDeadline();
+      if (obtained === false) {
+        state.own.breaker++;
+        this.answerAlone(replies.overCap, 'too many connections to the instance, or waiting for one');
+      }
+      if (obtained !== true) return;
+    }
+    account.beginTry(endpoint);
+    if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
+  }
+
+  private mayReuse(endpoint: Endpoint, nowMs: number): boolean {
+    return endpoint.idle.length > 0 && (this.idempotent || !endpoint.doubtsKept(nowMs));
   }
 
   private connect(endpoint: Endpoint, nowMs: number, mayReuse: boolean): void {
     this.account.dispatch(this.requestBody.done);
+    const { claim } = this;
+    const reuse = mayReuse && this.mayReuse(endpoint, nowMs);
+    // One that takes the place of another, or was expected to be had from the pool, is not refused any more.
+    if (!reuse && !claim.isHeld) claim.take(endpoint, this.route.state, nowMs);
     const { wheel } = this.client.listener.context;
-    const kept = mayReuse && (this.idempotent || !endpoint.doubtsKept(nowMs));
-    const upstream = Upstream.to(endpoint, wheel, this, this.route.overHttp2, kept);
+    const upstream = Upstream.to(endpoint, wheel, this, this.route.overHttp2, reuse, claim);
     this.upstream = upstream;
     this.setTryDeadline(nowMs);
-    if (!upstream.connected) this.account.setPending(true);
-    else if (this.idempotent) this.send(upstream);
+    if (!upstream.connected) return;
+    claim.release();
+    if (this.idempotent) this.send(upstream);
     // What must not be sent twice is not sent before the event loop has read what has come: its server may have closed the connection.
     else setImmediate(this.sendUnlessGone, upstream);
   }
@@ -214,7 +235,7 @@ export class Exchange implements UpstreamUser {
   }
 
   private send(upstream: Upstream): void {
-    this.account.setPending(false);
+    this.claim.connected();
     // Over HTTP/2 an instance says whether it has worked on a request: what it has not is sent again.
     this.upload.sendTo(upstream.channel, this.idempotent || this.route.overHttp2);
   }
@@ -313,7 +334,7 @@ export class Exchange implements UpstreamUser {
 
   private tryFailed(failure: Failure, detail = failure.detail): void {
     const nowMs = stamp();
-    const swallowed = this.isOfTheFault(failure);
+    const swallowed = this.injection.isCauseOf(failure, this.account.dispatched);
     this.dropUpstream();
     this.account.endTry(swallowed ? ABORTED : failure.outcome, nowMs);
     if (failure.retry !== 'never' && this.mayRetry(nowMs, failure.retry === 'unsent')) {
@@ -326,12 +347,6 @@ export class Exchange implements UpstreamUser {
       this.route.state.own[failure.own]++;
       this.answerAlone(failure, detail);
     }
-  }
-
-  /** A fault kept the request from its instance, or took so much of its time that the rest was too short. */
-  private isOfTheFault({ outcome }: Failure): boolean {
-    const { rule } = this.injection;
-    return rule !== null && (!this.account.dispatched || (rule.action.kind === 'delay' && outcome === TIMEOUT));
   }
 
   /** The last try failed: the client gets an answer of ours, the version is charged. */
@@ -372,11 +387,8 @@ export class Exchange implements UpstreamUser {
 
   /** Whether a fault in force takes this try over. */
   private injected(endpoint: Endpoint, nowMs: number): boolean {
-    faultTarget.service = this.route.config.service;
-    faultTarget.version = endpoint.version;
-    faultTarget.instance = endpoint.id;
-    faultTarget.zone = endpoint.zone;
-    const hit = this.client.listener.context.faults.hit(faultTarget, nowMs);
+    const { faults } = this.client.listener.context;
+    const hit = strike(faults, this.route.config.service, endpoint, nowMs);
     if (hit === null) return false;
     const { action } = hit.rule;
     if (action.kind === 'bandwidth') {
@@ -423,7 +435,7 @@ export class Exchange implements UpstreamUser {
   onResponseHead(upstream: Upstream, head: Head, buf: Buffer, end: number): number {
     if (head.status === 101) return this.onSwitching(upstream, head, buf, end);
     if (head.status < 200) return this.onInterim(upstream, head, buf, end);
-    if (isRetriableStatus(head.status) && this.retriesStatus(upstream, head, buf)) return end;
+    if (isRetriableStatus(head.status) && this.retriesStatus(head, buf)) return end;
     this.status = this.outcomeStatus = head.status;
     this.upstreamReusable = !head.close && (head.minor === 1 || head.keepAlive);
     this.started = true;
@@ -432,7 +444,7 @@ export class Exchange implements UpstreamUser {
     answerContext.isStream = this.client.isStream;
     answerContext.needsTrailers = this.grpc;
     answerContext.close = this.mustClose();
-    answerContext.extra = this.extraFields();
+    answerContext.extra = answerFields(this.setCookie, this.route.state.limits.limiter, stamp());
     const next = this.answer.begin(upstream, head, buf, end, answerContext);
     if (this.answer.body.done) this.account.noteAnswer();
     else this.account.noteHead(head.status, this.grpc || isEventStream(head, buf));
@@ -440,12 +452,6 @@ export class Exchange implements UpstreamUser {
     if (this.grpc && head.status === 200 && this.answer.body.done)
       this.outcomeStatus = httpStatusOfGrpc(statusInHead(head, buf));
     return this.afterOctets(upstream, next, end);
-  }
-
-  private extraFields(): Buffer | null {
-    const { bucket } = this.route.state;
-    const limitFields = bucket === null ? null : rateLimitFields(bucket);
-    return this.setCookie === null ? limitFields : Buffer.concat([this.setCookie, limitFields ?? NO_BYTES]);
   }
 
   /** Also for an answer before the whole request: both connections close (RFC 9112 sections 9.3.2 and 9.6). */
@@ -528,12 +534,11 @@ export class Exchange implements UpstreamUser {
   }
 
   /** 502, 503 and 504 are tried again when that is allowed; the answer is dropped. `Retry-After` is the word of one instance, not of those that can be asked instead. */
-  private retriesStatus(upstream: Upstream, head: Head, buf: Buffer): boolean {
+  private retriesStatus(head: Head, buf: Buffer): boolean {
     const nowMs = stamp();
     const waitMs = this.account.hasSibling(nowMs) ? 0 : retryAfterMs(head, buf);
     if (!this.mayRetry(nowMs, false) || nowMs + waitMs >= this.time.endsMs) return false;
-    this.takeUpstream();
-    upstream.abandon();
+    this.dropUpstream();
     this.account.endTry(head.status, nowMs);
     this.retryLater(nowMs, waitMs);
     return true;
@@ -558,6 +563,7 @@ export class Exchange implements UpstreamUser {
   /** The try is over, as far as its instance and a fault are concerned. */
   private dropUpstream(): void {
     this.injection.stop();
+    this.claim.release();
     this.takeUpstream()?.abandon();
   }
 
@@ -585,6 +591,7 @@ export class Exchange implements UpstreamUser {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
     this.injection.stop();
+    this.claim.release();
     this.answer.close();
     this.account.settle();
     this.upload.close(this.sentWhole);

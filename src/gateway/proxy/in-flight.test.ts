@@ -60,7 +60,7 @@ describe('a request in progress', () => {
     client.send(get());
     await until(() => waiting.length === 1);
     waiting[0]!.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no');
-    await until(() => only(gateway).waiting?.over[1] === 1);
+    await until(() => only(gateway).waiting?.unanswered === 0 && only(gateway).waiting?.over[1] === 1);
     expect(only(gateway)).toMatchObject({ firstTry: { requests: 0 }, waiting: { requests: 1, unanswered: 0 } });
     waiting[0]!.write('k');
     await client.closed();

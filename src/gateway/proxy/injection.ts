@@ -1,8 +1,23 @@
-import type { FaultHit, HeldRequest } from '../../traffic/fault-book.ts';
+import type { FaultBook, FaultHit, FaultTarget, HeldRequest } from '../../traffic/fault-book.ts';
 import type { FaultRule } from '../../traffic/faults.ts';
 import type { Channel } from '../net/channel.ts';
 import { stamp } from '../net/now.ts';
+import type { Endpoint } from '../route/endpoint.ts';
+import { TIMEOUT } from '../stats/outcome.ts';
+import type { Failure } from './failure.ts';
 import { Throttle } from './throttle.ts';
+
+/** Filled and read within one call. */
+const target: FaultTarget = { service: '', version: '', instance: '', zone: null };
+
+/** The fault that hits a try that is about to go to an instance; null: none does. */
+export function strike(faults: FaultBook, service: string, endpoint: Endpoint, nowMs: number): FaultHit | null {
+  target.service = service;
+  target.version = endpoint.version;
+  target.instance = endpoint.id;
+  target.zone = endpoint.zone;
+  return faults.hit(target, nowMs);
+}
 
 /**
  * What a rehearsed fault does to the present try: holds the request back, or slows its answer down. It is registered with the fault and ends with it,
@@ -42,6 +57,12 @@ export class Injection implements HeldRequest {
     this.begin(hit);
     this.throttle = new Throttle(client, bytesPerSecond, hit, onRoom);
     return this.throttle;
+  }
+
+  /** The fault kept the request from its instance, or took so much of its time that the rest was too short. */
+  isCauseOf({ outcome }: Failure, dispatched: boolean): boolean {
+    const { rule } = this;
+    return rule !== null && (!dispatched || (rule.action.kind === 'delay' && outcome === TIMEOUT));
   }
 
   private begin(hit: FaultHit): void {

@@ -74,7 +74,8 @@ it('random kills of either side leak nothing', async () => {
   };
   const upstreams = [await startUpstream(misbehaving), await startUpstream(misbehaving)];
   const retries = { maxTries: 3, perTryMs: 100, budgetShare: 0.5 };
-  const route = { retries, timeoutMs: 250, edgesMs: [2, 10, 50, 200] };
+  const caps = { maxRequests: 100, maxPending: 100 };
+  const route = { retries, caps, timeoutMs: 250, edgesMs: [2, 10, 50, 200] };
   const gateway = await startGateway({ stable: upstreams, route });
   const upgrade = 'GET / HTTP/1.1\r\nHost: svc\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
   const one = async () => {
@@ -103,13 +104,19 @@ it('random kills of either side leak nothing', async () => {
       busy,
       retries: report!.extras.active_retries,
       active: report!.extras.active_requests,
-      pending: gateway.engine.states.get('svc')!.pending,
       flights: report!.instances.reduce((sum, { inFlight }) => sum + inFlight!.requests, 0),
     };
   };
   // Half-open clients whose answer is still due end within the route's time.
   for (let i = 0; i < 200 && leftovers().active !== 0; i++) await new Promise((resolve) => setTimeout(resolve, 10));
-  expect(leftovers()).toEqual({ busy: 0, retries: 0, active: 0, pending: 0, flights: 0 });
+  expect(leftovers()).toEqual({ busy: 0, retries: 0, active: 0, flights: 0 });
+  const { requests, pending } = gateway.engine.states.get('svc')!.limits;
+  for (const places of [requests!, pending!]) {
+    let free = 0;
+    while (places.take(0)) free++;
+    expect(free).toBe(100);
+    while (free-- > 0) places.give();
+  }
   for (const upstream of upstreams) upstream.script = answering();
   await gateway.apply({ stable: upstreams, route });
   // What the killed connections had is gone; new requests are answered.

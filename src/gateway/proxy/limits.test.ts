@@ -137,7 +137,7 @@ describe('time limits', () => {
         socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
         socket.write(body);
       },
-      { timeoutMs: 100 },
+      { timeoutMs: 2_000 },
     );
     const { socket } = connectRaw(gateway.port);
     socket.pause();

@@ -4,6 +4,7 @@ import { shadowOf } from '../http1/forward.ts';
 import type { Head } from '../http1/head.ts';
 import { isSafeMethod } from '../http1/names.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
+import type { ServiceLimits } from '../quota/service-limits.ts';
 import { randomShare } from '../random.ts';
 import type { Arm, Endpoint } from '../route/endpoint.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
@@ -20,6 +21,8 @@ export interface MirrorContext {
   readonly timeoutMs: number;
   /** `skipped`: copies not made because too many were in progress, or no instance was fit. */
   readonly counts: { sent: number; skipped: number; failed: number };
+  /** Those of the service: copies in progress are among them. */
+  readonly limits: ServiceLimits;
 }
 
 /** Sends copies of safe requests to another version, with connections and a cap of its own; primary traffic never waits for it. */
@@ -27,7 +30,6 @@ export class Mirror {
   private readonly config: MirrorRoute;
   private readonly arm: Arm;
   private readonly context: MirrorContext;
-  private active = 0;
 
   constructor(config: MirrorRoute, arm: Arm, context: MirrorContext) {
     this.config = config;
@@ -38,17 +40,16 @@ export class Mirror {
   /** `head`: as it is forwarded, of a request without a body. */
   offer(head: Buffer, headOnly: boolean, nowMs: number): void {
     if (randomShare() >= this.config.share) return;
-    const { counts } = this.context;
-    const room = this.active < this.config.maxConcurrent && this.arm.isAvailable(nowMs);
-    const endpoint = room ? this.arm.pick(nowMs, []) : null;
-    if (endpoint === null) {
+    const { counts, limits } = this.context;
+    const places = limits.copies;
+    const endpoint = this.arm.isAvailable(nowMs) ? this.arm.pick(nowMs, []) : null;
+    if (endpoint === null || places?.take(nowMs) === false) {
       counts.skipped++;
       return;
     }
-    this.active++;
     counts.sent++;
     new MirrorJob(endpoint, { octets: shadowOf(head), headOnly }, this.context, nowMs, (failed) => {
-      this.active--;
+      places?.give();
       if (failed) counts.failed++;
     });
   }

@@ -269,10 +269,13 @@ describe('breaker and caps', () => {
 
   it('sheds a request that would wait for a connection behind maxPending others', async () => {
     const gateway = await gatewayTo({ stable: [await upstream()], route: { caps: { maxPending: 3 } } });
-    gateway.engine.states.get('svc')!.pending = 3;
+    const { pending } = gateway.engine.states.get('svc')!.limits;
+    for (let i = 0; i < 3; i++) expect(pending!.take(0)).toBe(true);
     expect(statusOf(await gateway.exchange(get()))).toBe(503);
-    gateway.engine.states.get('svc')!.pending = 2;
+    pending!.give();
     expect(statusOf(await gateway.exchange(get()))).toBe(200);
+    // It has given its place back.
+    expect([pending!.take(0), pending!.take(0)]).toEqual([true, false]);
   });
 
   it('only counts in shadow mode', async () => {

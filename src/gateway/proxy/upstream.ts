@@ -7,7 +7,9 @@ import { oldAtMs } from '../net/connection-age.ts';
 import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
+import type { Places } from '../quota/quota.ts';
 import type { Endpoint } from '../route/endpoint.ts';
+import type { Claim } from './claim.ts';
 
 /** What is told about one try on an upstream connection. */
 export interface UpstreamUser {
@@ -54,10 +56,13 @@ export class Upstream implements ChannelOwner, Timed {
   private readonly oldAtMs: number;
   /** Of the instance's host, at the time of connecting. */
   private address: string | null = null;
+  /** Its place among the connections that the instance may have, until it closes. */
+  private place: Places | null;
 
   /** `overHttp2`: one stream of the instance's shared session, used once. */
-  private constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2: boolean) {
+  private constructor(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2: boolean, claim: Claim | null) {
     this.endpoint = endpoint;
+    this.place = claim?.passOn() ?? null;
     this.overHttp2 = overHttp2;
     this.wheel = wheel;
     this.user = user;
@@ -76,11 +81,18 @@ export class Upstream implements ChannelOwner, Timed {
 
   /**
    * The way to an instance, by the protocol that its service declares: an idle connection of the pool (`connected`), or a new one.
-   * `mayReuse`: false asks for a new one.
+   * `mayReuse`: false asks for a new one. `claim`: what a new one takes of the caps.
    */
-  static to(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser, overHttp2: boolean, mayReuse = true): Upstream {
+  static to(
+    endpoint: Endpoint,
+    wheel: Wheel,
+    user: UpstreamUser,
+    overHttp2: boolean,
+    mayReuse = true,
+    claim: Claim | null = null,
+  ): Upstream {
     const reused = mayReuse && !overHttp2 ? Upstream.reuse(endpoint, wheel, user) : null;
-    return reused ?? new Upstream(endpoint, wheel, user, overHttp2);
+    return reused ?? new Upstream(endpoint, wheel, user, overHttp2, claim);
   }
 
   private static reuse(endpoint: Endpoint, wheel: Wheel, user: UpstreamUser): Upstream | null {
@@ -202,6 +214,7 @@ export class Upstream implements ChannelOwner, Timed {
   /** Not to be used again; `onClose` follows. */
   close(): void {
     this.gone = true;
+    this.leavePlace();
     this.channel.destroy();
   }
 
@@ -219,10 +232,16 @@ export class Upstream implements ChannelOwner, Timed {
     this.errorCode = error?.code;
     this.wheel.clear(this);
     this.endpoint.open--;
+    this.leavePlace();
     const index = this.endpoint.idle.indexOf(this);
     if (index >= 0) this.endpoint.idle.splice(index, 1);
     this.gone = true;
     this.finished(false);
+  }
+
+  private leavePlace(): void {
+    this.place?.give();
+    this.place = null;
   }
 
   private finished(cleanly: boolean): void {

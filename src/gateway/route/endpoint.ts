@@ -2,6 +2,7 @@ import type { LookupFunction } from 'node:net';
 import { HostAddress } from '../../lib/host-address.ts';
 import type { InstanceAddress } from '../../traffic/model.ts';
 import type { Upstream } from '../proxy/upstream.ts';
+import type { Places } from '../quota/quota.ts';
 import { randomShare } from '../random.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
 import { isIn, newOutlier, type Outlier } from './ejection.ts';
@@ -24,6 +25,8 @@ export class Endpoint {
   inFlight = 0;
   /** Open connections, busy and idle. */
   open = 0;
+  /** Places for its connections, over all processes; null: only the gateway's own limit holds. */
+  places: Places | null = null;
   /** No longer in the table: connections are closed as they become idle. */
   retired = false;
   /** By active checks, where the route has them. */
@@ -66,6 +69,10 @@ export class Endpoint {
 
   retire(): void {
     this.retired = true;
+    this.closeIdle();
+  }
+
+  closeIdle(): void {
     for (const upstream of this.idle.splice(0)) upstream.close();
   }
 

@@ -93,6 +93,7 @@ export class Route {
       ...{ wheel, overHttp2, perTryMs },
       timeoutMs: this.config.timeoutMs,
       counts: this.state.mirrored,
+      limits: this.state.limits,
     });
   }
 

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { ejectionCap, isIn, newOutlier, noteOutcome } from './ejection.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { Splitter } from './splitter.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 describe('ejection on a simulated clock', () => {
   const spec = { consecutive5xx: 5, forMs: 30_000 };
@@ -60,44 +59,6 @@ describe('ejection on a simulated clock', () => {
     const outlier = newOutlier();
     for (let i = 0; i < 50; i++) noteOutcome(outlier, true, spec, { count, othersOut: cap, nowMs: 0, random: 0 });
     expect(isIn(outlier, 0)).toBe(true);
-  });
-});
-
-describe('the token bucket on a simulated clock', () => {
-  it('L02: admits the rate to 1 % after the burst, however the requests come, and no burst for a clock that stood still or went back', () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 5000 }),
-        fc.integer({ min: 1, max: 2000 }),
-        fc.array(fc.nat(30), { minLength: 200, maxLength: 600 }),
-        (rate, burst, gaps) => {
-          const bucket = new TokenBucket(rate, burst, 0);
-          let nowMs = 0;
-          let admitted = 0;
-          for (const gap of gaps) {
-            nowMs += gap;
-            for (let i = 0; i < 20; i++) if (bucket.take(nowMs)) admitted++;
-            if (bucket.take(nowMs - 1000)) admitted++;
-          }
-          expect(admitted).toBeLessThanOrEqual(burst + (rate * nowMs) / 1000 + 1);
-        },
-      ),
-    );
-  });
-
-  it('L02: admits 1000/s within 1 % at ten times the rate', () => {
-    const bucket = new TokenBucket(1000, 200, 0);
-    let admitted = 0;
-    for (let ms = 0.1; ms <= 10_000; ms += 0.1) if (bucket.take(ms)) admitted++;
-    expect(Math.abs(admitted - 10_200)).toBeLessThanOrEqual(100);
-  });
-
-  it('says when there will be a token', () => {
-    const bucket = new TokenBucket(0.5, 1, 0);
-    expect(bucket.take(0)).toBe(true);
-    expect(bucket.take(0)).toBe(false);
-    expect(bucket.secondsToToken).toBe(2);
-    expect(bucket.take(2000)).toBe(true);
   });
 });
 

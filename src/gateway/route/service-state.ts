@@ -2,6 +2,8 @@ import type { LookupFunction } from 'node:net';
 import type { Cohort, OwnAnswers } from '../../metrics/source.ts';
 import type { Exposure } from '../../traffic/dataplane.ts';
 import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
+import type { QuotaSource } from '../quota/quota.ts';
+import { ServiceLimits } from '../quota/service-limits.ts';
 import { random32 } from '../random.ts';
 import { Callers } from '../stats/caller-stats.ts';
 import { ClientStats } from '../stats/client-stats.ts';
@@ -15,18 +17,9 @@ import { Endpoint } from './endpoint.ts';
 import { HealthChecker } from './health-check.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { Splitter } from './splitter.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 /** Counters of instances that left the table are kept for this many instances, so that totals do not shrink at once. */
 const KEPT_STATS = 2_048;
-
-/** One process's part of the limits; `full`: its buckets begin full (a successor of a dead process begins empty). */
-export interface LimitPart {
-  share: number;
-  full: boolean;
-}
-
-const WHOLE: LimitPart = { share: 1, full: true };
 
 /** What a service keeps while its routes come and go: counts, limits, outlier states, the split's phase. */
 export class ServiceState {
@@ -37,7 +30,7 @@ export class ServiceState {
   /** Own answers by `status flag`, for the exposition. */
   readonly ownCodes = new Map<string, number>();
   exposure: Exposure | null = null;
-  bucket: TokenBucket | null = null;
+  readonly limits: ServiceLimits;
   readonly breaker = new Breaker();
   /** Requests that the limiter would have refused in shadow mode. */
   shadowLimited = 0;
@@ -47,11 +40,6 @@ export class ServiceState {
   readonly clients = new ClientStats();
   private isSticky = false;
   readonly mirrored = { sent: 0, skipped: 0, failed: 0 };
-  /** This process's part of the service's limits, when several processes share its port. */
-  private share: number;
-  private readonly fullBuckets: boolean;
-  /** Tries that wait for a new connection. */
-  pending = 0;
   private readonly checkers = new Map<Endpoint, HealthChecker>();
   private healthCheck = '';
   readonly callers: Callers;
@@ -60,9 +48,8 @@ export class ServiceState {
   private readonly stats = new Map<string, InstanceStats>();
   private endpoints = new Map<string, Endpoint>();
 
-  constructor(route: ServiceRoute, limits: LimitPart = WHOLE) {
-    this.share = limits.share;
-    this.fullBuckets = limits.full;
+  constructor(route: ServiceRoute, quotas: QuotaSource) {
+    this.limits = new ServiceLimits(quotas);
     this.service = route.service;
     this.edgesMs = route.edgesMs;
     this.histogramEdges = mergedEdges(route.edgesMs);
@@ -77,7 +64,10 @@ export class ServiceState {
       for (const stats of this.stats.values()) stats.rebin(this.histogramEdges);
       this.callers.rebin(this.histogramEdges);
     }
-    this.adoptLimit(route, nowMs);
+    this.limits.adopt(route, nowMs);
+    for (const endpoint of endpoints.values()) {
+      endpoint.places = this.limits.connections(endpoint.id, () => endpoint.closeIdle());
+    }
     this.isSticky = route.sticky != null;
     const canary = route.canary;
     if (canary !== null && this.exposure?.release !== canary.release) {
@@ -112,20 +102,6 @@ export class ServiceState {
     for (const endpoint of wanted) {
       if (!this.checkers.has(endpoint)) this.checkers.set(endpoint, new HealthChecker(endpoint, config));
     }
-  }
-
-  private adoptLimit(route: ServiceRoute, nowMs: number): void {
-    const limit = route.rateLimit;
-    if (limit === null) this.bucket = null;
-    else if (this.bucket === null) {
-      this.bucket = new TokenBucket(limit.perSecond, limit.burst, nowMs, this.share, this.fullBuckets);
-    } else this.bucket.resize(limit.perSecond, limit.burst, this.share, nowMs);
-  }
-
-  /** 0..1. The shares of all processes add up to 1. */
-  setShare(share: number, nowMs: number): void {
-    this.share = share;
-    if (this.bucket !== null) this.bucket.resize(this.bucket.perSecond, this.bucket.burst, share, nowMs);
   }
 
   /** The endpoint of an address: the one in use when id, version and address are the same, else a new one. */

@@ -16,6 +16,7 @@ import { writeAccessLine } from '../proxy/access-log.ts';
 import { limitRefusal } from '../proxy/admission.ts';
 import type { Cause, OwnAnswer } from '../proxy/answer.ts';
 import { isShortage } from '../proxy/failure.ts';
+import type { Places } from '../quota/quota.ts';
 import { randomShare } from '../random.ts';
 import type { Route } from '../route/route.ts';
 import { F } from '../stats/flags.ts';
@@ -62,6 +63,8 @@ export class Connect implements ChannelOwner, Timed {
   private flag: number = F.none;
   /** Counted as open, and not yet given back. */
   private holds = false;
+  /** Its place among the tunnels. */
+  private place: Places | null = null;
 
   constructor(client: ConnectClient, route: Route, policy: ConnectPolicy, context: ConnectContext) {
     this.client = client;
@@ -95,9 +98,9 @@ export class Connect implements ChannelOwner, Timed {
     this.target = target;
     const { maxTunnels } = this.policy.config;
     if (this.context.draining) this.fail('tunnel-limit', 'the gateway is draining', F.overflow);
-    else if (state.tunnels.open >= maxTunnels)
+    else if (state.limits.tunnels?.take(this.startedMs) === false)
       this.fail('tunnel-limit', `${maxTunnels} tunnels are open, which is the limit`, F.overflow);
-    else this.dial(authority);
+    else this.dial(authority, state.limits.tunnels);
   }
 
   /** Whether a table that comes into force still allows it; a tunnel to a target that was struck out ends. */
@@ -105,8 +108,9 @@ export class Connect implements ChannelOwner, Timed {
     return route.connect?.find(this.target) != null;
   }
 
-  private dial({ host, port }: Authority): void {
+  private dial({ host, port }: Authority, place: Places | null): void {
     this.holds = true;
+    this.place = place;
     this.route.state.tunnels.open++;
     const { connectMs, privateAddresses } = this.policy.config;
     const lookup = guardedLookup(this.context.lookup ?? systemLookup, privateAddresses);
@@ -223,6 +227,8 @@ export class Connect implements ChannelOwner, Timed {
     this.context.wheel.clear(this);
     if (this.holds) this.route.state.tunnels.open--;
     this.holds = false;
+    this.place?.give();
+    this.place = null;
   }
 
   private book(status: number, flag: number): void {

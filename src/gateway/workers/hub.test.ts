@@ -23,6 +23,7 @@ async function start(count: number, route: RouteParts['route'] = {}): Promise<vo
   upstream = await startUpstream(answering());
   port = await testPort();
   hub = new Hub(MAIN, count, Buffer.alloc(32, 1));
+  await hub.ready();
   await hub.apply(tableOf(port, 1, { stable: [upstream], route }));
 }
 
@@ -102,13 +103,27 @@ describe('several processes as one gateway', () => {
     expect({ failed: failed.length, refused }).toEqual({ failed: lost, refused: 0 });
   });
 
-  it('keep one limit between them', async () => {
-    await start(2, { rateLimit: { perSecond: 0.001, burst: 40 } });
-    const statuses = await many(200, 10);
-    const admitted = statuses.filter((status) => status === 200).length;
-    expect(admitted).toBeLessThanOrEqual(40);
-    expect(admitted).toBeGreaterThan(20);
-    expect((await hub.counters()).services[0]!.own.limiter).toBe(statuses.length - admitted);
+  it.each([1, 2, 3, 40])(
+    'keep one burst of %i between four of them, whole, from the first request on',
+    async (burst) => {
+      await start(4, { rateLimit: { perSecond: 0.001, burst } });
+      expect(statusOf(await exchange())).toBe(200);
+      const statuses = await many(120, 20);
+      expect(1 + statuses.filter((status) => status === 200).length).toBe(burst);
+      expect((await hub.counters()).services[0]!.own.limiter).toBe(1 + statuses.length - burst);
+    },
+  );
+
+  it('keep one rate between four of them', async () => {
+    await start(4, { rateLimit: { perSecond: 100, burst: 20 } });
+    const startedMs = performance.now();
+    let admitted = 0;
+    while (performance.now() - startedMs < 1_500) {
+      admitted += (await many(60, 20)).filter((status) => status === 200).length;
+    }
+    const allowed = 20 + (performance.now() - startedMs) / 10;
+    expect(admitted).toBeLessThanOrEqual(allowed + 1);
+    expect(admitted).toBeGreaterThanOrEqual(allowed * 0.7);
   });
 
   it('put faults in force everywhere', async () => {

@@ -2,18 +2,21 @@
  * Several processes that act as one gateway: they share the ports (SO_REUSEPORT), take the same tables, and their counts add up. A dead one is
  * replaced and given the table in force; the others never notice.
  *
- * The limiter's rate is divided: each worker holds a share, and the shares follow where the requests arrive. They always add up to 1, so the
- * sum never exceeds the limit; a shift of load is followed within a few hundred milliseconds.
+ * The limits of a service are held here, whole (`quota/quota-book.ts`): each worker asks for what its requests need.
  */
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { own } from '../../lib/own.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { own, setOwn } from '../../lib/own.ts';
 import type { DataPlaneState, EffectiveRoute } from '../../traffic/dataplane.ts';
 import type { FaultReport, FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
+import { tableProblem } from '../../traffic/table-check.ts';
 import { renderExposition } from '../admin/exposition.ts';
 import { refusedFastReads } from '../net/fast-path.ts';
 import { type Plane, TableRefused } from '../plane.ts';
+import { keys, quotasOf } from '../quota/quota.ts';
+import { QuotaBook } from '../quota/quota-book.ts';
 import { machineMonoMs } from '../stats/process-stats.ts';
 import { countersOf, mergeReports, type ServiceReport, withoutGauges } from '../stats/report.ts';
 import type { EngineEstate, Estate, EstateSocket, SocketHandle, Sockets } from '../succession/estate.ts';
@@ -24,6 +27,9 @@ import { WorkerProcess } from './worker-process.ts';
 const DRAIN_SLACK_MS = 1_000;
 const REPORT_EVERY_MS = 200;
 const RESPAWN_AFTER_MS = 100;
+const POLL_MS = 10;
+/** A call waits this long for a worker that serves; less than its caller waits for the answer. */
+const PRESENT_WITHIN_MS = 1_000;
 
 export class Hub implements Plane {
   readonly bootId: string;
@@ -35,7 +41,7 @@ export class Hub implements Plane {
   private retained: ServiceReport[] = [];
   private table: RoutingTable | null = null;
   private readonly faults = new Map<string, { rule: FaultRule; endsMs: number }>();
-  private demandBefore = new Map<WorkerProcess, Record<string, number>>();
+  private readonly quotas: QuotaBook<WorkerProcess>;
   /** By place: the listening sockets of the worker there. A dead worker's successor accepts what waits in them. */
   private readonly sockets: Sockets[];
   private readonly past: Past;
@@ -48,26 +54,40 @@ export class Hub implements Plane {
     this.stickyKey = stickyKey;
     this.entry = entry;
     this.count = count;
+    this.quotas = new QuotaBook({
+      processes: count,
+      nowMs: () => performance.now(),
+      recall: (worker, key) => worker.recall(key),
+    });
     this.sockets = Array.from({ length: count }, () => new Map());
-    for (let place = 0; place < count; place++) this.spawn(place, false);
-    this.reporter = setInterval(() => void this.collect().then(() => this.balance()), REPORT_EVERY_MS);
+    for (let place = 0; place < count; place++) this.spawn(place);
+    this.reporter = setInterval(() => void this.collect(), REPORT_EVERY_MS);
   }
 
   pids(): (number | undefined)[] {
     return this.workers.map((worker) => worker.process.pid);
   }
 
-  private spawn(place: number, successor: boolean): WorkerProcess {
+  private spawn(place: number): void {
     // The worker runs on the same Node.js: what was found of it holds there as well.
-    const args = ['--worker', String(this.count), '--by-events', refusedFastReads().join()];
-    if (successor) args.push('--successor');
+    const args = ['--worker', '--by-events', refusedFastReads().join()];
     const env = { ...process.env, DAVY_STICKY_KEY: this.stickyKey.toString('base64') };
     const worker = new WorkerProcess(
       { entry: this.entry, args, env, place },
-      { exit: (dead) => this.onExit(dead), socket: (address, handle) => this.keep(place, address, handle) },
+      {
+        exit: (dead) => this.onExit(dead),
+        socket: (address, handle) => this.keep(place, address, handle),
+        ask: (asker, key, need, left) => void this.answer(asker, key, need, left),
+        lateBack: (holder, key, units) => this.quotas.back(holder, key, units),
+      },
     );
     this.workers.push(worker);
-    return worker;
+    this.bringUp(worker).catch(() => worker.process.kill('SIGKILL'));
+  }
+
+  private async answer(worker: WorkerProcess, key: string, need: number, left: number): Promise<void> {
+    const answer = await this.quotas.ask(worker, key, need, left);
+    worker.tell({ grant: key, answer });
   }
 
   private keep(place: number, address: string, handle: SocketHandle): void {
@@ -78,7 +98,7 @@ export class Hub implements Plane {
 
   private onExit(dead: WorkerProcess): void {
     this.workers = this.workers.filter((worker) => worker !== dead);
-    this.demandBefore.delete(dead);
+    this.quotas.forget(dead);
     if (dead.lastReport !== null) {
       this.retained = mergeReports([this.retained, withoutGauges(dead.lastReport.services)]);
     }
@@ -86,24 +106,25 @@ export class Hub implements Plane {
   }
 
   private replace(place: number): void {
-    if (this.stopping) return;
-    const worker = this.spawn(place, true);
+    if (!this.stopping) this.spawn(place);
+  }
+
+  /** From its start until it serves as the others do. */
+  private async bringUp(worker: WorkerProcess): Promise<void> {
+    await worker.ready();
+    if (this.table !== null) {
+      // A lease goes on for as long as it does where it is in force: the new worker must not grant it anew.
+      const other = this.workers.find((one) => one.serves);
+      const theirs = await other?.call('estate', undefined as never).catch(() => null);
+      const estate = theirs == null ? null : { ...theirs, exposures: {}, tokens: {}, faults: [] };
+      await this.endow(worker, this.table, estate);
+    }
     const nowMs = performance.now();
     const rules = [...this.faults.values()]
       .filter(({ endsMs }) => endsMs > nowMs)
       .map(({ rule, endsMs }) => ({ ...rule, ttlMs: Math.ceil(endsMs - nowMs) }));
-    const ready = this.table === null ? Promise.resolve() : this.settle(worker, this.table);
-    ready
-      .then(() => (rules.length > 0 ? worker.call('inject', rules) : null))
-      .catch(() => worker.process.kill('SIGKILL'));
-  }
-
-  /** A lease goes on for as long as it does where it is in force: the new worker must not grant it anew. */
-  private async settle(worker: WorkerProcess, table: RoutingTable): Promise<void> {
-    const other = this.workers.find((one) => one.place !== worker.place);
-    const theirs = await other?.call('estate', undefined as never).catch(() => null);
-    const estate = theirs == null ? null : { ...theirs, exposures: {}, tokens: {}, faults: [] };
-    await this.endow(worker, table, estate);
+    if (rules.length > 0) await worker.call('inject', rules);
+    worker.serves = true;
   }
 
   private endow(worker: WorkerProcess, table: RoutingTable, estate: EngineEstate | null): Promise<void> {
@@ -121,13 +142,33 @@ export class Hub implements Plane {
     const sockets = this.sockets.flatMap((held, engine) =>
       [...held].map(([address, handle]) => ({ engine, address, handle })),
     );
+    this.addTokens(engines);
     return { estate: { bootId: this.bootId, table: this.table, engines }, sockets };
+  }
+
+  /** What lies here goes with what the workers have at hand. */
+  private addTokens(engines: readonly (EngineEstate | null)[]): void {
+    const first = engines.find((engine) => engine !== null);
+    for (const { service, rateLimit } of this.table?.services ?? []) {
+      if (first == null || rateLimit === null) continue;
+      setOwn(first.tokens, service, (own(first.tokens, service) ?? 0) + this.quotas.tokens(keys.rate(service)));
+    }
   }
 
   async adopt({ table, engines }: Estate, sockets: EstateSocket[]): Promise<void> {
     if (table === null) return;
     for (const { engine, address, handle } of sockets) this.keep(engine, address, handle);
     this.table = table;
+    this.quotas.define(table.services.flatMap(quotasOf));
+    for (const { service } of table.services) {
+      const tokens = engines.map((engine) => (engine === null ? undefined : own(engine.tokens, service)));
+      const known = tokens.filter((count) => count !== undefined);
+      if (known.length > 0)
+        this.quotas.fillTo(
+          keys.rate(service),
+          known.reduce((sum, count) => sum + count, 0),
+        );
+    }
     const nowMs = performance.now();
     for (const rule of engines.flatMap((engine) => engine?.faults ?? [])) {
       this.faults.set(rule.id, { rule, endsMs: nowMs + rule.ttlMs });
@@ -139,14 +180,47 @@ export class Hub implements Plane {
     await Promise.all(this.workers.map((worker) => worker.call('follow', table)));
   }
 
+  /** Resolves when every worker serves. One that ends while it starts is replaced as any other. */
+  async ready(): Promise<void> {
+    while (this.serving.length < this.count) await sleep(POLL_MS);
+  }
+
+  private get serving(): WorkerProcess[] {
+    return this.workers.filter((worker) => worker.serves);
+  }
+
+  /** Those that serve; one that is being replaced gets what it needs when it is there. Rejects when there is none for a while. */
+  private async present(): Promise<WorkerProcess[]> {
+    const endMs = performance.now() + PRESENT_WITHIN_MS;
+    while (this.serving.length === 0) {
+      if (performance.now() >= endMs) {
+        throw new TableRefused(
+          'starting',
+          'No worker of the gateway answers yet; the call may be repeated in a moment.',
+        );
+      }
+      await sleep(POLL_MS);
+    }
+    return this.serving;
+  }
+
   /** The first worker decides; the others cannot refuse what it took, so one that fails is started anew. */
   async apply(table: RoutingTable): Promise<void> {
-    const [first, ...others] = this.workers;
-    if (first === undefined) throw new TableRefused('draining', 'No worker is running at the moment.');
-    await first.call('apply', table);
+    const [first, ...others] = await this.present();
+    const before = this.table;
+    if (tableProblem(table) === null) this.quotas.define(table.services.flatMap(quotasOf));
+    try {
+      await first?.call('apply', table);
+    } catch (error) {
+      this.quotas.define(before === null ? [] : before.services.flatMap(quotasOf));
+      throw error;
+    }
     this.table = table;
     this.past.follow(table);
-    await Promise.all(others.map((worker) => worker.call('apply', table).catch(() => worker.process.kill('SIGKILL'))));
+    const late = this.workers.filter((worker) => worker !== first && !others.includes(worker));
+    const take = (worker: WorkerProcess) => worker.call('apply', table).catch(() => worker.process.kill('SIGKILL'));
+    late.forEach(take);
+    await Promise.all(others.map(take));
     const addresses = new Set(table.services.map(({ listenHost, listenPort }) => `${listenHost}:${listenPort}`));
     for (const held of this.sockets) {
       for (const [address, handle] of held) {
@@ -159,12 +233,14 @@ export class Hub implements Plane {
 
   /** A lease is lost when any worker lost it. */
   async renew(ids: string[]): Promise<string[]> {
-    const lost = await Promise.all(this.workers.map((worker) => worker.call('renew', ids)));
-    return ids.filter((id) => this.workers.length === 0 || lost.some((list) => list.includes(id)));
+    const workers = await this.present();
+    const lost = await Promise.all(workers.map((worker) => worker.call('renew', ids)));
+    return ids.filter((id) => lost.some((list) => list.includes(id)));
   }
 
   async inject(rules: FaultRule[]): Promise<string | null> {
-    const problems = await Promise.all(this.workers.map((worker) => worker.call('inject', rules)));
+    const workers = await this.present();
+    const problems = await Promise.all(workers.map((worker) => worker.call('inject', rules)));
     const problem = problems.find((one) => one !== null) ?? null;
     const nowMs = performance.now();
     if (problem === null) for (const rule of rules) this.faults.set(rule.id, { rule, endsMs: nowMs + rule.ttlMs });
@@ -173,14 +249,17 @@ export class Hub implements Plane {
 
   async clearFaults(ids: string[] | 'all'): Promise<void> {
     for (const id of ids === 'all' ? [...this.faults.keys()] : ids) this.faults.delete(id);
-    await Promise.all(this.workers.map((worker) => worker.call('clearFaults', ids)));
+    // One that is being brought up may have been told of them already.
+    const calls = this.workers.map((worker) => ({ worker, call: worker.call('clearFaults', ids) }));
+    for (const { call } of calls) call.catch(() => {});
+    await Promise.all(calls.filter(({ worker }) => worker.serves).map(({ call }) => call));
   }
 
   async faultReports(): Promise<FaultReport[]> {
     const sums = new Map<string, FaultReport>();
-    for (const report of (
-      await Promise.all(this.workers.map((worker) => worker.call('faultReports', undefined as never)))
-    ).flat()) {
+    const workers = await this.present();
+    const lists = await Promise.all(workers.map((worker) => worker.call('faultReports', undefined as never)));
+    for (const report of lists.flat()) {
       const sum = sums.get(report.id);
       if (sum === undefined) sums.set(report.id, { ...report });
       else {
@@ -199,7 +278,8 @@ export class Hub implements Plane {
   }
 
   async state(): Promise<DataPlaneState> {
-    const states = await Promise.all(this.workers.map((worker) => worker.call('state', undefined as never)));
+    const workers = await this.present();
+    const states = await Promise.all(workers.map((worker) => worker.call('state', undefined as never)));
     const merged = states.reduce<DataPlaneState | null>(
       (sum, state) => (sum === null ? structuredClone(state) : mergeStates(sum, state)),
       null,
@@ -228,34 +308,11 @@ export class Hub implements Plane {
   /** Everything counted so far: by those that live, as they last said, and by those that died. */
   private async collect(): Promise<ServiceReport[]> {
     await Promise.all(
-      this.workers.map(async (worker) => {
+      this.serving.map(async (worker) => {
         worker.lastReport = await worker.call('report', undefined as never).catch(() => worker.lastReport);
       }),
     );
     return mergeReports([this.retained, ...this.workers.map(({ lastReport }) => lastReport?.services ?? [])]);
-  }
-
-  /** Divides each limit by where its requests arrived since the last look, with a floor so that none starts from nothing. */
-  private balance(): void {
-    if (this.workers.length === 0) return;
-    const floor = 0.1 / this.workers.length;
-    const fresh = this.workers.map((worker) => {
-      const before = this.demandBefore.get(worker) ?? {};
-      const demand = worker.lastReport?.demand ?? {};
-      this.demandBefore.set(worker, demand);
-      return Object.fromEntries(
-        Object.entries(demand).map(([service, asked]) => [service, Math.max(0, asked - (own(before, service) ?? 0))]),
-      );
-    });
-    const services = [...new Set(fresh.flatMap((demand) => Object.keys(demand)))];
-    this.workers.forEach((worker, i) => {
-      const shares = services.map((service) => {
-        const total = fresh.reduce((sum, demand) => sum + (own(demand, service) ?? 0), 0);
-        const part = total === 0 ? 1 / this.workers.length : (own(fresh[i], service) ?? 0) / total;
-        return [service, floor + part * (1 - floor * this.workers.length)];
-      });
-      worker.call('setShares', Object.fromEntries(shares) as Record<string, number>).catch(() => {});
-    });
   }
 
   async closePorts(): Promise<void> {

@@ -2,6 +2,7 @@ import type { DataPlaneState } from '../../traffic/dataplane.ts';
 import type { FaultReport, FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
 import type { TableRefused } from '../plane.ts';
+import type { Grant } from '../quota/quota-book.ts';
 import type { ProcessReport } from '../stats/process-stats.ts';
 import type { ServiceReport } from '../stats/report.ts';
 import type { EngineEstate } from '../succession/estate.ts';
@@ -15,7 +16,6 @@ export interface WorkerCalls {
   faultReports(): Promise<FaultReport[]>;
   state(): Promise<DataPlaneState>;
   report(): Promise<WorkerReport>;
-  setShares(shares: Record<string, number>): Promise<void>;
   estate(): Promise<EngineEstate>;
   /** Uses the sockets that came before it. */
   adopt(heritage: { table: RoutingTable; estate: EngineEstate | null }): Promise<void>;
@@ -27,8 +27,6 @@ export interface WorkerCalls {
 export interface WorkerReport {
   services: ServiceReport[];
   process: ProcessReport;
-  /** Requests that asked each service's limiter so far. */
-  demand: Record<string, number>;
 }
 
 /** A listening socket's address; the socket comes with it. To the worker ahead of `adopt`; from it whenever it has opened one. */
@@ -47,3 +45,36 @@ export interface AnswerMessage {
   value?: unknown;
   error?: { code: TableRefused['code'] | null; message: string };
 }
+
+/** From a worker: requests wait for `need` units of a limit, and `left` are at hand. Answered by a `GrantMessage`. */
+export interface AskMessage {
+  ask: string;
+  need: number;
+  left: number;
+}
+
+/** To a worker: the answer to its question. */
+export interface GrantMessage {
+  grant: string;
+  answer: Grant;
+}
+
+/** To a worker: others wait for units of a limit; what it has at hand is wanted back. Answered by a `BackMessage` with the same number. */
+export interface RecallMessage {
+  recall: string;
+  number: number;
+}
+
+export interface BackMessage {
+  back: string;
+  number: number;
+  units: number;
+}
+
+/** From a worker, once: it hears what it is told from now on. */
+export interface ReadyMessage {
+  ready: true;
+}
+
+export type ToWorker = CallMessage | SocketMessage | GrantMessage | RecallMessage;
+export type FromWorker = ReadyMessage | AnswerMessage | SocketMessage | AskMessage | BackMessage;

@@ -16,6 +16,7 @@ export function singlePlane(stickyKey: Buffer, heritage: Heritage | null): Plane
   };
   return {
     bootId: engine.bootId,
+    ready: async () => {},
     apply: async (table) => {
       await engine.apply(table);
       past.follow(table);

@@ -1,19 +1,21 @@
 import type net from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { messageOf } from '../../lib/error.ts';
 import { Engine } from '../engine.ts';
 import { limits } from '../limits.ts';
 import { TableRefused } from '../plane.ts';
-import type { LimitPart } from '../route/service-state.ts';
+import { LeasedQuotas } from '../quota/leased.ts';
 import { watchProcess } from '../stats/process-stats.ts';
 import type { SocketHandle, Sockets } from '../succession/estate.ts';
-import type { AnswerMessage, CallMessage, SocketMessage, WorkerCalls } from './protocol.ts';
+import type { AnswerMessage, FromWorker, ToWorker, WorkerCalls } from './protocol.ts';
 
 /**
  * Runs one worker: an engine that obeys its parent. When the parent dies it answers what is in progress and ends.
  * `stickyKey`: base64, from the parent.
  */
-export function runWorker(limitPart: LimitPart, stickyKey: string): void {
-  const engine = new Engine({ sharedPorts: true, limitPart, stickyKey: Buffer.from(stickyKey, 'base64') });
+export function runWorker(stickyKey: string): void {
+  const quotas = leasedQuotas();
+  const engine = new Engine({ sharedPorts: true, quotas, stickyKey: Buffer.from(stickyKey, 'base64') });
   const processReport = watchProcess();
   const inherited: Sockets = new Map();
   const deposit = depositor(engine);
@@ -27,8 +29,7 @@ export function runWorker(limitPart: LimitPart, stickyKey: string): void {
     clearFaults: async (ids) => engine.clearFaults(ids as string[] | 'all'),
     faultReports: async () => engine.faultReports(),
     state: async () => engine.state(),
-    report: async () => ({ services: engine.reports(), process: processReport(), demand: engine.demand() }),
-    setShares: async (shares) => engine.setShares(shares as Record<string, number>),
+    report: async () => ({ services: engine.reports(), process: processReport() }),
     estate: async () => engine.estate(),
     adopt: async (heritage) => {
       const { table, estate } = heritage as Parameters<WorkerCalls['adopt']>[0];
@@ -39,9 +40,18 @@ export function runWorker(limitPart: LimitPart, stickyKey: string): void {
     closePorts: () => engine.closePorts(),
     drain: (withinMs) => engine.drain(withinMs as number),
   };
-  process.on('message', (message: CallMessage | SocketMessage, handle: unknown) => {
+  process.on('message', (message: ToWorker, handle: unknown) => {
     if ('socket' in message) {
       inherited.set(message.socket, handle as SocketHandle);
+      return;
+    }
+    if ('grant' in message) {
+      quotas.grant(message.grant, message.answer);
+      return;
+    }
+    if ('recall' in message) {
+      const { recall, number } = message;
+      tell({ back: recall, number, units: quotas.recall(recall) });
       return;
     }
     const send = (answer: Omit<AnswerMessage, 'id'>) => process.send?.({ id: message.id, ...answer });
@@ -52,9 +62,28 @@ export function runWorker(limitPart: LimitPart, stickyKey: string): void {
         send({ error: { code: error instanceof TableRefused ? error.code : null, message: messageOf(error) } }),
     );
   });
+  tell({ ready: true });
   process.on('disconnect', () => void engine.drain(limits.drainMs).then(() => process.exit(0)));
   // The terminal's signals are the parent's business: it drains its workers in order.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
+}
+
+function tell(message: FromWorker): void {
+  process.send?.(message, undefined, undefined, () => {});
+}
+
+/** What this process has is used up when the parent is gone; then it is draining, and refuses. */
+const ORPHANED_FOR_MS = 1_000;
+
+function leasedQuotas(): LeasedQuotas {
+  const quotas: LeasedQuotas = new LeasedQuotas({
+    nowMs: () => performance.now(),
+    ask: (key, need, left) => {
+      if (process.connected) tell({ ask: key, need, left });
+      else quotas.grant(key, { units: 0, refusedForMs: ORPHANED_FOR_MS, left: 0 });
+    },
+  });
+  return quotas;
 }
 
 /** The parent keeps every listening socket too: connections that wait in it outlive the worker. */

@@ -132,7 +132,7 @@ const connect = z.strictObject({
     default: false,
   }).optional(),
   concurrent: integer({
-    description: 'Tunnels open at once, per gateway process; the rest is answered with 503.',
+    description: 'Tunnels open at once; the rest is answered with 503.',
     example: 100,
     default: 100,
     min: 1,
