@@ -5,6 +5,7 @@ import type { ReleaseDoc } from '../server/schemas.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { reasonOption } from './reason-option.ts';
 
 interface ActionOptions {
   port: number;
@@ -28,7 +29,7 @@ export function register(program: Command, io: CliIo): void {
       .command(verb)
       .description(VERBS[verb])
       .argument('<release>', 'for example service-b-2')
-      .requiredOption('--reason <text>', 'why; written to the ledger');
+      .addOption(reasonOption());
     if (verb === 'promote') command.option('--full', 'straight to the watch at 100 %');
     outputOption(connectionOptions(command)).action(async (release: string, options: ActionOptions) => {
       const body = { reason: options.reason, ...(options.full ? { full: true } : {}) };

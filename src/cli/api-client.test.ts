@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import type { Clock } from '../lib/clock.ts';
 import { createVirtualClock } from '../lib/virtual-clock.ts';
-import { connect } from './api-client.ts';
+import { actorName, connect } from './api-client.ts';
 import type { CliIo } from './io.ts';
 
 const starting = { error: { code: 'api/starting', sentence: 'Davy is still reading its ledger.', next: '', exit: 6 } };
@@ -38,4 +38,9 @@ test('a Davy that still reads its ledger is asked again, with the same idempoten
   expect(slept).toEqual([200, 200]);
   expect(new Set(asked.map((request) => request.headers['idempotency-key'])).size).toBe(1);
   expect(asked).toHaveLength(3);
+});
+
+test.each(['a b', 'a\nb', '-x', 'ada\u202e', 'x'.repeat(65)])('DAVY_ACTOR=%j is no name', (name) => {
+  const io = { env: { DAVY_ACTOR: name } } as unknown as CliIo;
+  expect(() => actorName(io)).toThrow(expect.objectContaining({ code: 'cli/usage' }));
 });

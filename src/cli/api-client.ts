@@ -91,9 +91,16 @@ export function connect(options: { port: number; url?: string }, io: CliIo): Api
   };
 }
 
-/** Who acts, as the ledger will name them: DAVY_ACTOR, else the login name. */
+const ACTOR = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** Who acts, as the ledger will name them: DAVY_ACTOR, else the login name. Throws `cli/usage` for what is no name. */
 export function actorName(io: CliIo): string {
-  if (io.env.DAVY_ACTOR) return io.env.DAVY_ACTOR;
+  const given = io.env.DAVY_ACTOR;
+  if (given && !ACTOR.test(given)) {
+    const sentence = 'DAVY_ACTOR takes 1 to 64 letters, digits, dots, dashes or underscores.';
+    throw new DavyError(cliErrors.usage, sentence);
+  }
+  if (given) return given;
   const name = userInfo()
     .username.replace(/[^A-Za-z0-9._-]/g, '-')
     .slice(0, 64);

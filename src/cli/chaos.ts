@@ -11,6 +11,7 @@ import { cliErrors } from './errors.ts';
 import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { reasonOption } from './reason-option.ts';
 
 interface Common {
   port: number;
@@ -40,7 +41,7 @@ export function register(program: Command, io: CliIo): void {
 
 function registerRun(chaos: Command, io: CliIo): void {
   const run = experimentOptions(chaos.command('run').description('run an experiment; exit 0 PASS, 3 any other verdict'))
-    .requiredOption('--reason <text>', 'why; written to the ledger')
+    .addOption(reasonOption())
     .option('--detach', 'do not wait for the conclusion');
   outputOption(connectionOptions(run)).action(async (name: string | undefined, options: RunOptions) => {
     const api = connect(options, io);
@@ -103,7 +104,7 @@ function registerStop(chaos: Command, io: CliIo): void {
     .description('revert runs and wait until their faults are gone')
     .argument('[runs...]', 'for example chaos-3')
     .option('--all', 'everything that runs')
-    .requiredOption('--reason <text>', 'why; written to the ledger');
+    .addOption(reasonOption());
   outputOption(connectionOptions(stop)).action(
     async (runs: string[], options: Common & { all?: boolean; reason: string }) => {
       if (runs.length > 0 === (options.all === true)) throw new DavyError(cliErrors.usage, 'Name runs, or give --all.');
@@ -117,7 +118,7 @@ function registerStop(chaos: Command, io: CliIo): void {
     .command('clear')
     .description('declare a DIRTY run clean, after looking')
     .argument('<run>')
-    .requiredOption('--reason <text>', 'what was found; written to the ledger');
+    .addOption(reasonOption('what was found; written to the ledger'));
   outputOption(connectionOptions(clear)).action(async (run: string, options: Common & { reason: string }) => {
     const path = `/api/v1/chaos/runs/${encodeURIComponent(run)}/clear`;
     const cleared = await connect(options, io).post<ChaosRunDoc>(path, { reason: options.reason });

@@ -3,6 +3,7 @@ import { term } from '../lib/outside-text/terminal.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { reasonOption } from './reason-option.ts';
 
 interface ContinueOptions {
   port: number;
@@ -18,7 +19,7 @@ export function register(program: Command, io: CliIo): void {
     .command('continue')
     .description('go on where the world was ahead of the ledger; nothing is raised by it')
     .option('--accept-loss', 'accept that records of the ledger are lost; it is recorded')
-    .requiredOption('--reason <text>', 'why; written to the ledger');
+    .addOption(reasonOption());
   outputOption(connectionOptions(command)).action(async (options: ContinueOptions) => {
     const body = { reason: options.reason, acceptLoss: options.acceptLoss === true };
     const { ended } = await connect(options, io).post<{ ended: string[] }>('/api/v1/traffic/continue', body);

@@ -9,6 +9,7 @@ import { actorName, connect } from './api-client.ts';
 import { ledgerDir, type Printed, placeOptions } from './evidence-place.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { reasonOption } from './reason-option.ts';
 
 /** `evidence keys|rotate-key`: the keys that sign the ledger. */
 export function registerKeys(evidence: Command, io: CliIo): void {
@@ -53,7 +54,7 @@ function registerRotate(evidence: Command, io: CliIo): void {
   const command = evidence
     .command('rotate-key')
     .description('replace the signing key by a new one; the old key signs the hand-over')
-    .requiredOption('--reason <text>', 'why; written to the ledger');
+    .addOption(reasonOption());
   outputOption(placeOptions(command).option('--url <url>', 'address of the running Davy')).action(
     async (options: Printed & { reason: string; url?: string }) => {
       const { reason } = options;

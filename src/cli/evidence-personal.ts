@@ -11,6 +11,7 @@ import { ledgerDir, type Printed, placeOptions } from './evidence-place.ts';
 import { readGivenFile } from './given-file.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { optionalReason, reasonOption } from './reason-option.ts';
 
 /** `evidence conceal|disclose|erase`: personal values that the ledger can prove and forget. */
 export function registerPersonal(evidence: Command, io: CliIo): void {
@@ -32,7 +33,7 @@ function registerConceal(evidence: Command, io: CliIo): void {
       '<file>',
       'a JSON object of texts, as in {"name": "…"}; never given on the command line, where others see it',
     )
-    .requiredOption('--reason <text>', 'why; written to the ledger')
+    .addOption(reasonOption())
     .option('--release <release>', 'the release that they belong to');
   outputOption(placeOptions(command).option('--url <url>', 'address of the running Davy')).action(
     async (subject: string, file: string, options: Acting & { reason: string; release?: string }) => {
@@ -115,8 +116,13 @@ function registerErase(evidence: Command, io: CliIo): void {
     .command('erase')
     .description('forget the personal values of somebody for good; the ledger still verifies')
     .argument('<subject>', 'who asked to be forgotten')
-    .requiredOption('--basis <text>', 'the legal ground, for example "GDPR Art. 17(1)(b)"; written to the ledger')
-    .option('--reason <text>', 'more about why; written to the ledger');
+    .addOption(
+      optionalReason(
+        '--basis <text>',
+        'the legal ground, for example "GDPR Art. 17(1)(b)"; written to the ledger',
+      ).makeOptionMandatory(),
+    )
+    .addOption(optionalReason('--reason <text>', 'more about why; written to the ledger'));
   outputOption(placeOptions(command).option('--url <url>', 'address of the running Davy')).action(
     async (subject: string, options: Acting & { basis: string; reason?: string }) => {
       const dir = ledgerDir(io, options);

@@ -19,6 +19,7 @@ import { readGivenFile } from './given-file.ts';
 import { parseGivenKey } from './given-key.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { reasonOption } from './reason-option.ts';
 import { styleFor } from './style.ts';
 
 const PROGRESS_FROM_BYTES = 20_000_000;
@@ -198,7 +199,7 @@ function registerContinue(evidence: Command, io: CliIo): void {
     .description('start a new ledger where records were lost; the old one is kept beside it')
     .requiredOption('--system <name>', 'name of the system, as in its spec')
     .option('--accept-loss', 'accept that records are lost; it is recorded')
-    .requiredOption('--reason <text>', 'why');
+    .addOption(reasonOption());
   outputOption(placeOptions(command)).action(
     async (options: Printed & { system: string; acceptLoss?: boolean; reason: string }) => {
       const continued = await continueLedger({

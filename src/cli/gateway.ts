@@ -4,6 +4,7 @@ import type { GatewayRestart } from '../traffic/gateway-restart.ts';
 import { connect, connectionOptions } from './api-client.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { reasonOption } from './reason-option.ts';
 
 interface RestartOptions {
   port: number;
@@ -18,7 +19,7 @@ export function register(program: Command, io: CliIo): void {
   const command = gateway
     .command('restart')
     .description('put a new gateway process in the place of the running one; no request is lost')
-    .requiredOption('--reason <text>', 'why; written to the ledger');
+    .addOption(reasonOption());
   outputOption(connectionOptions(command)).action(async (options: RestartOptions) => {
     const restarted = await connect(options, io).post<GatewayRestart>('/api/v1/gateway/restart', {
       reason: options.reason,

@@ -9,6 +9,7 @@ import { durationOption } from './duration-option.ts';
 import { cliErrors } from './errors.ts';
 import type { CliIo } from './io.ts';
 import { outputOption, printJson } from './output.ts';
+import { reasonOption } from './reason-option.ts';
 
 interface ReleaseOptions {
   port: number;
@@ -31,7 +32,7 @@ export function register(program: Command, io: CliIo): void {
     .description('release a version step by step')
     .argument('<service>')
     .argument('<version>')
-    .requiredOption('--reason <text>', 'why; written to the ledger')
+    .addOption(reasonOption())
     .option('--wait', 'wait for the end: exit 0 completed, 3 rolled back or cancelled, 4 timed out')
     .addOption(durationOption('--timeout <duration>', 'how long to wait', 10 * 60_000))
     .option('--supersede', "replace another operator's release in flight");

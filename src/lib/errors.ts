@@ -7,6 +7,12 @@ export const libErrors = defineErrors('lib', {
     exit: 2,
     http: 422,
   },
+  'blank-reason': {
+    means: 'A reason has nothing to read in it: it is empty, white space, or characters that nobody sees.',
+    next: 'Say why in a few words (--reason "…"); it is written to the ledger.',
+    exit: 2,
+    http: 400,
+  },
   'no-free-port': {
     means: 'The machine has no free port on the loopback interface.',
     next: 'Stop programs that hold many ports, or raise the range in net.ipv4.ip_local_port_range.',

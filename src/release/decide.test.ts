@@ -80,8 +80,9 @@ describe('a version is asked for', () => {
     ['already stable', given(), ask({ version: 'v1' }), 'release/already-stable'],
     ['the same again', given(requestedV2), ask(), 'release/already-in-flight'],
     ["another operator's", given(requestedV2), ask({ version: 'v3', by: 'bob' }), 'release/in-flight-by-another'],
-    ['no reason', given(), ask({ reason: '  ' }), 'release/reason-missing'],
-    ['endless reason', given(), ask({ reason: 'x'.repeat(501) }), 'release/reason-missing'],
+    ['no reason', given(), ask({ reason: '  ' }), 'lib/blank-reason'],
+    ['a reason that nobody sees', given(), ask({ reason: '\u200b\u3164' }), 'lib/blank-reason'],
+    ['endless reason', given(), ask({ reason: 'x'.repeat(501) }), 'release/reason-too-long'],
   ];
   it.each(refusals)('refused: %s', (_name, fleet, command, code) => {
     expect(codeOf(() => decideRequest(fleet, command))).toBe(code);

@@ -2,6 +2,7 @@ import { type Judge, type Judgement, type Look, METHOD, type StableHistory } fro
 import { DavyError, type ErrorKind } from '../lib/error.ts';
 import { noSuch } from '../lib/nearest.ts';
 import { own } from '../lib/own.ts';
+import { readableReason } from '../lib/reason.ts';
 import type { PolicySpec, ServiceSpec } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
 import { versionDigest } from './changed-versions.ts';
@@ -258,16 +259,10 @@ export function rollbackDecided(
 }
 
 export function checkReason(reason: string): string {
-  const text = reason.trim();
-  if (text.length === 0 || text.length > MAX_REASON_CHARS) {
-    throw refuse(
-      releaseErrors['reason-missing'],
-      text.length === 0
-        ? 'A reason is missing.'
-        : `The reason has ${text.length} characters; ${MAX_REASON_CHARS} are the limit.`,
-    );
-  }
-  return text;
+  const text = readableReason(reason);
+  if (text.length <= MAX_REASON_CHARS) return text;
+  const sentence = `The reason has ${text.length} characters; ${MAX_REASON_CHARS} are the limit.`;
+  throw refuse(releaseErrors['reason-too-long'], sentence);
 }
 
 function finished(release: ReleaseState): DavyError {

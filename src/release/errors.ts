@@ -79,9 +79,9 @@ export const releaseErrors = defineErrors('release', {
     exit: 2,
     http: 409,
   },
-  'reason-missing': {
-    means: 'A change needs a reason of 1 to 500 characters; it is written to the ledger.',
-    next: 'Add --reason "why".',
+  'reason-too-long': {
+    means: 'A reason has more than 500 characters; it is written to the ledger for good.',
+    next: 'Say it shorter, and attach the rest with `davy evidence add`.',
     exit: 2,
     http: 400,
   },

@@ -37,6 +37,13 @@ export const apiErrors = defineErrors('api', {
     exit: 2,
     http: 400,
   },
+  'not-text': {
+    means:
+      'The request holds what is no text: half of a surrogate pair, the character U+0000, or octets that are not UTF-8.',
+    next: 'Send UTF-8 without U+0000.',
+    exit: 2,
+    http: 400,
+  },
   'too-large': {
     means: 'The request body is larger than the limit of 64 KiB.',
     next: 'Send less; no call needs more.',

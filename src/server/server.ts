@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger';
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import {
   jsonSchemaTransform,
   serializerCompiler,
@@ -28,6 +28,7 @@ import { systemRoutes } from './routes/system.ts';
 import { trafficRoutes } from './routes/traffic.ts';
 import { errorSchema } from './schemas.ts';
 import { createSessions } from './sessions.ts';
+import { guardText } from './text-guard.ts';
 
 const BODY_LIMIT_BYTES = 64 * 1024;
 const MIN_CHOSEN_TOKEN_CHARS = 32;
@@ -84,6 +85,12 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
     bodyLimit: BODY_LIMIT_BYTES,
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 200 },
+    // An address that cannot be decoded has no route, and no hook is asked.
+    frameworkErrors: (error, _request, reply) => {
+      const known = toDavyError(error as FastifyError);
+      const answer: FastifyReply = reply.headers({ 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
+      answer.code(known.kind.http).send(errorBody(known));
+    },
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -91,6 +98,7 @@ export async function buildServer(context: ServerContext, rules: AuthRules, vers
   app.addHook('onRequest', async (request) => authorise(request, rules));
   // A body may have taken its time.
   app.addHook('preHandler', async (request) => authorise(request, rules));
+  guardText(app);
   app.addHook('onRequest', async (request) => {
     if (context.replayed() || !needsFleet(request.routeOptions.url ?? '')) return;
     throw new DavyError(apiErrors.starting, 'Davy is still reading its ledger.');

@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
+import { isBlank } from '../../src/lib/outside-text/visible.ts';
 import { type Problem, problemOf } from './api.ts';
 import { Copy, Dialog } from './parts.tsx';
 
@@ -39,7 +40,7 @@ export function Confirm(props: Change) {
       setBusy(false);
     }
   };
-  const ready = refused === null && reason.trim() !== '' && (typed === undefined || name === typed);
+  const ready = refused === null && !isBlank(reason) && (typed === undefined || name === typed);
   const sentence = problem ? `${problem.sentence} ${problem.next}` : refused;
   return (
     <Dialog title={title} onClose={onClose}>
