@@ -111,7 +111,11 @@ test('figures are read from the exposition text', () => {
   const text = [
     '# TYPE istio_requests_total counter',
     `istio_requests_total${labels('v1', 'response_code="200"')} 95`,
-    `istio_requests_total${labels('v1', 'response_code="503"')} 5`,
+    `istio_requests_total${labels('v1', 'response_code="503",response_flags="-"')} 5`,
+    `istio_requests_total${labels('v1', 'response_code="200",grpc_response_status="13"')} 3`,
+    `istio_requests_total${labels('v1', 'response_code="200",grpc_response_status="5"')} 1`,
+    `istio_requests_total${labels('v1', 'response_code="0",response_flags="UC"')} 2`,
+    `istio_requests_total${labels('v1', 'response_code="0",response_flags="DC"')} 4`,
     `istio_requests_total${labels('unknown', 'response_code="429"')} 7`,
     `istio_request_duration_milliseconds_bucket${labels('v1', 'le="5"')} 60`,
     `istio_request_duration_milliseconds_bucket${labels('v1', 'le="10"')} 95`,
@@ -120,7 +124,7 @@ test('figures are read from the exposition text', () => {
     'other{a="x\\"y"} NaN',
   ].join('\n');
   expect(serviceFigures(parseExposition(text), 'b')).toEqual({
-    ...{ service: 'b', requests: 100, failed: 5, own: 7, p50Ms: 5, p95Ms: 10, p99Ms: null },
+    ...{ service: 'b', requests: 110, failed: 10, own: 7, p50Ms: 5, p95Ms: 10, p99Ms: null },
   });
   expect(serviceFigures(parseExposition(text), 'c')).toMatchObject({ requests: 0, p95Ms: null });
 });

@@ -1,4 +1,6 @@
+import { outcomeOf } from '../analysis/replay/prometheus-outcome.ts';
 import { setOwn } from '../lib/own.ts';
+import type { ErrorClass } from '../spec/model.ts';
 
 /** One sample of the Prometheus text format. */
 export interface Sample {
@@ -49,7 +51,7 @@ export function serviceFigures(samples: readonly Sample[], service: string): Ser
   const requests = mine.filter((sample) => sample.name === 'istio_requests_total');
   const byVersion = requests.filter((sample) => sample.labels.destination_version !== 'unknown');
   const sum = (list: readonly Sample[]): number => list.reduce((total, sample) => total + sample.value, 0);
-  const failed = byVersion.filter((sample) => /^(5\d\d|0)$/.test(sample.labels.response_code ?? ''));
+  const failed = byVersion.filter((sample) => isFailure(outcomeOf(sample.labels)));
   const buckets = mine.filter((sample) => sample.name === 'istio_request_duration_milliseconds_bucket');
   return {
     service,
@@ -60,6 +62,11 @@ export function serviceFigures(samples: readonly Sample[], service: string): Ser
     p95Ms: quantile(buckets, 0.95),
     p99Ms: quantile(buckets, 0.99),
   };
+}
+
+/** A client's own mistake, or its leaving, is no failure of the version. */
+function isFailure(outcome: ErrorClass | null): boolean {
+  return outcome !== null && outcome !== '4xx';
 }
 
 /** The bucket's upper edge within which the quantile lies: a bound that holds, not an interpolation. */

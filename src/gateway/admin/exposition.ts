@@ -1,3 +1,4 @@
+import { NO_GRPC_STATUS, partsOf } from '../stats/answer-code.ts';
 import { FLAG_RADIX, FLAGS } from '../stats/flags.ts';
 import type { ProcessReport } from '../stats/process-stats.ts';
 import type { CallerReport, InstanceReport, ServiceReport, TallyData } from '../stats/report.ts';
@@ -31,7 +32,10 @@ export function renderExposition(reports: readonly ServiceReport[], processes: r
 
 type Add = (name: string, type: string, help: string, line: string) => void;
 
-function labelsOf(service: string, version: string, instance: string, cohort: string): string {
+/** As Istio tells requests apart: by the request's content type, not by the connection that it came over. */
+type Protocol = 'http' | 'grpc';
+
+function labelsOf(service: string, version: string, instance: string, cohort: string, protocol: Protocol): string {
   const name = quote(service);
   const revision = quote(version);
   return (
@@ -39,23 +43,51 @@ function labelsOf(service: string, version: string, instance: string, cohort: st
     `destination_service_name="${name}",destination_service_namespace="default",destination_app="${name}",` +
     `destination_workload="${name}-${revision}",destination_version="${revision}",` +
     `destination_canonical_service="${name}",destination_canonical_revision="${revision}",` +
-    `destination_instance="${quote(instance)}",davy_cohort="${cohort}",request_protocol="http",connection_security_policy="none"`
+    `destination_instance="${quote(instance)}",davy_cohort="${cohort}",request_protocol="${protocol}",connection_security_policy="none"`
   );
 }
 
-function renderRequests(labels: string, code: string | number, flag: number, count: number, add: Add): void {
-  const line = `istio_requests_total{${labels},response_code="${code}",response_flags="${FLAGS[flag]}"} ${count}`;
+/** Of a gRPC call; it has none when it ended without an answer. */
+function grpcLabel(grpcStatus: number | null): string {
+  return grpcStatus === null || grpcStatus === NO_GRPC_STATUS ? '' : `,grpc_response_status="${grpcStatus}"`;
+}
+
+/**
+ * `labels`: by protocol. A gRPC call that failed has `response_code="200"` as a rule, here as in a mesh: `grpc_response_status` says how it
+ * ended.
+ */
+function renderRequests(
+  labels: (protocol: Protocol) => string,
+  code: number,
+  flag: number,
+  count: number,
+  add: Add,
+): void {
+  const { status, grpcStatus } = partsOf(code);
+  const common = labels(grpcStatus === null ? 'http' : 'grpc');
+  const own = `response_code="${status}",response_flags="${FLAGS[flag]}"${grpcLabel(grpcStatus)}`;
+  const line = `istio_requests_total{${common},${own}} ${count}`;
   add('istio_requests_total', 'counter', 'Requests by answer, as the client got it (0: none).', line);
 }
 
-function renderInstance(
-  service: string,
-  { version, instance, cohort, outcome, codes }: InstanceReport,
-  add: Add,
-): void {
-  const labels = labelsOf(service, version, instance, cohort);
+function renderInstance(service: string, report: InstanceReport, add: Add): void {
+  const { version, instance, cohort, outcome, calls, codes } = report;
+  const labels = (protocol: Protocol) => labelsOf(service, version, instance, cohort, protocol);
   for (const [key, count] of codes) renderRequests(labels, Math.floor(key / FLAG_RADIX), key % FLAG_RADIX, count, add);
-  renderDurations('istio_request_duration_milliseconds', labels, outcome, add);
+  const name = 'istio_request_duration_milliseconds';
+  const others = calls === undefined ? outcome : without(outcome, calls);
+  if (others.requests > 0) renderDurations(name, labels('http'), others, add);
+  if (calls !== undefined) renderDurations(name, labels('grpc'), calls, add);
+}
+
+/** What is left of a tally without a part of it that has the same edges. */
+function without(whole: TallyData, part: TallyData): TallyData {
+  return {
+    ...whole,
+    bins: whole.bins.map((count, i) => count - (part.bins[i] ?? 0)),
+    requests: whole.requests - part.requests,
+    durationMsSum: Math.max(0, whole.durationMsSum - part.durationMsSum),
+  };
 }
 
 /** What Istio has no name for, since it counts requests when they end: what was sent, and what is still waited for. */
@@ -106,7 +138,8 @@ function renderCaller(service: string, { caller, kind, outcome, codes }: CallerR
     `destination_service="${to}",destination_service_name="${to}",destination_app="${to}"`;
   const name = 'davy_gateway_caller_requests_total';
   for (const [code, count] of codes) {
-    const line = `${name}{${labels},response_code="${code}"} ${count}`;
+    const { status, grpcStatus } = partsOf(code);
+    const line = `${name}{${labels},response_code="${status}"${grpcLabel(grpcStatus)}} ${count}`;
     add(name, 'counter', 'Requests by caller, and by answer as the caller got it (0: none).', line);
   }
   renderDurations('davy_gateway_caller_request_duration_milliseconds', labels, outcome, add);
@@ -114,10 +147,10 @@ function renderCaller(service: string, { caller, kind, outcome, codes }: CallerR
 
 /** The gateway's own answers have no version: Istio reports such requests with an unknown destination workload. */
 function renderOwn({ service, own, ownCodes, extras }: ServiceReport, add: Add): void {
-  const labels = labelsOf(service, 'unknown', 'unknown', 'none');
+  const labels = (protocol: Protocol) => labelsOf(service, 'unknown', 'unknown', 'none', protocol);
   for (const [key, count] of ownCodes) {
     const [code = '0', flag = '0'] = key.split(' ');
-    renderRequests(labels, code, Number(flag), count, add);
+    renderRequests(labels, Number(code), Number(flag), count, add);
   }
   for (const [cause, count] of Object.entries(own)) {
     const line = `davy_gateway_own_answers_total{service="${quote(service)}",cause="${cause}"} ${count}`;

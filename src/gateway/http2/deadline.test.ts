@@ -5,6 +5,7 @@ import type net from 'node:net';
 import { describe, expect, it, vi } from 'vitest';
 import { ascii } from '../http1/bytes.ts';
 import { DONE, Head, parseRequestHead } from '../http1/head.ts';
+import { partsOf } from '../stats/answer-code.ts';
 import { FLAG_RADIX, FLAGS } from '../stats/flags.ts';
 import type { TestGateway, TestUpstream } from '../testing/harness.ts';
 import { closedAfterEach, openedForTest } from '../testing/opened.ts';
@@ -107,8 +108,8 @@ describe('a gRPC call', () => {
     expect(counted(gateway)).toMatchObject(nobody);
     const codes = gateway.engine
       .reports()[0]!
-      .instances[0]!.codes.map(([key]) => [Math.floor(key / FLAG_RADIX), FLAGS[key % FLAG_RADIX]]);
-    expect(codes).toEqual([[200, 'UMSDR']]);
+      .instances[0]!.codes.map(([key]) => [partsOf(Math.floor(key / FLAG_RADIX)), FLAGS[key % FLAG_RADIX]]);
+    expect(codes).toEqual([[{ status: 200, grpcStatus: 4 }, 'UMSDR']]);
   });
 
   it('that streams its request may be silent for longer than an upload', async () => {

@@ -2,9 +2,7 @@ import { ascii, equalsNoCase } from '../http1/bytes.ts';
 import type { Head } from '../http1/head.ts';
 import { findOnly } from '../route/match.ts';
 
-const CONTENT_TYPE = ascii('content-type');
 const GRPC_STATUS = ascii('grpc-status');
-const GRPC = ascii('application/grpc');
 const GRPC_TIMEOUT = ascii('grpc-timeout');
 /** By unit of `grpc-timeout`. */
 const UNIT_MS: ReadonlyMap<string, number> = new Map([
@@ -34,19 +32,21 @@ const GRPC_OF: ReadonlyMap<number, number> = new Map([
   [504, 14],
 ]);
 const UNKNOWN = 2;
+const DEADLINE_EXCEEDED = 4;
+const HIGHEST = 16;
 
 export function grpcStatusOf(httpStatus: number): number {
   return GRPC_OF.get(httpStatus) ?? UNKNOWN;
 }
 
-/** Whether the request is a gRPC call. */
-export function isGrpc(head: Head, buf: Buffer): boolean {
-  for (let i = 0; i < head.count; i++) {
-    if (!equalsNoCase(buf, head.lineStart[i]!, head.nameEnd[i]!, CONTENT_TYPE)) continue;
-    const start = head.valueStart[i]!;
-    return head.valueEnd[i]! - start >= GRPC.length && equalsNoCase(buf, start, start + GRPC.length, GRPC);
-  }
-  return false;
+/** The gRPC status of an answer of the gateway's own. */
+export function ownGrpcStatus({ status, cause }: { status: number; cause: string }): number {
+  return cause === 'deadline' ? DEADLINE_EXCEEDED : grpcStatusOf(status);
+}
+
+/** `grpc-status` as a number; one that no list has is UNKNOWN, as it is to clients. */
+export function statusNumber(text: string): number {
+  return /^\d{1,2}$/.test(text) && Number(text) <= HIGHEST ? Number(text) : UNKNOWN;
 }
 
 /**
@@ -60,7 +60,7 @@ export function grpcTimeoutMs(head: Head, buf: Buffer): number | null {
   return match === null ? null : Number(match[1]) * (UNIT_MS.get(match[2] as string) as number);
 }
 
-/** `grpc-status` of an answer without a body (trailers-only), if it is there. */
+/** `grpc-status` of an answer without messages. */
 export function statusInHead(head: Head, buf: Buffer): string | undefined {
   for (let i = 0; i < head.count; i++) {
     if (equalsNoCase(buf, head.lineStart[i]!, head.nameEnd[i]!, GRPC_STATUS))

@@ -10,6 +10,8 @@ export interface AccessLine {
   /** The head as it was forwarded; its first line is used. Null when nothing was forwarded. */
   head: Buffer | null;
   status: number;
+  /** Of a gRPC call; null when it was told none. */
+  grpcStatus?: number | null;
   flag: number;
   durationMs: number;
   tries: number;

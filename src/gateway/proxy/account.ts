@@ -5,12 +5,15 @@ import { randomShare } from '../random.ts';
 import { noteOutcome } from '../route/ejection.ts';
 import type { Arm, Endpoint } from '../route/endpoint.ts';
 import type { Route } from '../route/route.ts';
+import { NO_GRPC_STATUS, partsOf } from '../stats/answer-code.ts';
 import type { CallerStats } from '../stats/caller-stats.ts';
 import { F } from '../stats/flags.ts';
 import type { Flight } from '../stats/in-flight.ts';
 import type { InstanceStats } from '../stats/instance-stats.ts';
 import { ABORTED, isFailure, isNeutral, type Outcome, OWN } from '../stats/outcome.ts';
 import { writeAccessLine } from './access-log.ts';
+import type { OwnAnswer } from './answer.ts';
+import { GrpcCall } from './grpc-call.ts';
 import type { Outgoing } from './outgoing.ts';
 
 const NONE: Endpoint[] = [];
@@ -24,6 +27,7 @@ export class Account implements Flight {
   previousFlight: Flight | null = null;
   route!: Route;
   caller!: CallerStats;
+  readonly call = new GrpcCall();
   arm!: Arm;
   byHeader = false;
   /** Where the present try goes; null between tries. */
@@ -246,9 +250,10 @@ export class Account implements Flight {
     const endpoint = this.lastEndpoint;
     if (endpoint === null) return;
     const durationMs = this.takenMs(nowMs);
-    const bin = this.statsOf(endpoint).finish(outcome, status, flag, durationMs);
-    this.caller.finish(outcome, status, durationMs, nowMs, bin);
-    this.log(endpoint, status, flag, nowMs, out);
+    const code = this.call.codeOf(status);
+    const bin = this.statsOf(endpoint).finish(outcome, code, flag, durationMs);
+    this.caller.finish(outcome, code, durationMs, nowMs, bin);
+    this.log(endpoint, code, flag, nowMs, out);
     const exposure = this.route.state.exposure;
     if (exposure !== null && this.isExposed() && isFailure(outcome)) {
       exposure.failures++;
@@ -257,17 +262,21 @@ export class Account implements Flight {
   }
 
   /** An answer that the gateway made by itself, for the exposition and the log. */
-  noteOwn(status: number, flag: number, nowMs: number, out: Outgoing | null): void {
-    const key = `${status} ${flag}`;
+  noteOwn(answer: Pick<OwnAnswer, 'status' | 'cause'>, flag: number, nowMs: number, out: Outgoing | null): void {
+    this.call.reply(answer);
+    const { status } = answer;
+    const code = this.call.codeOf(status);
+    const key = `${code} ${flag}`;
     const { ownCodes } = this.route.state;
     ownCodes.set(key, (ownCodes.get(key) ?? 0) + 1);
-    this.caller.finish(status, status, nowMs - this.startedMs, nowMs, -1);
-    this.log(null, status, flag, nowMs, out);
+    this.caller.finish(status, code, nowMs - this.startedMs, nowMs, -1);
+    this.log(null, code, flag, nowMs, out);
   }
 
-  private log(endpoint: Endpoint | null, status: number, flag: number, nowMs: number, out: Outgoing | null): void {
+  private log(endpoint: Endpoint | null, code: number, flag: number, nowMs: number, out: Outgoing | null): void {
     const share = this.route.config.accessLogShare ?? 0;
     if (share === 0 || randomShare() >= share) return;
+    const { status, grpcStatus } = partsOf(code);
     writeAccessLine({
       service: this.route.config.service,
       version: endpoint?.version ?? null,
@@ -275,6 +284,7 @@ export class Account implements Flight {
       cohort: this.byHeader ? 'header' : 'weight',
       head: out?.head() ?? null,
       status,
+      ...(grpcStatus === null ? {} : { grpcStatus: grpcStatus === NO_GRPC_STATUS ? null : grpcStatus }),
       flag,
       durationMs: nowMs - this.startedMs,
       tries: this.tries,

@@ -1,6 +1,6 @@
 import { ascii } from '../http1/bytes.ts';
 import { currentDate } from '../http1/forward.ts';
-import { grpcStatusOf } from '../http2/grpc.ts';
+import { ownGrpcStatus } from '../http2/grpc.ts';
 
 /** Why the gateway answered itself; the value of `x-davy-cause`. */
 export type Cause =
@@ -22,8 +22,6 @@ export type Cause =
   | 'tunnel-limit'
   | 'tunnel-unreachable'
   | 'tunnel-timeout';
-
-const DEADLINE_EXCEEDED = 4;
 
 const REASONS: Record<number, string> = {
   400: 'Bad Request',
@@ -89,10 +87,9 @@ function commonLines({ cause, extra = '', close }: OwnAnswer): string {
  * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Responses). Clients that get another HTTP status show no words.
  */
 function renderGrpcAnswer(answer: OwnAnswer): Buffer {
-  const status = answer.cause === 'deadline' ? DEADLINE_EXCEEDED : grpcStatusOf(answer.status);
   return ascii(
     'HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n' +
-      `grpc-status: ${status}\r\ngrpc-message: ${percentEncoded(answer.detail)}\r\n` +
+      `grpc-status: ${ownGrpcStatus(answer)}\r\ngrpc-message: ${percentEncoded(answer.detail)}\r\n` +
       commonLines(answer),
   );
 }

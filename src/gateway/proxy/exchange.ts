@@ -2,12 +2,10 @@
  * One request and its answer: choose an arm and an instance, send, try again, relay. One exchange object serves a client
  * connection for its life; requests of one connection come one after the other (RFC 9112 section 9.3.2).
  */
-import { httpStatusOfGrpc } from '../../lib/grpc-status.ts';
-import { type BodyReader, BY_CHUNKS, BY_LENGTH } from '../http1/body.ts';
+import { type BodyReader, BY_LENGTH } from '../http1/body.ts';
 import { asksForWebSocket, type Head } from '../http1/head.ts';
-import { isEventStream } from '../http1/media-type.ts';
+import { isEventStream, isGrpc } from '../http1/media-type.ts';
 import { isSafeMethod, M } from '../http1/names.ts';
-import { isGrpc, statusInHead, statusInTrailers } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
 import { stamp } from '../net/now.ts';
 import { randomShare } from '../random.ts';
@@ -52,7 +50,6 @@ export class Exchange implements UpstreamUser {
   private wantsClose = false;
   private idempotent = false;
   private webSocket = false;
-  private grpc = false;
   private setCookie: Buffer | null = null;
 
   /** Of the present try: the free repetition was used. */
@@ -62,8 +59,6 @@ export class Exchange implements UpstreamUser {
   private started = false;
   private interim = 0;
   private status = 0;
-  /** What the counters get as the status: for gRPC the one that `grpc-status` stands for. */
-  private outcomeStatus = 0;
   private upstreamReusable = true;
   private sentWhole = false;
 
@@ -81,6 +76,10 @@ export class Exchange implements UpstreamUser {
     return this.account.route;
   }
 
+  private get grpc(): boolean {
+    return this.account.call.isCall;
+  }
+
   // ---- the request -------------------------------------------------------------------------------------------------
 
   /** Takes a request whose head was just parsed. Returns the index after the octets used, body included. */
@@ -90,7 +89,8 @@ export class Exchange implements UpstreamUser {
     this.account.open(route, this.client.caller.of(head, buf, route.state.callers), nowMs);
     this.reset(head, route, nowMs);
     const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
-    this.grpc = admission.grpc = isGrpc(head, buf);
+    this.account.call.open(isGrpc(head, buf), this.client.isStream);
+    admission.grpc = this.grpc;
     admission.close = close;
     const refusal = refusalOf(head, buf, route, nowMs, admission);
     if (refusal !== null) return this.refuse(head, refusal);
@@ -129,7 +129,7 @@ export class Exchange implements UpstreamUser {
 
   private refuse(head: Head, refusal: Refusal): number {
     countRefusal(this.route, refusal);
-    this.account.noteOwn(refusal.answer.status, refusal.flag, stamp(), null);
+    this.account.noteOwn(refusal.answer, refusal.flag, stamp(), null);
     this.settle();
     this.client.answerOwn({ ...refusal.answer, grpc: this.grpc });
     return head.end;
@@ -281,6 +281,7 @@ export class Exchange implements UpstreamUser {
   /** An answer that cannot be completed: the client must see that it is not whole. What the version is not charged with keeps its status. */
   private breakOff(failure: Failure): void {
     this.dropUpstream();
+    if (failure.own !== null) this.account.call.reply(failure);
     this.finish(failure.outcome, failure.flag, stamp(), failure.own === null ? 0 : this.status);
     this.client.destroy();
   }
@@ -352,6 +353,7 @@ export class Exchange implements UpstreamUser {
   /** The last try failed: the client gets an answer of ours, the version is charged. */
   private answerFailure(outcome: Outcome, { status, flag, cause }: OwnReply, detail: string, nowMs: number): void {
     const close = this.mustClose();
+    this.account.call.reply({ status, cause });
     this.finish(outcome, flag, nowMs, status);
     this.client.answerOwn({ status, cause, detail, headOnly: this.headOnly, close, grpc: this.grpc });
   }
@@ -423,7 +425,7 @@ export class Exchange implements UpstreamUser {
 
   /** An answer of the gateway's own for which no version is charged. */
   private answerAlone({ status, flag, cause, extra = '' }: OwnReply, detail: string): void {
-    this.account.noteOwn(status, flag, stamp(), this.upload.out);
+    this.account.noteOwn({ status, cause }, flag, stamp(), this.upload.out);
     const close = this.mustClose();
     this.route.state.breaker.releaseProbe();
     this.settle();
@@ -436,7 +438,7 @@ export class Exchange implements UpstreamUser {
     if (head.status === 101) return this.onSwitching(upstream, head, buf, end);
     if (head.status < 200) return this.onInterim(upstream, head, buf, end);
     if (isRetriableStatus(head.status) && this.retriesStatus(head, buf)) return end;
-    this.status = this.outcomeStatus = head.status;
+    this.status = head.status;
     this.upstreamReusable = !head.close && (head.minor === 1 || head.keepAlive);
     this.started = true;
     answerContext.headOnly = this.headOnly;
@@ -448,9 +450,7 @@ export class Exchange implements UpstreamUser {
     const next = this.answer.begin(upstream, head, buf, end, answerContext);
     if (this.answer.body.done) this.account.noteAnswer();
     else this.account.noteHead(head.status, this.grpc || isEventStream(head, buf));
-    // A gRPC answer without a body has its status in the head.
-    if (this.grpc && head.status === 200 && this.answer.body.done)
-      this.outcomeStatus = httpStatusOfGrpc(statusInHead(head, buf));
+    this.account.call.noteHead(head, buf);
     return this.afterOctets(upstream, next, end);
   }
 
@@ -502,11 +502,9 @@ export class Exchange implements UpstreamUser {
     if (throttled) this.client.setDeadline(this.time.ofAnswer(nowMs));
     this.answer.whenSent(() => {
       const { body, framing } = this.answer;
-      if (this.grpc && this.status === 200 && body.kind === BY_CHUNKS) {
-        this.outcomeStatus = httpStatusOfGrpc(statusInTrailers(body.trailers));
-      }
+      const outcome = this.account.call.outcomeOf(this.status, body.trailers);
       const flag = this.injection.rule === null ? F.none : F.delayInjected;
-      this.finish(this.outcomeStatus, flag, throttled ? stamp() : nowMs, this.status);
+      this.finish(outcome, flag, throttled ? stamp() : nowMs, this.status);
       this.client.exchangeDone(framing.close);
     });
   }

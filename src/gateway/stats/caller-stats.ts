@@ -1,4 +1,5 @@
 import { limits } from '../limits.ts';
+import { isGrpcCode } from './answer-code.ts';
 import { type Outcome, OutcomeTally } from './outcome.ts';
 import type { CallerReport } from './report.ts';
 
@@ -13,8 +14,9 @@ export class CallerStats {
   readonly caller: string;
   readonly kind: CallerKind;
   readonly outcome: OutcomeTally;
-  /** Requests by the status that the caller got, 0 when none. */
+  /** Requests by the status that the caller got, 0 when none; gRPC calls by their code. */
   private readonly codes = new Float64Array(STATUSES);
+  private readonly calls = new Map<number, number>();
   /** Monotonic time of the last answer. */
   private lastMs = 0;
 
@@ -24,18 +26,21 @@ export class CallerStats {
     this.outcome = new OutcomeTally(edgesMs);
   }
 
-  /** `bin`: where an instance of the same service put the duration; -1 where no instance answered. */
-  finish(outcome: Outcome, status: number, durationMs: number, nowMs: number, bin: number): void {
+  /**
+   * `code`: as `answerCode` has it. `bin`: where an instance of the same service put the duration; -1 where no instance answered.
+   */
+  finish(outcome: Outcome, code: number, durationMs: number, nowMs: number, bin: number): void {
     if (bin < 0) this.outcome.add(outcome, durationMs);
     else this.outcome.count(outcome, durationMs, bin);
-    this.codes[status]!++;
+    if (isGrpcCode(code)) this.calls.set(code, (this.calls.get(code) ?? 0) + 1);
+    else this.codes[code]!++;
     this.lastMs = nowMs;
   }
 
   report(monoMs: number, wallMs: number): CallerReport {
     const { caller, kind } = this;
     const lastAtMs = wallMs - (monoMs - this.lastMs);
-    const codes = [...this.codes.entries()].filter(([, count]) => count > 0);
+    const codes = [...[...this.codes.entries()].filter(([, count]) => count > 0), ...this.calls];
     return { caller, kind, outcome: this.outcome.data(), codes, lastAtMs };
   }
 }

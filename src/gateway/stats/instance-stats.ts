@@ -1,4 +1,5 @@
 import type { Cohort } from '../../metrics/source.ts';
+import { isGrpcCode } from './answer-code.ts';
 import { FLAG_RADIX } from './flags.ts';
 import { FlightList, type InFlightData } from './in-flight.ts';
 import { type Outcome, OutcomeTally } from './outcome.ts';
@@ -18,7 +19,9 @@ export class InstanceStats {
   started = 0;
   /** What occupies the instance now. */
   readonly flights = new FlightList();
-  /** Requests by `status * FLAG_RADIX + flag`, the status that the client got (0 when none). */
+  /** Of `outcome`, the gRPC calls; null while there was none. */
+  private calls: OutcomeTally | null = null;
+  /** Requests by `code * FLAG_RADIX + flag`, what the client got as `answerCode` has it. */
   readonly codes = new Map<number, number>();
   requestBytes = 0;
   responseBytes = 0;
@@ -32,15 +35,20 @@ export class InstanceStats {
   }
 
   /** Returns the bin that the duration went into. */
-  finish(outcome: Outcome, status: number, flag: number, durationMs: number): number {
+  finish(outcome: Outcome, code: number, flag: number, durationMs: number): number {
     const bin = this.outcome.add(outcome, durationMs);
-    const key = status * FLAG_RADIX + flag;
+    if (isGrpcCode(code)) {
+      this.calls ??= new OutcomeTally([...this.outcome.edges]);
+      this.calls.count(outcome, durationMs, bin);
+    }
+    const key = code * FLAG_RADIX + flag;
     this.codes.set(key, (this.codes.get(key) ?? 0) + 1);
     return bin;
   }
 
   rebin(edgesMs: readonly number[]): void {
     this.outcome.rebin(edgesMs);
+    this.calls?.rebin(edgesMs);
     this.firstTry.rebin(edgesMs);
   }
 
@@ -52,6 +60,7 @@ export class InstanceStats {
       version,
       cohort,
       outcome: this.outcome.data(),
+      ...(this.calls === null ? {} : { calls: this.calls.data() }),
       firstTry: this.firstTry.data(),
       codes: [...this.codes],
       codeRadix: FLAG_RADIX,

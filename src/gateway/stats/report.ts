@@ -29,8 +29,10 @@ export interface InstanceReport {
   version: string;
   cohort: Cohort;
   outcome: TallyData;
+  /** Of `outcome`, the gRPC calls; absent without any, and from an older gateway. */
+  calls?: TallyData;
   firstTry: TallyData;
-  /** `[status * codeRadix + flag, count]`. */
+  /** `[code * codeRadix + flag, count]`, the code as `answerCode` has it. */
   codes: [number, number][];
   /** Absent from an older gateway: 17. */
   codeRadix?: number;
@@ -46,7 +48,7 @@ export interface CallerReport {
   caller: string;
   kind: CallerKind;
   outcome: TallyData;
-  /** `[status, count]`. */
+  /** `[code, count]`, the code as `answerCode` has it. */
   codes: [number, number][];
   /** Wall clock (ms) of the last answer. */
   lastAtMs: number;
@@ -56,7 +58,7 @@ export interface ServiceReport {
   service: string;
   edgesMs: number[];
   own: OwnAnswers;
-  /** Own answers: `["status flag", count]`. */
+  /** Own answers: `["code flag", count]`, the code as `answerCode` has it. */
   ownCodes: [string, number][];
   /** Further counters and gauges of the service, by metric name without prefix. */
   extras: Record<string, number>;
@@ -189,6 +191,7 @@ function addReport(into: ServiceReport, from: ServiceReport): void {
       same.unserved ??= noneUnserved();
       addTo(same.unserved as unknown as Record<string, number>, instance.unserved as unknown as Record<string, number>);
     }
+    addCalls(same, instance);
     addTally(same.outcome, instance.outcome);
     addTally(same.firstTry, instance.firstTry);
     same.codes = addPairs(same.codes, instance.codes);
@@ -222,6 +225,12 @@ function addTally(into: TallyData, from: TallyData): void {
     into.classes[i] = (into.classes[i] ?? 0) + count;
   });
   addBins(into.edges, into.bins, from.edges, from.bins);
+}
+
+function addCalls(into: InstanceReport, from: InstanceReport): void {
+  if (from.calls === undefined) return;
+  if (into.calls === undefined) into.calls = structuredClone(from.calls);
+  else addTally(into.calls, from.calls);
 }
 
 function addBins(
