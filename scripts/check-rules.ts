@@ -36,6 +36,7 @@ const problems = [
   ...production.flatMap(clockOrDice),
   ...production.flatMap(tooLong),
   ...production.flatMap(rawOutput),
+  ...tracked.filter((path) => /^web\/src\/.*\.tsx?$/.test(path)).flatMap(rawOnPage),
   ...sources.flatMap(unnumberedTodo),
   ...sources.filter(({ path }) => path.endsWith('/index.ts')).map(({ path }) => `${path}: barrels are not used inside`),
   ...cycles(production),
@@ -97,6 +98,17 @@ function rawOutput({ path, text }: SourceFile): string[] {
   if (WRITERS.has(path)) return [];
   const found = /\b(process\.std(?:out|err)\.write|console\.\w+)\(/.exec(text);
   return found ? [`${path}: ${found[1]} passes by the sinks; write through CliIo`] : [];
+}
+
+/** What the page shows comes through `web/src/api.ts`, which makes it visible, and reaches the document as text. */
+function rawOnPage(path: string): string[] {
+  const text = readFileSync(join(root, path), 'utf8');
+  const found = /\b(innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|document\.write)\b/.exec(text);
+  const fetched = path === 'web/src/api.ts' ? null : /\b(fetch\(|XMLHttpRequest|\.json\(\))/.exec(text);
+  return [
+    ...(found ? [`${path}: ${found[1]} takes markup; the page writes text`] : []),
+    ...(fetched ? [`${path}: ${fetched[1]} passes by the page's api.ts`] : []),
+  ];
 }
 
 function unnumberedTodo({ path, text }: SourceFile): string[] {

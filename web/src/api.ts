@@ -1,3 +1,5 @@
+import { shown } from './shown.ts';
+
 /** The API as the page talks to it: same origin, by cookie, with the header that other sites cannot send. */
 
 export interface Problem {
@@ -40,16 +42,22 @@ export async function call(method: string, path: string, body?: unknown, headers
   });
   if (answer.ok) return answer;
   const document = (await answer.json().catch(() => null)) as { error?: Problem } | null;
-  throw new ApiError(document?.error ?? UNREACHABLE, answer.status);
+  throw new ApiError(shown(document?.error ?? UNREACHABLE), answer.status);
 }
 
+/** What the API answers, fit to be shown. */
 export async function get<T>(path: string): Promise<T> {
+  return shown(await exact<T>(path));
+}
+
+/** What the API answers, to the character: for what is checked, not for what is shown. */
+export async function exact<T>(path: string): Promise<T> {
   return (await call('GET', path)).json() as Promise<T>;
 }
 
 export async function post<T>(path: string, body: unknown, headers = {}): Promise<T> {
   const key = { 'idempotency-key': crypto.randomUUID(), ...headers };
-  return (await call('POST', path, body, key)).json() as Promise<T>;
+  return shown((await (await call('POST', path, body, key)).json()) as T);
 }
 
 export function problemOf(error: unknown): Problem {

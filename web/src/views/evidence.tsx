@@ -1,10 +1,11 @@
 import { useState } from 'preact/hooks';
 import type { ProofDoc } from '../../../src/server/routes/proofs.ts';
-import { call, get, problemOf } from '../api.ts';
+import { call, exact, problemOf } from '../api.ts';
 import { count } from '../format.ts';
 import { fleet } from '../live.ts';
 import { Badge, Card, Copy, Fact, Facts, type Tone, Ways } from '../parts.tsx';
 import { query, setQuery } from '../route.ts';
+import { shown } from '../shown.ts';
 import { ChainCheck, type ChainFinding, grewFrom, type Head, includes, leafHash, openCheckpoint } from '../verify.ts';
 
 const BATCH = 1_000;
@@ -97,14 +98,14 @@ export function Evidence() {
             </button>
           </div>
           <ul class="steps" aria-live="polite">
-            {steps.map((step) => (
+            {shown(steps).map((step) => (
               <li key={step.title}>
                 <Badge tone={step.tone}>{step.title}</Badge> <span>{step.says}</span>
               </li>
             ))}
           </ul>
         </Card>
-        {bad.length > 0 && <Tampered findings={bad} />}
+        {bad.length > 0 && <Tampered findings={shown(bad)} />}
       </div>
       <Ways cli="evidence verify" api={`/api/v1/evidence/proof?seq=${seq}`} />
     </div>
@@ -159,7 +160,7 @@ async function check(
 ): Promise<void> {
   const { from, to, seq } = wanted;
   const pinned = readPinned();
-  const proof = await get<ProofDoc>(
+  const proof = await exact<ProofDoc>(
     `/api/v1/evidence/proof?seq=${seq}${pinned ? `&fromSize=${pinned.head.size}` : ''}`,
   );
   const head = await signature(proof, pinned, tell);

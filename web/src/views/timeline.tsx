@@ -1,10 +1,12 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { LedgerRecord } from '../../../src/ledger/record.ts';
-import { get } from '../api.ts';
+import { visibleJson } from '../../../src/lib/outside-text/json.ts';
+import { exact } from '../api.ts';
 import { count } from '../format.ts';
 import { fleet, lookBack, past } from '../live.ts';
 import { Badge, Dialog, Time, Ways } from '../parts.tsx';
 import { query, setQuery } from '../route.ts';
+import { shown } from '../shown.ts';
 import { All } from '../timeline/all.tsx';
 import type { PageDoc } from '../timeline/found.ts';
 import { FoundList } from '../timeline/found-list.tsx';
@@ -20,7 +22,7 @@ export function Timeline() {
   const [open, setOpen] = useState<LedgerRecord | null>(null);
   useEffect(() => {
     if (seq === null) return;
-    get<PageDoc>(`/api/v1/records?from=${Number(seq)}&limit=1`).then((page) => setOpen(page.records[0] ?? null));
+    exact<PageDoc>(`/api/v1/records?from=${Number(seq)}&limit=1`).then((page) => setOpen(page.records[0] ?? null));
   }, [seq]);
   const show = (record: LedgerRecord): void => setQuery('seq', String(record.seq));
   const filtered = kind !== '' || text !== '';
@@ -97,7 +99,9 @@ function Scrubber({ size }: { size: number }) {
   );
 }
 
-function Detail({ record, onClose }: { record: LedgerRecord; onClose: () => void }) {
+/** The record in words, and as it is written: what would not be seen stands escaped there. */
+function Detail({ record: written, onClose }: { record: LedgerRecord; onClose: () => void }) {
+  const record = shown(written);
   const { tone, says } = summary(record);
   return (
     <Dialog title={`Record ${record.seq}`} onClose={onClose}>
@@ -106,7 +110,7 @@ function Detail({ record, onClose }: { record: LedgerRecord; onClose: () => void
         {record.actor.kind} {record.actor.id}
       </p>
       {says !== '' && <p>{says}</p>}
-      <pre>{JSON.stringify(record, null, 2)}</pre>
+      <pre>{visibleJson(JSON.stringify(written, null, 2))}</pre>
       <div class="buttons">
         <button type="button" onClick={() => lookBack(record.seq + 1).then(onClose)}>
           See the page as it was then
