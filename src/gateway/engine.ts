@@ -6,7 +6,7 @@ import type { LookupFunction } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { own, setOwn } from '../lib/own.ts';
 import type { CounterSnapshot } from '../metrics/source.ts';
-import type { DataPlaneState } from '../traffic/dataplane.ts';
+import type { DataPlaneState, EffectiveRoute } from '../traffic/dataplane.ts';
 import { FaultBook } from '../traffic/fault-book.ts';
 import type { FaultReport, FaultRule } from '../traffic/faults.ts';
 import type { RoutingTable, ServiceRoute } from '../traffic/model.ts';
@@ -151,6 +151,7 @@ export class Engine {
       const listener = this.listeners.get(address) ?? (opened.get(address) as Listener);
       this.listeners.set(address, listener);
       listener.use(route, tls.get(config.service) ?? null);
+      state.departures.follow(route, this.context.wheel, nowMs);
     }
     for (const [address, listener] of this.listeners) {
       if (addresses.has(address)) continue;
@@ -170,6 +171,7 @@ export class Engine {
       state.exposure = own(estate.exposures, config.service) ?? state.exposure;
       const tokens = own(estate.tokens, config.service);
       if (tokens !== undefined) state.limits.limiter?.fillTo(tokens, nowMs);
+      state.departures.inherit(own(estate.departures, config.service) ?? [], nowMs);
     }
     this.context.faults.inject(estate.faults, nowMs);
   }
@@ -177,13 +179,16 @@ export class Engine {
   /** What a successor needs besides the table, as of now. */
   estate(): EngineEstate {
     const nowMs = performance.now();
-    const estate: EngineEstate = { leases: {}, exposures: {}, tokens: {}, faults: this.context.faults.inForce(nowMs) };
+    const faults = this.context.faults.inForce(nowMs);
+    const departures: NonNullable<EngineEstate['departures']> = {};
+    const estate: EngineEstate = { leases: {}, exposures: {}, tokens: {}, faults, departures };
     for (const route of this.routes()) {
       const { config, state } = route;
       if (route.isLeaseLive(nowMs)) setOwn(estate.leases, config.canary?.lease.id ?? '', route.leaseLeftMs(nowMs));
       if (state.exposure !== null) setOwn(estate.exposures, config.service, { ...state.exposure });
       const { limiter } = state.limits;
       if (limiter !== null) setOwn(estate.tokens, config.service, limiter.tokensAt(nowMs));
+      setOwn(departures, config.service, state.departures.reports(nowMs));
     }
     return estate;
   }
@@ -223,15 +228,18 @@ export class Engine {
 
   state(): DataPlaneState {
     const nowMs = performance.now();
-    const services = this.routes().map((route) => ({
-      service: route.config.service,
-      stable: route.config.stable,
-      canary: route.config.canary?.version ?? null,
-      decidedWeightBp: route.config.canary?.weightBp ?? 0,
-      effectiveWeightBp: route.effectiveWeightBp(nowMs),
-      leaseExpired: route.config.canary !== null && !route.isLeaseLive(nowMs),
-      exposure: route.state.exposure === null ? null : { ...route.state.exposure },
-    }));
+    const services = this.routes().map(
+      (route): EffectiveRoute => ({
+        service: route.config.service,
+        stable: route.config.stable,
+        canary: route.config.canary?.version ?? null,
+        decidedWeightBp: route.config.canary?.weightBp ?? 0,
+        effectiveWeightBp: route.effectiveWeightBp(nowMs),
+        leaseExpired: route.config.canary !== null && !route.isLeaseLive(nowMs),
+        exposure: route.state.exposure === null ? null : { ...route.state.exposure },
+        ...inProgress(route, nowMs),
+      }),
+    );
     return { bootId: this.bootId, term: this.term, generation: this.generation, services };
   }
 
@@ -277,6 +285,15 @@ export class Engine {
     const known = { ...table, services };
     this.swap(known, new Map(), readAllTls(known));
   }
+}
+
+/** What is in progress on the canary, and on versions that get no more traffic. */
+function inProgress({ canary, state }: Route, nowMs: number): Pick<EffectiveRoute, 'canaryInFlight' | 'departed'> {
+  const departed = state.departures.reports(nowMs);
+  return {
+    ...(canary === null ? {} : { canaryInFlight: state.inFlight(canary.version) }),
+    ...(departed.length === 0 ? {} : { departed }),
+  };
 }
 
 function addressOf(config: ServiceRoute): string {

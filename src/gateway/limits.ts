@@ -45,6 +45,8 @@ export const limits = {
   clientConnections: 20_000,
   upstreamConnections: 1_024,
   idleUpstreams: 256,
+  /** What is open on a version that gets no more traffic ends within this time, where the route says no other. */
+  departureMs: 30_000,
   /** A process that leaves while another one takes over answers what is in progress within this time. */
   drainMs: 30_000,
   /** The same where nobody takes over; `davy up` kills what is left a moment later. */

@@ -124,6 +124,8 @@ export interface OwnAnswers {
   streamIdle: number;
   /** gRPC calls whose own deadline passed. */
   deadline: number;
+  /** Requests that a version still had when its time to finish was over. */
+  withdrawn: number;
 }
 
 /** Where counts come from. `read` rejects when the source is gone: no data is never a number. */

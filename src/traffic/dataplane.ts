@@ -30,6 +30,33 @@ export interface EffectiveRoute {
   leaseExpired: boolean;
   /** The latest canary's exposure, as measured where traffic flows; null before the first canary. */
   exposure: Exposure | null;
+  /** What is in progress on the canary now. Absent: there is no canary, or the data plane cannot tell. */
+  canaryInFlight?: InFlight;
+  /** Versions that ceased to get traffic, and what outlived that. Absent: none, or the data plane cannot tell. */
+  departed?: DepartedVersion[];
+}
+
+export interface InFlight {
+  /** Requests, streams and tunnels. */
+  requests: number;
+  /** Of these, the ones of whose answer nothing has come. */
+  unanswered: number;
+}
+
+/** A version that gets no more requests, and what became of what was open on it. */
+export interface DepartedVersion {
+  version: string;
+  /** Wall clock (ms): when it ceased to get traffic, and when the last of what was open had ended; null while something is open. */
+  sinceMs: number;
+  emptyAtMs: number | null;
+  /** Requests, streams and tunnels: open now; ended by themselves since; cut when the route's `drainMs` was over. */
+  open: number;
+  ended: number;
+  cut: number;
+  /** Those whose end was not seen: the process that held them was replaced. */
+  unseen: number;
+  /** Until what is open is cut. */
+  cutInMs: number;
 }
 
 /** Wall-clock stamps (ms) by the data plane, reset when a table names another release. */

@@ -37,6 +37,8 @@ export interface ServiceRoute {
   healthCheck?: HealthCheckRoute | null;
   /** A new instance gets its full share only after this time. */
   slowStartMs?: number;
+  /** What is open on a version that gets no more traffic may go on for this long, and is cut then. Absent: 30 s. */
+  drainMs?: number;
   /** `shadow`: count what the limiter would refuse, and let it pass. Default `enforce`. */
   rateLimitMode?: 'enforce' | 'shadow';
   /** CIDRs of proxies whose Forwarded and X-Forwarded-* fields are believed and extended. Default: none. */

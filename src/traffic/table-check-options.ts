@@ -66,7 +66,7 @@ function protectionProblem({ breaker, caps, rateLimitMode }: ServiceRoute): stri
   return modes.includes(rateLimitMode) ? null : 'rateLimitMode must be enforce or shadow.';
 }
 
-function healthProblem({ healthCheck, slowStartMs, accessLogShare }: ServiceRoute): string | null {
+function healthProblem({ healthCheck, slowStartMs, drainMs, accessLogShare }: ServiceRoute): string | null {
   if (healthCheck != null) {
     const { probe, everyMs, timeoutMs, unhealthyAfter, healthyAfter } = healthCheck;
     const problem = probeProblem(probe);
@@ -75,6 +75,7 @@ function healthProblem({ healthCheck, slowStartMs, accessLogShare }: ServiceRout
     if (!(unhealthyAfter >= 1 && healthyAfter >= 1)) return 'healthCheck needs unhealthyAfter and healthyAfter >= 1.';
   }
   if (slowStartMs !== undefined && !(slowStartMs >= 0)) return 'slowStartMs must be >= 0.';
+  if (drainMs !== undefined && !(drainMs >= 0)) return 'drainMs must be >= 0.';
   const share = accessLogShare ?? 0;
   return share >= 0 && share <= 1 ? null : 'accessLogShare must be 0..1.';
 }

@@ -39,6 +39,9 @@ export function grpcStatusOf(httpStatus: number): number {
   return GRPC_OF.get(httpStatus) ?? UNKNOWN;
 }
 
+/** Trailers that end a call which the server had begun to answer: it may be tried again (UNAVAILABLE). */
+export const callUnavailable = ascii('grpc-status: 14\r\ngrpc-message: the version gets no more traffic\r\n');
+
 /** The gRPC status of an answer of the gateway's own. */
 export function ownGrpcStatus({ status, cause }: { status: number; cause: string }): number {
   return cause === 'deadline' ? DEADLINE_EXCEEDED : grpcStatusOf(status);

@@ -18,6 +18,12 @@ import type { Outgoing } from './outgoing.ts';
 
 const NONE: Endpoint[] = [];
 
+/** The request that the account is of. */
+export interface AccountOwner {
+  /** Its version gets no more traffic, and its time to finish is over. */
+  withdraw(): void;
+}
+
 /**
  * What one request takes and leaves behind: which arm and instances it used, what it counts as, and the shares of budgets that it holds. Every
  * path through an exchange ends in `settle`, which gives back what is still held.
@@ -59,6 +65,12 @@ export class Account implements Flight {
   private streamStatus = 0;
   /** The first try was counted before its end, as a stream or a tunnel. */
   private booked = false;
+  private wasCut = false;
+  private readonly owner: AccountOwner;
+
+  constructor(owner: AccountOwner) {
+    this.owner = owner;
+  }
 
   open(route: Route, caller: CallerStats, nowMs: number): void {
     this.route = route;
@@ -70,7 +82,7 @@ export class Account implements Flight {
     this.startedMs = nowMs;
     this.retrying = this.counted = false;
     this.dispatched = this.isAnswered = this.runs = this.booked = false;
-    this.isStream = false;
+    this.isStream = this.wasCut = false;
     this.headMs = 0;
   }
 
@@ -91,6 +103,7 @@ export class Account implements Flight {
     this.headMs = 0;
     const stats = this.statsOf(endpoint);
     stats.flights.add(this);
+    stats.departure?.noteBegin();
     if (this.tries > 1) return;
     stats.started++;
     this.noteExposure();
@@ -207,13 +220,20 @@ export class Account implements Flight {
     this.booked = true;
   }
 
+  cut(): void {
+    this.wasCut = true;
+    this.owner.withdraw();
+  }
+
   /** The instance is no longer occupied: the try is over, or the tunnel. */
   leave(): void {
     const { endpoint } = this;
     if (endpoint === null) return;
     this.endpoint = null;
     endpoint.inFlight--;
-    this.statsOf(endpoint).flights.remove(this);
+    const { flights, departure } = this.statsOf(endpoint);
+    flights.remove(this);
+    departure?.noteEnd(this.wasCut);
     this.endRetrying();
   }
 

@@ -7,7 +7,9 @@ import { scratch } from '../net/scratch.ts';
 import type { Throttle } from './throttle.ts';
 import type { Upstream } from './upstream.ts';
 
-const LAST_CHUNK = Buffer.from('0\r\n\r\n', 'latin1');
+const LAST_CHUNK_SIZE = Buffer.from('0\r\n', 'latin1');
+const CRLF = Buffer.from('\r\n', 'latin1');
+const LAST_CHUNK = Buffer.concat([LAST_CHUNK_SIZE, CRLF]);
 const NOTHING: BodySink = { bodyData: () => {} };
 
 /** What the framing towards the client depends on besides the answer's head. */
@@ -138,6 +140,16 @@ export class AnswerRelay {
       scratch().set(LAST_CHUNK, 0);
       this.send(0, LAST_CHUNK.length);
     }
+    return true;
+  }
+
+  /**
+   * Ends an answer in chunks before its time, with trailers of ours: what went out so far are whole chunks. False: its framing has no place for
+   * trailers, it has told a length, or a fault holds octets of it back.
+   */
+  endEarly(trailers: Buffer): boolean {
+    if (!this.framing.chunked || !this.framing.dropLength || this.slow !== null) return false;
+    this.client.writeStable(Buffer.concat([LAST_CHUNK_SIZE, trailers, CRLF]));
     return true;
   }
 

@@ -18,6 +18,7 @@ export type Cause =
   | 'exhausted'
   | 'stream-idle'
   | 'deadline'
+  | 'withdrawn'
   | 'tunnel-denied'
   | 'tunnel-limit'
   | 'tunnel-unreachable'

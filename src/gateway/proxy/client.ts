@@ -12,7 +12,8 @@ import type { Timed } from '../net/wheel.ts';
 import type { Gate } from '../quota/quota.ts';
 import type { Route } from '../route/route.ts';
 import { Connect } from '../tunnel/connect.ts';
-import { Tunnel } from '../tunnel/tunnel.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import { WebSocketTunnel } from '../tunnel/websocket.ts';
 import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Exchange } from './exchange.ts';
@@ -365,7 +366,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   // ---- tunnels -----------------------------------------------------------------------------------------------------
 
   beginTunnel(upstream: Upstream): void {
-    this.openTunnel(new Tunnel(this.channel, upstream.channel));
+    this.openTunnel(new WebSocketTunnel(this.channel, upstream.channel));
   }
 
   /** CONNECT, where the route allows any: false leaves it to be refused like other requests. */
@@ -400,6 +401,10 @@ export class ClientConnection implements ChannelOwner, Timed {
 
   /** Octets move, or a side has ended: the time that the tunnel may be silent begins anew. */
   private touchTunnel(): void {
+    if (this.tunnel?.isLeaving === true) {
+      if (this.tunnel.isOver) this.finishTunnel(this.tunnel);
+      return;
+    }
     const idleMs = this.tunnel?.idleMs ?? Number.POSITIVE_INFINITY;
     if (idleMs === Number.POSITIVE_INFINITY) this.clearDeadline();
     else this.setDeadline(stamp() + idleMs);
@@ -421,6 +426,18 @@ export class ClientConnection implements ChannelOwner, Timed {
   tunnelTargetEnded(): void {
     this.tunnel?.targetEnded();
     this.touchTunnel();
+  }
+
+  /** The tunnel is to end: its version gets no more traffic, or the gateway stops. A side in the middle of a frame is told after it, or never. */
+  leaveTunnel(): void {
+    this.tunnel?.goAway();
+    this.setDeadline(stamp() + limits.lingerMs);
+    this.touchTunnel();
+  }
+
+  private finishTunnel({ target }: Tunnel): void {
+    this.endTunnel();
+    target.endThenDestroy();
   }
 
   /** The target's connection is closed. */

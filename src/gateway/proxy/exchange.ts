@@ -6,6 +6,7 @@ import { type BodyReader, BY_LENGTH } from '../http1/body.ts';
 import { asksForWebSocket, type Head } from '../http1/head.ts';
 import { isEventStream, isGrpc } from '../http1/media-type.ts';
 import { isSafeMethod, M } from '../http1/names.ts';
+import { callUnavailable } from '../http2/grpc.ts';
 import { limits } from '../limits.ts';
 import { stamp } from '../net/now.ts';
 import { randomShare } from '../random.ts';
@@ -32,7 +33,7 @@ export class Exchange implements UpstreamUser {
   active = false;
   tunnelling = false;
   private readonly client: ClientConnection;
-  private readonly account = new Account();
+  private readonly account = new Account(this);
   private readonly upload: Upload;
   private readonly answer: AnswerRelay;
   private upstream: Upstream | null = null;
@@ -88,10 +89,9 @@ export class Exchange implements UpstreamUser {
     const route = this.client.listener.route;
     this.account.open(route, this.client.caller.of(head, buf, route.state.callers), nowMs);
     this.reset(head, route, nowMs);
-    const close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
     this.account.call.open(isGrpc(head, buf), this.client.isStream);
     admission.grpc = this.grpc;
-    admission.close = close;
+    admission.close = this.wantsClose || head.chunked || head.contentLength > 0 || this.client.listener.draining;
     const refusal = refusalOf(head, buf, route, nowMs, admission);
     if (refusal !== null) return this.refuse(head, refusal);
     const { arm, cohort, setCookie } = route.choose(head, buf, nowMs);
@@ -141,15 +141,9 @@ export class Exchange implements UpstreamUser {
     const body = this.requestBody;
     if (body.failed) return this.badBody(end);
     if (body.done) this.requestComplete();
-    else if (this.upstream !== null) this.extendUpload();
+    else if (this.upstream !== null)
+      this.client.setDeadline(this.time.ofPiece(stamp(), this.started, this.client.channel.paused));
     return next;
-  }
-
-  /** The time in which something must move begins anew with each piece, so that a long upload is no stalled one. */
-  private extendUpload(): void {
-    const nowMs = stamp();
-    const { client, time } = this;
-    client.setDeadline(this.started ? time.ofAnswer(nowMs) : time.ofUpload(nowMs, client.channel.paused));
   }
 
   private requestComplete(): void {
@@ -278,12 +272,13 @@ export class Exchange implements UpstreamUser {
     else this.tryFailed(failure, detail);
   }
 
-  /** An answer that cannot be completed: the client must see that it is not whole. What the version is not charged with keeps its status. */
-  private breakOff(failure: Failure): void {
+  /** An answer that cannot be completed: the client was `told`, or must see that it is not whole. What no version is charged with keeps its status. */
+  private breakOff(failure: Failure, told = false): void {
     this.dropUpstream();
     if (failure.own !== null) this.account.call.reply(failure);
     this.finish(failure.outcome, failure.flag, stamp(), failure.own === null ? 0 : this.status);
-    this.client.destroy();
+    if (told) this.client.exchangeDone(true);
+    else this.client.destroy();
   }
 
   onUpstreamEnd(): boolean {
@@ -372,8 +367,7 @@ export class Exchange implements UpstreamUser {
     const waitMs = atLeastMs + backOffMs(account.tries, randomShare());
     if (nowMs + waitMs >= this.time.endsMs) {
       const { status, cause } = account.lastOutcome === TIMEOUT ? failures.routeTimeout : failures.reset;
-      const reply = { status, cause, flag: F.retryLimit };
-      this.answerFailure(account.lastOutcome, reply, 'no time is left for another try', nowMs);
+      this.answerFailure(account.lastOutcome, { status, cause, flag: F.retryLimit }, 'no time for another try', nowMs);
       return;
     }
     account.beginRetry();
@@ -543,6 +537,14 @@ export class Exchange implements UpstreamUser {
   }
 
   // ---- ends --------------------------------------------------------------------------------------------------------
+
+  /** The version gets no more traffic, and the time to finish is over: the request ends now, and the client learns what it can. */
+  withdraw(): void {
+    if (this.tunnelling) this.account.leave();
+    if (this.tunnelling) this.client.leaveTunnel();
+    else if (!this.started) this.tryFailed(failures.withdrawn);
+    else this.breakOff(failures.withdrawn, this.grpc && this.answer.endEarly(callUnavailable));
+  }
 
   /** The client closed its connection. */
   clientGone(): void {

@@ -134,6 +134,16 @@ export const failures = {
     own: 'streamIdle',
     retry: 'never',
   },
+  /** The version was rolled back or replaced, and the request has outlived what the route grants it then. */
+  withdrawn: {
+    outcome: OWN,
+    flag: F.withdrawn,
+    status: 503,
+    cause: 'withdrawn',
+    detail: 'the version that had the request gets no more traffic, and its time to finish is over',
+    own: 'withdrawn',
+    retry: 'never',
+  },
   /** The client set it, and waited in vain: as if it had left. */
   deadline: {
     outcome: ABORTED,

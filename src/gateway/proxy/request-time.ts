@@ -55,9 +55,12 @@ export class RequestTime {
     return this.isCall ? Math.min(this.endsMs, silentMs) : silentMs;
   }
 
-  /** By when more of the request must come. `heldBack`: the instance takes no more of it, which is its own slowness. */
-  ofUpload(nowMs: number, heldBack: boolean): number {
-    if (this.isCall) return this.ofAnswer(nowMs);
+  /**
+   * By when more of the request must come: anew with each piece, so that a long upload is no stalled one. `answering`: its answer has begun.
+   * `heldBack`: the instance takes no more of it, which is its own slowness.
+   */
+  ofPiece(nowMs: number, answering: boolean, heldBack: boolean): number {
+    if (this.isCall || answering) return this.ofAnswer(nowMs);
     return nowMs + (heldBack ? Math.max(limits.bodyIdleMs, this.route.config.timeoutMs) : limits.bodyIdleMs);
   }
 

@@ -121,6 +121,17 @@ export class Route {
     this.leaseEndsMs = Math.min(this.leaseEndsMs, nowMs + leftMs);
   }
 
+  /** Whether new requests may reach the version now: by its weight, or by the header that chooses the canary at any weight. */
+  serves(version: string, cohort: Cohort, nowMs: number): boolean {
+    if (version === this.config.stable) return true;
+    if (version !== this.config.canary?.version || !this.isLeaseLive(nowMs)) return false;
+    return cohort === 'header' || this.weightBp > 0;
+  }
+
+  servesForMs(nowMs: number): number {
+    return this.isLeaseLive(nowMs) ? this.leaseLeftMs(nowMs) : Number.POSITIVE_INFINITY;
+  }
+
   effectiveWeightBp(nowMs: number): number {
     return this.isLeaseLive(nowMs) ? this.weightBp : 0;
   }

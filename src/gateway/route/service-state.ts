@@ -1,6 +1,6 @@
 import type { LookupFunction } from 'node:net';
 import type { Cohort, OwnAnswers } from '../../metrics/source.ts';
-import type { Exposure } from '../../traffic/dataplane.ts';
+import type { Exposure, InFlight } from '../../traffic/dataplane.ts';
 import type { InstanceAddress, ServiceRoute } from '../../traffic/model.ts';
 import type { QuotaSource } from '../quota/quota.ts';
 import { ServiceLimits } from '../quota/service-limits.ts';
@@ -13,6 +13,7 @@ import { noOwnAnswers } from '../stats/own-answers.ts';
 import type { ServiceReport } from '../stats/report.ts';
 import { noTunnels, tunnelExtras } from '../tunnel/policy.ts';
 import { Breaker } from './breaker.ts';
+import { Departures } from './departures.ts';
 import { Endpoint } from './endpoint.ts';
 import { HealthChecker } from './health-check.ts';
 import { RetryBudget } from './retry-budget.ts';
@@ -46,6 +47,7 @@ export class ServiceState {
   edgesMs: number[];
   private histogramEdges: number[];
   private readonly stats = new Map<string, InstanceStats>();
+  readonly departures: Departures;
   private endpoints = new Map<string, Endpoint>();
 
   constructor(route: ServiceRoute, quotas: QuotaSource) {
@@ -54,6 +56,8 @@ export class ServiceState {
     this.edgesMs = route.edgesMs;
     this.histogramEdges = mergedEdges(route.edgesMs);
     this.callers = new Callers(this.histogramEdges);
+    const { stats } = this;
+    this.departures = new Departures({ [Symbol.iterator]: () => stats.values() });
   }
 
   /** Takes on the settings of a route that comes into force. */
@@ -165,6 +169,7 @@ export class ServiceState {
       active_requests: this.budget.activeRequests,
       connections_refused_total: this.connectionsRefused,
       ...tunnelExtras(this.tunnels),
+      ...this.departures.extras(),
     };
     const instances = [...this.stats.values()].map((stats) => stats.report(nowMs));
     const callers = this.callers.reports(nowMs, Date.now());
@@ -173,7 +178,21 @@ export class ServiceState {
     return { service, edgesMs: [...edgesMs], ...answers, extras, instances, callers, endpoints, clients };
   }
 
+  /** What is in progress on a version. */
+  inFlight(version: string): InFlight {
+    const sum = { requests: 0, unanswered: 0 };
+    for (const stats of this.stats.values()) {
+      if (stats.version !== version) continue;
+      stats.flights.forEach(({ isAnswered }) => {
+        sum.requests++;
+        if (!isAnswered) sum.unanswered++;
+      });
+    }
+    return sum;
+  }
+
   retire(): void {
+    this.departures.stop();
     for (const checker of this.checkers.values()) checker.stop();
     this.checkers.clear();
     for (const endpoint of this.endpoints.values()) endpoint.retire();

@@ -1,6 +1,6 @@
 /**
- * Response flags as Envoy's access log names them (https://www.envoyproxy.io/docs, access logging, %RESPONSE_FLAGS%), and two of Davy's own at the
- * end, `GL` and `PC`. The list only grows at its end: a successor reads the flags that the process before it counted by their place.
+ * Response flags as Envoy's access log names them (https://www.envoyproxy.io/docs, access logging, %RESPONSE_FLAGS%), and three of Davy's own at the
+ * end, `GL`, `PC` and `VW`. The list only grows at its end: a successor reads the flags that the process before it counted by their place.
  */
 export const FLAGS = [
   '-',
@@ -24,6 +24,7 @@ export const FLAGS = [
   'UMSDR',
   'GL',
   'PC',
+  'VW',
 ] as const;
 
 /** Counts by status and flag are keyed by `status * FLAG_RADIX + flag`. */
@@ -60,4 +61,6 @@ export const F = {
   gatewayLimit: 19,
   /** Davy's own: a kept connection closed as a request was sent that must not be sent twice. */
   connectionClosed: 20,
+  /** Davy's own: the version gets no more traffic, and the request has outlived its time to finish. */
+  withdrawn: 21,
 } as const;

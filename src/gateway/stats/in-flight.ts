@@ -11,6 +11,8 @@ export interface Flight {
   ageMs(nowMs: number): number;
   /** A first try that is not counted yet, and whose answer's head came later than its route has patience for, or has not come by then. */
   isOverdue(nowMs: number): boolean;
+  /** Ends it: the version gets no more traffic, and its time to finish is over. */
+  cut(): void;
   /** Counts the first try now when it is a stream that has been open for long enough to be an answer. */
   countStream(nowMs: number): void;
 }

@@ -1,4 +1,5 @@
 import type { Cohort } from '../../metrics/source.ts';
+import type { Departure } from '../route/departures.ts';
 import { isGrpcCode } from './answer-code.ts';
 import { FLAG_RADIX } from './flags.ts';
 import { FlightList, type InFlightData } from './in-flight.ts';
@@ -19,6 +20,8 @@ export class InstanceStats {
   started = 0;
   /** What occupies the instance now. */
   readonly flights = new FlightList();
+  /** Set while the instance's version gets no more traffic in this cohort. */
+  departure: Departure | null = null;
   /** Of `outcome`, the gRPC calls; null while there was none. */
   private calls: OutcomeTally | null = null;
   /** Requests by `code * FLAG_RADIX + flag`, what the client got as `answerCode` has it. */

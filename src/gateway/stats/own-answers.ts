@@ -12,5 +12,6 @@ export function noOwnAnswers(): OwnAnswers {
     exhausted: 0,
     streamIdle: 0,
     deadline: 0,
+    withdrawn: 0,
   };
 }

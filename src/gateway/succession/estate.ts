@@ -2,6 +2,7 @@
 import type { Exposure } from '../../traffic/dataplane.ts';
 import type { FaultRule } from '../../traffic/faults.ts';
 import type { RoutingTable } from '../../traffic/model.ts';
+import type { DepartureEstate } from '../route/departures.ts';
 
 /**
  * A listening socket as Node.js passes it between processes. The socket itself, not only its port: connections that wait in its queue
@@ -18,6 +19,8 @@ export interface EngineEstate {
   tokens: Record<string, number>;
   /** Faults in force, `ttlMs` being what is left. */
   faults: FaultRule[];
+  /** By service: versions that get no more traffic. Absent from an older gateway. */
+  departures?: Record<string, DepartureEstate[]>;
 }
 
 export interface Estate {

@@ -13,6 +13,7 @@ export class Tunnel {
   receivedBytes = 0;
   private readonly quietMs: number;
   private halfClosed = false;
+  isLeaving = false;
 
   /** `quietMs`: the longest silence of both sides. */
   constructor(client: Channel, target: Channel, quietMs = Number.POSITIVE_INFINITY) {
@@ -34,6 +35,16 @@ export class Tunnel {
   fromTarget(buf: Buffer, start: number, end: number): void {
     this.receivedBytes += end - start;
     if (end > start && !this.client.forwardFrom(this.target, buf, start, end)) this.target.pause();
+  }
+
+  /** Nothing is left to be said to either side: the connections may be closed. */
+  get isOver(): boolean {
+    return this.isLeaving;
+  }
+
+  /** The tunnel is to end: says so to both sides where the protocol has words for it; `isOver` tells when that is done. */
+  goAway(): void {
+    this.isLeaving = true;
   }
 
   clientEnded(): void {

@@ -21,6 +21,7 @@ import { machineMonoMs } from '../stats/process-stats.ts';
 import { countersOf, mergeReports, type ServiceReport, withoutGauges } from '../stats/report.ts';
 import type { EngineEstate, Estate, EstateSocket, SocketHandle, Sockets } from '../succession/estate.ts';
 import { type Heritage, noPast, type Past } from '../succession/predecessor.ts';
+import { mergeProgress } from './merge-progress.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** A worker's answer that it has drained may come this much later than the time it had. */
@@ -116,7 +117,7 @@ export class Hub implements Plane {
       // A lease goes on for as long as it does where it is in force: the new worker must not grant it anew.
       const other = this.workers.find((one) => one.serves);
       const theirs = await other?.call('estate', undefined as never).catch(() => null);
-      const estate = theirs == null ? null : { ...theirs, exposures: {}, tokens: {}, faults: [] };
+      const estate = theirs == null ? null : { ...theirs, exposures: {}, tokens: {}, faults: [], departures: {} };
       await this.endow(worker, this.table, estate);
     }
     const nowMs = performance.now();
@@ -346,6 +347,7 @@ function mergeStates(left: DataPlaneState, right: DataPlaneState): DataPlaneStat
         route.exposure === null || other.exposure === null
           ? (route.exposure ?? other.exposure)
           : mergeExposures(route.exposure, other.exposure),
+      ...mergeProgress(route, other),
     };
   });
   return {
