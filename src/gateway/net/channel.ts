@@ -207,7 +207,8 @@ export class Channel {
    * which is sent as it is; otherwise the octets are copied, because the shared buffer is about to be read into.
    */
   forwardFrom(source: Channel, buf: Buffer, start: number, end: number): boolean {
-    if (buf !== source.privateBuffer) return this.writeCopied(buf, start, end);
+    const reading = source.inRead || !source.ownsReads;
+    if (buf !== source.privateBuffer || !reading) return this.writeCopied(buf, start, end);
     const more = this.socket.write(buf.subarray(start, end));
     if (this.socket.writableLength === 0) return true;
     // Still being sent. When the source goes on reading it needs other memory.
@@ -221,9 +222,12 @@ export class Channel {
     return this.writeScratch(0, end - start);
   }
 
-  /** A large body follows on this channel: read it into a buffer of its own. Only from within `onBytes`. */
+  /**
+   * A large body follows on this channel: read it into a buffer of its own. Octets that were kept back and are handled outside of a
+   * read change nothing: Node.js is only told after a read where the next one goes.
+   */
   beginBulk(): void {
-    if (this.ownsReads && this.privateBuffer === null) this.useFreshBuffer();
+    if (this.ownsReads && this.inRead && this.privateBuffer === null) this.useFreshBuffer();
   }
 
   private useFreshBuffer(): void {
