@@ -12,6 +12,7 @@ const MAX_RUNTIME_DEPENDENCIES = 20;
 const WRITERS = new Set([
   'src/cli/io.ts',
   'src/gateway/main.ts',
+  'src/gateway/net/internal-error.ts',
   'src/gateway/proxy/access-log.ts',
   'src/load/main.ts',
 ]);

@@ -198,6 +198,12 @@ function renderProcess(one: ProcessReport, add: Add): void {
     '99th percentile of the delay of the event loop since the last scrape.',
     one.loopLagP99Seconds,
   );
+  line(
+    'internal_errors_total',
+    'counter',
+    'Exceptions of the gateway itself, each of which ended one connection.',
+    one.internalErrors ?? 0,
+  );
 }
 
 function quote(text: string): string {

@@ -11,6 +11,7 @@ import net from 'node:net';
 import type { HostAddress } from '../../lib/host-address.ts';
 import { limits } from '../limits.ts';
 import { fastReads } from './fast-path.ts';
+import { noteInternalError } from './internal-error.ts';
 import { giveReadBuffer, shared, takeReadBuffer } from './read-memory.ts';
 import { exchangeScratch, SCRATCH_BYTES, scratch } from './scratch.ts';
 import { readInto } from './user-buffer.ts';
@@ -77,7 +78,7 @@ export class Channel {
       callback: (length, buf) => {
         if (buf !== this.reading || this.filling !== handleOf(this.socket)) return this.refuseRead();
         this.inRead = true;
-        this.owner.onBytes(buf as Buffer, 0, length);
+        this.deliver(buf as Buffer, length);
         return !this.pausedByUs;
       },
     });
@@ -111,7 +112,7 @@ export class Channel {
    */
   private readShared(length: number): boolean {
     if (this.filling !== handleOf(this.socket)) return this.refuseRead();
-    this.owner.onBytes(shared, 0, length);
+    this.deliver(shared, length);
     return !this.pausedByUs;
   }
 
@@ -133,7 +134,7 @@ export class Channel {
     this.socket.on('data', (chunk: Buffer) => {
       // Nobody reads into this memory again: it may be sent as it is.
       this.privateBuffer = chunk;
-      this.owner.onBytes(chunk, 0, chunk.length);
+      this.deliver(chunk, chunk.length);
       this.privateBuffer = null;
     });
   }
@@ -153,9 +154,31 @@ export class Channel {
     return channel;
   }
 
+  /** Whatever the owner throws ends this connection, and no other. */
+  private deliver(buf: Buffer, length: number): void {
+    try {
+      this.owner.onBytes(buf, 0, length);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private tell(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private fail(error: unknown): void {
+    noteInternalError(error);
+    this.socket.destroy();
+  }
+
   private listen(): void {
-    this.socket.on('end', () => this.owner.onEnd());
-    this.socket.on('drain', () => this.owner.onDrain());
+    this.socket.on('end', () => this.tell(() => this.owner.onEnd()));
+    this.socket.on('drain', () => this.tell(() => this.owner.onDrain()));
     this.socket.on('error', (error: Error) => {
       this.closeError = error;
       // A TLS socket tells of a forged record without closing.
@@ -164,7 +187,7 @@ export class Channel {
     this.socket.on('close', () => {
       this.closed = true;
       this.releaseBuffer(null);
-      this.owner.onClose(this.closeError);
+      this.tell(() => this.owner.onClose(this.closeError));
     });
   }
 

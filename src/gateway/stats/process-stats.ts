@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
+import { internalErrors } from '../net/internal-error.ts';
 
 /** How the process itself fares. */
 export interface ProcessReport {
@@ -9,6 +10,8 @@ export interface ProcessReport {
   /** Longest delay of the event loop since the last report, and its 99th percentile, in seconds. */
   loopLagMaxSeconds: number;
   loopLagP99Seconds: number;
+  /** Exceptions of the gateway's own that ended a connection; absent from an older gateway. */
+  internalErrors?: number;
 }
 
 const LAG_RESOLUTION_MS = 20;
@@ -32,6 +35,7 @@ export function watchProcess(): () => ProcessReport {
       gcSeconds: gcMs / 1000,
       loopLagMaxSeconds: seconds(lag.max),
       loopLagP99Seconds: seconds(lag.percentile(99)),
+      internalErrors: internalErrors.count,
     };
     lag.reset();
     return report;

@@ -4,6 +4,7 @@ import net from 'node:net';
 import { testPort } from '../../lib/test-port.fixture.ts';
 import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute } from '../../traffic/model.ts';
 import { Engine } from '../engine.ts';
+import { internalErrors } from '../net/internal-error.ts';
 
 /** What an upstream does with the octets it got so far on one connection. Called after each arrival. */
 export type Script = (connection: UpstreamConnection) => void;
@@ -216,7 +217,13 @@ export async function startGateway(
       client.send(text);
       return client.closed();
     },
-    close: () => engine.close(),
+    close: async () => {
+      await engine.close();
+      // An exception ends its connection quietly: no test may live with one that it did not cause on purpose.
+      const { count } = internalErrors;
+      internalErrors.count = 0;
+      if (count > 0) throw new Error(`${count} internal errors of the gateway; its log says which`);
+    },
   };
   await gateway.apply(parts);
   return gateway;
