@@ -1,4 +1,5 @@
 import type { FaultReport, FaultRule } from './faults.ts';
+import { isBetween, isCount, isObject, isShare, isTextList, isTextOrNull } from './outside-values.ts';
 
 const limits = { rules: 100, ttlMs: 3_600_000, delayMs: 60_000, idLength: 100 };
 /** Reports outlive their fault this long, so that whoever injected it can read the last counts. */
@@ -167,33 +168,45 @@ function inForce({ beganMs, endsMs, earlierMs }: Entry, nowMs: number): number {
 function matches({ scope }: FaultRule, target: FaultTarget): boolean {
   return (
     scope.service === target.service &&
-    (scope.version === null || scope.version === target.version) &&
-    (scope.instances === null || scope.instances.includes(target.instance)) &&
-    (scope.zone === null || scope.zone === target.zone)
+    (scope.version == null || scope.version === target.version) &&
+    (scope.instances == null || scope.instances.includes(target.instance)) &&
+    (scope.zone == null || scope.zone === target.zone)
   );
 }
 
-/** What is wrong with a rule, in words; null when it can be put in force. */
+/** What is wrong with a rule, in words; null when it can be put in force. It may be anything: rules come from outside. */
 export function ruleProblem(rule: FaultRule): string | null {
+  if (!isObject(rule)) return 'a fault that is no object';
   const { id, action, scope, ttlMs } = rule;
   if (typeof id !== 'string' || id === '' || id.length > limits.idLength) return 'a fault without a usable id';
   // The id goes into a header of every answer that the fault makes.
-  if (!/^[A-Za-z0-9._/-]+$/.test(id)) return `the id "${id}" has characters other than letters, digits and ._/-`;
-  if (!between(ttlMs, 1, limits.ttlMs)) return `${id}: ttlMs must be from 1 to ${limits.ttlMs}`;
-  if (typeof scope?.service !== 'string') return `${id}: no service in scope`;
-  if (!(scope.share > 0 && scope.share <= 1)) return `${id}: share must be above 0 and at most 1`;
+  if (!/^[A-Za-z0-9._/-]+$/.test(id))
+    return `the id ${JSON.stringify(id)} has characters other than letters, digits and ._/-`;
+  if (!isBetween(ttlMs, 1, limits.ttlMs)) return `${id}: ttlMs must be from 1 to ${limits.ttlMs}`;
+  const problem = scopeProblem(scope) ?? actionProblem(action);
+  return problem === null ? null : `${id}: ${problem}`;
+}
+
+function scopeProblem(scope: FaultRule['scope']): string | null {
+  if (!isObject(scope) || typeof scope.service !== 'string') return 'no service in scope';
+  const { version, instances, zone, share } = scope;
+  if (!isTextOrNull(version)) return 'version must be a name or null';
+  if (instances != null && !isTextList(instances)) return 'instances must be a list of ids or null';
+  if (!isTextOrNull(zone)) return 'zone must be a name or null';
+  return isShare(share) && share > 0 ? null : 'share must be above 0 and at most 1';
+}
+
+function actionProblem(action: FaultRule['action']): string | null {
   switch (action?.kind) {
     case 'delay':
-      return between(action.delayMs, 1, limits.delayMs) ? null : `${id}: delayMs must be from 1 to ${limits.delayMs}`;
+      return isBetween(action.delayMs, 1, limits.delayMs) ? null : `delayMs must be from 1 to ${limits.delayMs}`;
     case 'abort':
-      return between(action.status, 200, 599) ? null : `${id}: status must be from 200 to 599`;
+      return isCount(action.status) && isBetween(action.status, 200, 599) ? null : 'status must be from 200 to 599';
     case 'bandwidth':
-      return between(action.bytesPerSecond, 1, 1e9) ? null : `${id}: bytesPerSecond must be from 1 to 1000000000`;
+      return isBetween(action.bytesPerSecond, 1, 1e9) ? null : 'bytesPerSecond must be from 1 to 1000000000';
     case 'blackhole':
       return null;
     default:
-      return `${id}: unknown kind of fault`;
+      return 'unknown kind of fault';
   }
 }
-
-const between = (value: number, min: number, max: number): boolean => value >= min && value <= max;

@@ -154,6 +154,7 @@ function kindOf(code: string | undefined): ErrorKind {
     case 'generation-conflict':
       return trafficErrors['stale-generation'];
     case 'invalid-table':
+    case 'invalid-request':
     case 'too-large':
       return trafficErrors['invalid-table'];
     case 'invalid-fault':

@@ -1,4 +1,5 @@
 import type { CanaryRoute, InstanceAddress, RoutingTable, ServiceRoute, VersionRoute } from './model.ts';
+import { isCount, isObject, isPositive, isShare, isTextOrNull } from './outside-values.ts';
 import { optionsProblem } from './table-check-options.ts';
 
 /** Bounds of one table; a table beyond them is refused as a whole. */
@@ -82,6 +83,7 @@ function instanceProblem(instance: InstanceAddress): string | null {
   if (!isObject(instance) || !isName(instance.id)) return 'an instance must have an id.';
   if (typeof instance.host !== 'string' || instance.host === '')
     return `instance ${instance.id}: host must be an address.`;
+  if (!isTextOrNull(instance.zone)) return `instance ${instance.id}: zone must be a name.`;
   return isPort(instance.port) ? null : `instance ${instance.id}: port must be an integer 1..65535.`;
 }
 
@@ -114,7 +116,7 @@ function settingsProblem(route: ServiceRoute): string | null {
       return 'retries.maxTries must be an integer 1..10.';
     }
     if (!isPositive(retries.perTryMs)) return 'retries.perTryMs must be > 0.';
-    if (!(retries.budgetShare >= 0 && retries.budgetShare <= 1)) return 'retries.budgetShare must be 0..1.';
+    if (!isShare(retries.budgetShare)) return 'retries.budgetShare must be 0..1.';
   }
   if (
     ejection !== null &&
@@ -133,20 +135,8 @@ function settingsProblem(route: ServiceRoute): string | null {
   return null;
 }
 
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
 function isPort(value: unknown): boolean {
   return isCount(value) && value >= 1 && value <= 65_535;
-}
-
-function isPositive(value: unknown): boolean {
-  return typeof value === 'number' && Number.isFinite(value) && value > 0;
 }
 
 function isName(value: unknown): value is string {

@@ -7,6 +7,7 @@ import type { RoutingTable } from '../../traffic/model.ts';
 import { limits } from '../limits.ts';
 import { type Plane, TableRefused } from '../plane.ts';
 import { Gate } from './gate.ts';
+import { BadInput, readNames, readObject } from './input.ts';
 
 export interface AdminServer {
   host: string;
@@ -31,6 +32,9 @@ interface Answer {
   /** Called when the answer has left, or cannot. */
   afterwards?: () => void;
 }
+
+/** Ids in one call. */
+const MAX_IDS = 1_000;
 
 type Handler = (body: string) => Promise<Answer> | Answer;
 
@@ -77,11 +81,12 @@ async function serve(request: http.IncomingMessage, handlers: Map<string, Handle
     return await handler(body);
   } catch (error) {
     if (error instanceof TableRefused) return refusal(error);
+    if (error instanceof BadInput) return { status: 400, body: { code: 'invalid-request', message: error.message } };
     throw error;
   }
 }
 
-function refusal({ code, message }: TableRefused): Answer {
+function refusal({ code, message }: TableRefused): { status: number; body: { code: string; message: string } } {
   return { status: STATUS_OF[code], body: { code, message } };
 }
 
@@ -135,33 +140,19 @@ const STATUS_OF: Record<TableRefused['code'], number> = {
 };
 
 async function putTable(plane: Plane, body: string): Promise<Answer> {
+  const table = readObject(body) as unknown as RoutingTable;
   try {
-    await plane.apply(JSON.parse(body) as RoutingTable);
+    await plane.apply(table);
     return { status: 200, body: await plane.state() };
   } catch (error) {
-    if (error instanceof TableRefused) {
-      return {
-        status: STATUS_OF[error.code],
-        body: { code: error.code, message: error.message, state: await plane.state().catch(() => null) },
-      };
-    }
-    if (error instanceof SyntaxError)
-      return { status: 400, body: { code: 'invalid-table', message: 'The body is not JSON.' } };
-    throw error;
-  }
-}
-
-function parseObject(body: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(body);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
+    if (!(error instanceof TableRefused)) throw error;
+    const { status, body: refused } = refusal(error);
+    return { status, body: { ...refused, state: await plane.state().catch(() => null) } };
   }
 }
 
 async function putFaults(plane: Plane, body: string): Promise<Answer> {
-  const { rules } = parseObject(body);
+  const { rules } = readObject(body);
   const problem = Array.isArray(rules) ? await plane.inject(rules as FaultRule[]) : 'rules must be a list';
   if (problem !== null)
     return { status: 400, body: { code: 'invalid-fault', message: `The fault was refused: ${problem}.` } };
@@ -169,20 +160,14 @@ async function putFaults(plane: Plane, body: string): Promise<Answer> {
 }
 
 async function clearFaults(plane: Plane, body: string): Promise<Answer> {
-  const { ids, all } = parseObject(body);
-  if (all !== true && !Array.isArray(ids)) {
-    return { status: 400, body: { code: 'invalid-fault', message: 'Give ids, or all: true.' } };
-  }
-  await plane.clearFaults(all === true ? 'all' : (ids as string[]));
+  const { ids, all } = readObject(body);
+  await plane.clearFaults(all === true ? 'all' : readNames(ids, 'ids (or all: true)', MAX_IDS));
   return { status: 200, body: { faults: await plane.faultReports() } };
 }
 
 async function postLeases(plane: Plane, body: string): Promise<Answer> {
-  const { ids } = parseObject(body);
-  if (!Array.isArray(ids) || ids.length > 1_000 || ids.some((id) => typeof id !== 'string')) {
-    return { status: 400, body: { code: 'invalid-request', message: 'ids must be a list of at most 1000 lease ids.' } };
-  }
-  return { status: 200, body: { lost: await plane.renew(ids as string[]) } };
+  const { ids } = readObject(body);
+  return { status: 200, body: { lost: await plane.renew(readNames(ids, 'ids', MAX_IDS)) } };
 }
 
 function readBody(request: http.IncomingMessage): Promise<string | null> {
