@@ -1,5 +1,6 @@
 import { request } from 'undici';
 import { type Clock, sleep } from '../lib/clock.ts';
+import { clip, oneLine } from '../lib/outside-text/visible.ts';
 import { own, setOwn } from '../lib/own.ts';
 import type { FleetDoc } from '../server/schemas.ts';
 import type { DistributionSample } from './bi-daily.ts';
@@ -14,6 +15,8 @@ export interface CollectedFile {
 }
 
 const timeoutMs = 10_000;
+/** The spec takes no other names for versions. */
+const versionPattern = /^[A-Za-z0-9][-._A-Za-z0-9]{0,62}$/;
 
 /** Sends requests through the gateway and counts the versions that answer (`x-version`, or `version` in a JSON body). */
 export async function sampleVersions(
@@ -33,15 +36,20 @@ export async function sampleVersions(
   return { service: serviceName, weight, canary: service?.canary ?? null, counts, lines };
 }
 
+/** What a service calls itself is its own word. */
+function nameOf(said: string): string {
+  return versionPattern.test(said) ? said : `no version: ${clip(oneLine(said), 40)}`;
+}
+
 async function versionOf(url: string): Promise<string> {
   try {
     const answer = await request(url, { headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
     const header = answer.headers['x-version'];
     const text = await answer.body.text();
     if (answer.statusCode >= 500) return `status ${answer.statusCode}`;
-    if (typeof header === 'string') return header;
+    if (typeof header === 'string') return nameOf(header);
     const { version } = JSON.parse(text) as { version?: unknown };
-    return typeof version === 'string' ? version : 'unknown';
+    return typeof version === 'string' ? nameOf(version) : 'unknown';
   } catch {
     return 'unknown';
   }
