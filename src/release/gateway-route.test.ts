@@ -20,6 +20,7 @@ services:
       breaker: { consecutive5xx: 20, open: 30s }
       caps: { requests: 1000 }
       slowStart: 30s
+      drain: 2m
       zone: eu
       limitMode: shadow
       trustedProxies: [10.0.0.0/8]
@@ -54,6 +55,7 @@ it('takes every setting from the file to a route that a data plane accepts', () 
     breaker: { consecutive5xx: 20, openMs: 30_000 },
     caps: { maxRequests: 1000 },
     slowStartMs: 30_000,
+    drainMs: 120_000,
     zone: 'eu',
     rateLimitMode: 'shadow',
     trustedProxies: ['10.0.0.0/8'],
@@ -98,6 +100,7 @@ it.each([
   ['[10.0.0.0/8]', '[10.0.0.0/80]', 'spec/bad-value'],
   ['is: blue }', 'is: blue, present: true }', 'spec/bad-value'],
   ['slowStart: 30s', 'slowStart: 30', 'spec/'],
+  ['drain: 2m', 'drain: 25h', 'spec/'],
   ['DB.example:5432', 'db.example', 'spec/bad-value'],
   ['DB.example:5432', '127.1:80', 'spec/bad-value'],
   ['DB.example:5432', '0.0.0.0:80', 'spec/bad-value'],

@@ -15,6 +15,8 @@ export interface GatewaySpec {
   breaker?: { consecutive5xx: number; openMs: number };
   caps?: { maxConnections?: number; maxPending?: number; maxRequests?: number };
   slowStartMs?: number;
+  /** What is open on a version that gets no more traffic is cut after this time; 30 s if absent. */
+  drainMs?: number;
   zone?: string;
   rateLimitMode?: 'enforce' | 'shadow';
   trustedProxies?: string[];

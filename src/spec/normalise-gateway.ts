@@ -10,7 +10,7 @@ const shareOf = (text: string): number => parseShare(text) as number;
 /** The gateway's own settings of a service; only what the file names is there. */
 export function normaliseGateway(raw: RawTraffic, service: string): GatewaySpec {
   const { rules, sticky, mirror, breaker, caps, slowStart, zone, limitMode, trustedProxies, accessLog, protocol } = raw;
-  const { connect, tls } = raw;
+  const { connect, tls, drain } = raw;
   return {
     ...(rules?.length ? { rules: rules.map(normaliseRule) } : {}),
     ...(sticky ? { sticky: normaliseSticky(sticky, service) } : {}),
@@ -26,6 +26,7 @@ export function normaliseGateway(raw: RawTraffic, service: string): GatewaySpec 
     ...(breaker ? { breaker: { consecutive5xx: breaker.consecutive5xx, openMs: ms(breaker.open) } } : {}),
     ...(caps ? { caps: normaliseCaps(caps) } : {}),
     ...(slowStart ? { slowStartMs: ms(slowStart) } : {}),
+    ...(drain ? { drainMs: ms(drain) } : {}),
     ...(zone ? { zone } : {}),
     ...(limitMode ? { rateLimitMode: limitMode } : {}),
     ...(trustedProxies?.length ? { trustedProxies: [...trustedProxies] } : {}),

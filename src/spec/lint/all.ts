@@ -14,7 +14,7 @@ import {
 } from './samples.ts';
 import { lintHolds, lintInstant, lintLimits, lintLook, lintWeights } from './steps.ts';
 import { lintStickyCookies } from './sticky.ts';
-import { lintCanaryHeader, lintEjection, lintMirror, lintTries } from './traffic.ts';
+import { lintCanaryHeader, lintDrain, lintEjection, lintMirror, lintTries } from './traffic.ts';
 
 const lints: Lint[] = [
   lintNames,
@@ -24,6 +24,7 @@ const lints: Lint[] = [
   lintEndpoints,
   lintCanaryHeader,
   lintTries,
+  lintDrain,
   lintMirror,
   lintEjection,
   lintStickyCookies,

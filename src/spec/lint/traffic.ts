@@ -29,6 +29,20 @@ export function lintTries(context: LintContext): Finding[] {
   });
 }
 
+/** What a rolled-back version keeps for longer than this is no part of a quick rollback any more. */
+const LONG_DRAIN_MS = 600_000;
+
+/** A rollback ends what is open on the version while those who decided it still look. */
+export function lintDrain(context: LintContext): Finding[] {
+  return Object.values(context.spec.services).flatMap((service) => {
+    const drainMs = service.traffic.gateway?.drainMs ?? 0;
+    if (drainMs <= LONG_DRAIN_MS) return [];
+    const sentence = `services.${service.name}: streams and WebSockets stay on a version for up to ${formatDurationMs(drainMs)} after it was rolled back`;
+    const position = context.at(trafficPath(context, service, ['drain']));
+    return [warningFinding(specWarnings['drain-long'], sentence, position)];
+  });
+}
+
 /**
  * Ejection may take one of up to three instances, half of more, and always leaves one (docs/spec.md). With a single instance it
  * never acts; with two or more it always can.

@@ -17,6 +17,10 @@ function defineWarnings<const Names extends string>(kinds: Record<Names, Definit
 
 /** What `davy check` says about a spec that works, but not as its numbers promise. */
 export const specWarnings = defineWarnings({
+  'drain-long': {
+    means: 'After a rollback, streams and WebSockets may stay on the version for longer than ten minutes.',
+    next: 'Shorten `drain`, unless the streams are worth more than a quick end.',
+  },
   'step-without-limit': {
     means: 'A step declares no limit, so the `sustained` rule has nothing to watch while it lasts.',
     next: 'Give the step `limits`, at least for errors.',

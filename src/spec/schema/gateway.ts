@@ -218,6 +218,14 @@ export const gatewayFields = {
     min: '1s',
     max: '1h',
   }).optional(),
+  drain: duration({
+    description:
+      'What is open on a version that gets no more traffic (rolled back, replaced, weight 0) may go on for this long: requests, streams, WebSockets. Then it is cut.',
+    example: '2m',
+    default: '30s',
+    min: '0s',
+    max: '24h',
+  }).optional(),
   zone: named({
     description:
       'The zone that the gateway stands in: instances of this zone are preferred while enough of them are fit.',
