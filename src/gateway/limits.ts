@@ -10,6 +10,8 @@ export const limits = {
   trailerBytes: 8 * 1024,
   /** Interim (1xx) answers to one request. */
   interimResponses: 10,
+  /** Requests of one connection that the gateway answers itself in one turn of the event loop, before others have theirs. */
+  requestsPerTurn: 32,
   /** Bytes of further requests kept while one is being answered; reading pauses beyond. */
   pipelinedBytes: 64 * 1024,
   /** Bytes of a request body kept so that a try can be repeated or the connection awaited. */

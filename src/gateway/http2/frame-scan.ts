@@ -3,9 +3,12 @@
  * node:http2 does not tell: whether a field was malformed, and whether the peer ended the stream or only let go of it.
  */
 import { FieldScan, UnreadableBlock } from './field-scan.ts';
+import type { Pace } from './pace.ts';
 
 const PREFACE_BYTES = 24;
 const HEAD_BYTES = 9;
+/** Of the octets of a frame's head. */
+const TYPE_AT = 3;
 /** The largest frame that is announced, by default (RFC 9113 section 6.5.2): node:http2 refuses a larger one. */
 const MAX_FRAME_BYTES = 16_384;
 /** A block in more octets than these is read by nobody here: node:http2 takes eight frames after the first. */
@@ -15,6 +18,7 @@ const MAX_STREAMS = 4096;
 
 const DATA = 0;
 const HEADERS = 1;
+const RST_STREAM = 3;
 const PUSH_PROMISE = 5;
 const GOAWAY = 7;
 const CONTINUATION = 9;
@@ -30,6 +34,8 @@ export class FrameScan {
   private readonly ended = new Set<number>();
   /** The peer works on no stream above this one (GOAWAY; a second one may name a lower one). */
   lastStream = Number.POSITIVE_INFINITY;
+  /** The peer has said that it leaves for an error. */
+  peerLeft = false;
   /** Nothing more can be said: everything counts as malformed, and as not ended. */
   private lost = false;
   private prefaceLeft: number;
@@ -65,23 +71,30 @@ export class FrameScan {
   }
 
   /**
-   * Takes `buf[start, end)` and returns the index up to which it may be given to node:http2; before `end` when the peer says there that it leaves
-   * for an error: node:http2 would drop at once whatever has come and was not read.
+   * Takes `buf[start, end)` and returns the index up to which it may be given to node:http2. Before `end` when the peer says there that it leaves
+   * for an error (`peerLeft`): node:http2 would drop at once whatever has come and was not read. Or when `pace` allows no more frames in this turn:
+   * what follows is to be fed again.
    */
-  feed(buf: Buffer, start: number, end: number): number {
+  feed(buf: Buffer, start: number, end: number, pace: Pace | null = null): number {
     let at = start + Math.min(this.prefaceLeft, end - start);
     this.prefaceLeft -= at - start;
     let frameStart = start;
     while (at < end && !this.lost) {
       if (this.headLength < HEAD_BYTES) {
-        if (this.headLength === 0) frameStart = at;
+        if (this.headLength === 0) {
+          // A reset goes with what it resets: a stream that is begun and reset in one turn is no request.
+          if (pace?.mayGoOn === false && buf[at + TYPE_AT] !== RST_STREAM) return at;
+          frameStart = at;
+        }
         at = this.takeHead(buf, at, end);
         if (this.headLength < HEAD_BYTES) return end;
       }
       at = this.takePayload(buf, at, end);
       if (this.payloadLeft > 0) return end;
       this.headLength = 0;
-      if (this.type === GOAWAY && this.leavesForError()) return frameStart;
+      pace?.spend(this.type === HEADERS);
+      this.peerLeft = this.type === GOAWAY && this.leavesForError();
+      if (this.peerLeft) return frameStart;
       this.frameDone();
     }
     return end;
@@ -114,7 +127,7 @@ export class FrameScan {
   }
 
   private get type(): number {
-    return this.head[3]!;
+    return this.head[TYPE_AT]!;
   }
 
   private get flags(): number {

@@ -3,6 +3,7 @@ import { limits } from '../limits.ts';
 import type { Channel } from '../net/channel.ts';
 import { ClientPipe } from './client-pipe.ts';
 import { FrameScan } from './frame-scan.ts';
+import { clientPace } from './pace.ts';
 import { requestProblem } from './request-check.ts';
 import { Wire } from './wire.ts';
 
@@ -74,7 +75,7 @@ export class Http2Front {
   /** Takes a connection: `open` hands its octets to the wire, which is returned for those that were read before. */
   accept(client: Http2Client, open: (wire: Wire) => Channel): Wire {
     const scan = new FrameScan('client');
-    const wire = new Wire(scan, () => {});
+    const wire = new Wire(scan, () => {}, clientPace);
     wire.attach(open(wire));
     // The session is made, and told of, within the call.
     this.accepting = { client, scan };

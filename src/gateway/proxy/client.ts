@@ -17,6 +17,7 @@ import { WebSocketTunnel } from '../tunnel/websocket.ts';
 import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Exchange } from './exchange.ts';
+import { Linger } from './linger.ts';
 import type { Listener } from './listener.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -67,12 +68,7 @@ export class ClientConnection implements ChannelOwner, Timed {
   private connect: Connect | null = null;
   /** One HTTP/2 stream: it cannot become a tunnel. */
   readonly isStream: boolean;
-  /** Octets of the last answer that had not left when lingering was looked at, and since when none did. */
-  private unsent = 0;
-  private stuckSinceMs = 0;
-  /** While lingering: input came since it was last looked at; and when that began. */
-  private stillSending = false;
-  private lingerSinceMs = 0;
+  private readonly linger = new Linger();
 
   /**
    * `kind`: a plain TCP socket; a TLS socket; or one HTTP/2 stream, whose connection is the front's. `certified`: the names in the
@@ -116,7 +112,7 @@ export class ClientConnection implements ChannelOwner, Timed {
 
   onBytes(buf: Buffer, start: number, end: number): void {
     if (this.phase === LINGER) {
-      this.stillSending = true;
+      this.linger.stillSending = true;
       return;
     }
     if (this.remainder.length > 0) {
@@ -131,8 +127,14 @@ export class ClientConnection implements ChannelOwner, Timed {
   private consume(buf: Buffer, start: number, end: number): void {
     this.consuming = true;
     let at = start;
+    let begun = 0;
     while (at < end) {
       if (this.phase === HEAD) {
+        // Only what the gateway answers itself comes here again and again within a call.
+        if (begun++ === limits.requestsPerTurn) {
+          this.awaitTurn();
+          break;
+        }
         head.translated = this.isStream;
         const result = parseRequestHead(head, buf, at, end);
         if (result === MORE) {
@@ -187,11 +189,24 @@ export class ClientConnection implements ChannelOwner, Timed {
   private awaitAdmission(gate: Gate): void {
     this.phase = WAIT;
     this.clearDeadline();
-    gate.whenDecided(() => {
-      if (this.channel.closed || this.phase !== WAIT) return;
-      this.phase = HEAD;
-      this.consume(this.remainder.buf, 0, this.remainder.length);
-    });
+    gate.whenDecided(() => this.goOn());
+  }
+
+  /** More requests came at once than may be answered in one turn of the event loop: others are served first. */
+  private awaitTurn(): void {
+    this.phase = WAIT;
+    this.clearDeadline();
+    this.channel.pause();
+    setImmediate(() => this.goOn());
+  }
+
+  /** Reads on where a request was left unread. */
+  private goOn(): void {
+    if (this.channel.closed || this.phase !== WAIT) return;
+    this.phase = HEAD;
+    this.channel.resume();
+    this.consume(this.remainder.buf, 0, this.remainder.length);
+    this.closeIfEnded();
   }
 
   /** `PRI * HTTP/2.0`: the connection preface of HTTP/2 (RFC 9113 section 3.4). */
@@ -277,7 +292,8 @@ export class ClientConnection implements ChannelOwner, Timed {
     }
     if (this.phase === TUNNEL) this.connect?.idle();
     if (this.phase === HEAD) this.leaveIfIdle();
-    else if (this.phase === LINGER && this.lingersOn(nowMs)) this.setDeadline(nowMs + limits.lingerMs);
+    else if (this.phase === LINGER && this.linger.goesOn(this.channel.unsent, nowMs))
+      this.setDeadline(nowMs + limits.lingerMs);
     else this.channel.destroy();
   }
 
@@ -290,21 +306,6 @@ export class ClientConnection implements ChannelOwner, Timed {
 
   private get isIdle(): boolean {
     return this.phase === HEAD && !this.headStarted && !this.exchange.active;
-  }
-
-  /** A client that is still sending may read the answer afterwards; one that reads slowly is still reading it. */
-  private lingersOn(nowMs: number): boolean {
-    const sending = this.stillSending && nowMs - this.lingerSinceMs < limits.lingerMaxMs;
-    this.stillSending = false;
-    return this.stillLeaving(nowMs) || sending;
-  }
-
-  /** Whether octets of the last answer are on their way to a slow client, and not stuck for good. */
-  private stillLeaving(nowMs: number): boolean {
-    const before = this.unsent;
-    this.unsent = this.channel.unsent;
-    if (this.unsent < before) this.stuckSinceMs = nowMs;
-    return before > 0 && nowMs - this.stuckSinceMs < limits.bodyIdleMs;
   }
 
   private idle(): void {
@@ -328,6 +329,11 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.idle();
     this.channel.resume();
     if (!this.consuming && this.remainder.length > 0) this.consume(this.remainder.buf, 0, this.remainder.length);
+    if (!this.consuming) this.closeIfEnded();
+  }
+
+  /** Nothing more will come, and what had come was answered. */
+  private closeIfEnded(): void {
     if (this.peerEnded && this.phase === HEAD) this.closeGently();
   }
 
@@ -345,10 +351,9 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.phase = LINGER;
     this.channel.end();
     this.channel.resume();
-    this.unsent = this.channel.unsent;
-    this.stillSending = false;
-    this.lingerSinceMs = this.stuckSinceMs = stamp();
-    this.setDeadline(this.lingerSinceMs + limits.lingerMs);
+    const nowMs = stamp();
+    this.linger.begin(this.channel.unsent, nowMs);
+    this.setDeadline(nowMs + limits.lingerMs);
   }
 
   /**

@@ -1,9 +1,18 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { until } from '../../lib/until.fixture.ts';
 import { limits } from '../limits.ts';
-import { connectRaw, startGateway, startUpstream, type TestGateway, type TestUpstream } from '../testing/harness.ts';
+import {
+  connectRaw,
+  type RawClient,
+  startGateway,
+  startUpstream,
+  type TestGateway,
+  type TestUpstream,
+} from '../testing/harness.ts';
 import { closedAfterEach } from '../testing/opened.ts';
 
 const open = closedAfterEach();
@@ -43,6 +52,41 @@ describe('the end of a connection', () => {
       }),
     );
     expect(whole.filter((one) => !one)).toEqual([]);
+  });
+});
+
+describe('a pipeline of requests that the gateway answers itself', () => {
+  const BURST = 640;
+  const burst = 'GET / HTTP/1.1\r\nHost: svc\r\n\r\n'.repeat(BURST);
+
+  async function limited(): Promise<RawClient> {
+    const rateLimit = { perSecond: 1, burst: 1 };
+    const gateway = await startGateway({ stable: [], route: { rateLimit } });
+    open.push(() => gateway.close());
+    return connectRaw(gateway.port, { allowHalfOpen: true });
+  }
+
+  const answers = (text: string) => text.match(/HTTP\/1\.1 \d{3}/g)?.length ?? 0;
+
+  it('is answered over many turns of the event loop, so that others have theirs', async () => {
+    const client = await limited();
+    let turns = 0;
+    client.send(burst);
+    for (; answers(client.received()) < BURST; turns++) await nextTurn();
+    expect(turns).toBeGreaterThanOrEqual(BURST / limits.requestsPerTurn);
+    client.socket.destroy();
+  });
+
+  it('is answered whole, with a partial head behind it and when the client ends its side at once', async () => {
+    const whole = await limited();
+    whole.socket.end(burst);
+    expect(answers(await whole.closed())).toBe(BURST);
+
+    const partial = await limited();
+    partial.send(`${burst}GET /last HTTP/1.1\r\nHo`);
+    await until(() => answers(partial.received()) === BURST);
+    partial.socket.end('st: svc\r\n\r\n');
+    expect(answers(await partial.closed())).toBe(BURST + 1);
   });
 });
 
