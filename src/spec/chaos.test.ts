@@ -71,6 +71,11 @@ test.each([
   ],
   ['an unknown service in a probe', experiment('').replace('gateway: a', 'gateway: x'), 'spec/unknown-service'],
   ['an unknown version', experiment('').replace('service: a }', 'service: a, version: v9 }'), 'spec/unknown-version'],
+  [
+    'a version that only every object has',
+    experiment('').replace('service: a }', 'service: a, version: constructor }'),
+    'spec/unknown-version',
+  ],
   ['two schedules', experiment('      every: 4h\n      schedule: "0 * * * *"\n'), 'spec/bad-value'],
   ['a cron line that is none', experiment('      schedule: "61 * * * *"\n'), 'spec/schedule-syntax'],
   ['a cron line with seconds', experiment('      schedule: "0 0 0 * * *"\n'), 'spec/schedule-syntax'],

@@ -78,6 +78,18 @@ describe('parseSpec', () => {
     expect(error.omitted).toBeGreaterThanOrEqual(450);
   });
 
+  it('takes names that every object inherits for names like others', () => {
+    const text = golden('valid-minimal').replaceAll('v1', 'toString');
+    const { spec } = parseSpec(text, 'davy.yaml');
+    const [service] = Object.values(spec.services);
+    expect(service?.stable).toBe('toString');
+    expect(Object.keys(service?.versions ?? {})).toEqual(['toString']);
+    for (const name of ['valueOf', 'constructor', '__proto__']) {
+      const error = refusal(text.replace('stable: toString', `stable: ${name}`));
+      expect(error.code).toMatch(/^spec\/(unknown-version|bad-name)$/);
+    }
+  });
+
   it('leaves Object.prototype alone', () => {
     refusal(golden('invalid-yaml-proto-key'));
     refusal(golden('invalid-yaml-constructor-key'));
