@@ -122,7 +122,7 @@ function fleetDoc(): FleetDoc {
       instances: [],
     })),
     releases: [],
-    traffic: { generation: 1, problem: null, hold: null },
+    traffic: { generation: 1, problem: null, warnings: [], hold: null },
     ledger: { size: head.size, tip: head.tip, late: 0, anchors: [], bytes: 0, growth: null },
     dirty: [],
   };

@@ -61,6 +61,7 @@ function renderFleet(fleet: FleetDoc, style: Style): TerminalText {
     term`${style.bold(fleet.system)}   ${ledgerWords(fleet.ledger)}   routing ${fleet.traffic.generation}`,
   ];
   if (fleet.traffic.problem) lines.push(style.warn(`traffic is not in step: ${fleet.traffic.problem}`));
+  for (const warning of fleet.traffic.warnings) lines.push(style.warn(warning));
   if (fleet.traffic.hold) lines.push(...holdLines(fleet.traffic.hold, style));
   for (const { run, fault, why } of fleet.dirty) {
     lines.push(style.bad(`DIRTY ${run}: ${fault} may still be in force: ${why}`));

@@ -13,6 +13,7 @@ import type { RoutingTable, ServiceRoute } from '../traffic/model.ts';
 import { tableProblem } from '../traffic/table-check.ts';
 import type { GatewayContext } from './context.ts';
 import { limits } from './limits.ts';
+import { descriptors } from './net/descriptors.ts';
 import { Wheel } from './net/wheel.ts';
 import { TableRefused } from './plane.ts';
 import { Listener } from './proxy/listener.ts';
@@ -240,7 +241,9 @@ export class Engine {
         ...inProgress(route, nowMs),
       }),
     );
-    return { bootId: this.bootId, term: this.term, generation: this.generation, services };
+    const warning = descriptors.warning(nowMs);
+    const warnings = warning === null ? {} : { warnings: [warning] };
+    return { bootId: this.bootId, term: this.term, generation: this.generation, services, ...warnings };
   }
 
   reports(): ServiceReport[] {

@@ -45,6 +45,8 @@ export const limits = {
   /** How long the other direction of a tunnel may be silent once one side has ended its own. */
   tunnelHalfClosedMs: 60_000,
   clientConnections: 20_000,
+  /** Descriptors that the data path leaves to the admin address, health checks, files and a successor. */
+  reservedDescriptors: 32,
   upstreamConnections: 1_024,
   idleUpstreams: 256,
   /** What is open on a version that gets no more traffic ends within this time, where the route says no other. */

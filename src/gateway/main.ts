@@ -14,6 +14,7 @@ import { term } from '../lib/outside-text/terminal.ts';
 import { identify } from '../lib/process.ts';
 import { startAdmin } from './admin/server.ts';
 import { limits } from './limits.ts';
+import { descriptors } from './net/descriptors.ts';
 import { refuseFastReadsOf } from './net/fast-path.ts';
 import { checkRuntime } from './net/runtime-check.ts';
 import type { Plane } from './plane.ts';
@@ -33,6 +34,7 @@ interface Options {
 }
 
 async function main(): Promise<void> {
+  descriptors.log = (sentence) => process.stderr.write(String(term`gateway: ${sentence}\n`));
   const { values } = parseArgs({
     options: {
       'run-dir': { type: 'string' },

@@ -18,7 +18,7 @@ const fleet: FleetDoc = {
       ...{ weightBp: 1_000, effectiveWeightBp: 1_000, instances: [instance] },
     },
   ],
-  traffic: { generation: 1, problem: null, hold: null },
+  traffic: { generation: 1, problem: null, warnings: [], hold: null },
   ledger: { size: 1, tip: '', late: 0, anchors: [], bytes: 400, growth: null },
   dirty: [],
 };

@@ -149,6 +149,7 @@ export const fleetSchema = z.object({
   traffic: z.object({
     generation: z.number().int(),
     problem: z.string().nullable(),
+    warnings: z.array(z.string()).describe('What the data plane cannot do as it should.'),
     hold: holdSchema.nullable().describe('Set while the world is ahead of the ledger: a person decides what counts.'),
   }),
   ledger: z.object({

@@ -17,6 +17,8 @@ export interface DataPlaneState {
   term: number;
   generation: number;
   services: EffectiveRoute[];
+  /** What it cannot do as it should, in sentences for people. Absent: nothing that it knows of. */
+  warnings?: string[];
 }
 
 export interface EffectiveRoute {

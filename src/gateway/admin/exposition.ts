@@ -204,6 +204,16 @@ function renderProcess(one: ProcessReport, add: Add): void {
     'Exceptions of the gateway itself, each of which ended one connection.',
     one.internalErrors ?? 0,
   );
+  const { limit = null, open = null, refused = 0 } = one.descriptors ?? {};
+  if (limit === null || open === null) return;
+  line('descriptors_limit', 'gauge', 'File descriptors that the process may have.', limit);
+  line('descriptors_open', 'gauge', 'File descriptors that the process has.', open);
+  line(
+    'descriptors_refused_total',
+    'counter',
+    'Connections and requests refused since descriptors were short.',
+    refused,
+  );
 }
 
 function quote(text: string): string {

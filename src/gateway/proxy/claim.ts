@@ -1,7 +1,13 @@
+import type { OwnAnswers } from '../../metrics/source.ts';
 import { limits } from '../limits.ts';
+import { descriptors } from '../net/descriptors.ts';
 import type { Gate, Places } from '../quota/quota.ts';
 import type { Endpoint } from '../route/endpoint.ts';
 import type { ServiceState } from '../route/service-state.ts';
+import { failures, type OwnReply, replies } from './failure.ts';
+
+/** An answer instead of a connection, and where it counts. */
+export type Refused = OwnReply & { readonly detail: string; readonly own: keyof OwnAnswers };
 
 /** A place that was granted may be taken by another request before its turn; after so many questions the answer stands. */
 const MAX_ASKED = 8;
@@ -11,15 +17,19 @@ const MAX_ASKED = 8;
  * (Envoy: `max_connections`, `max_pending_requests`).
  */
 export class Claim {
+  /** Why nothing was taken. */
+  refusal: Refused = replies.overCap;
   /** Something was taken, and not given back or passed on. */
   isHeld = false;
+  /** Requests share one connection: a new one is no new descriptor. */
+  sharesConnection = false;
   /** How often the present request has asked. */
   private asked = 0;
   private connection: Places | null = null;
   private waiting: Places | null = null;
 
   /**
-   * Takes what a new connection needs: true. False: a cap is reached. Null: others must be asked first, and `again` is called when they have answered.
+   * Takes what a new connection needs: true. False: it is refused, as `refusal` says. Null: others must be asked first, and `again` is called when they have answered.
    */
   obtain(endpoint: Endpoint, state: ServiceState, nowMs: number, again: () => void): boolean | null {
     const gate = this.asked < MAX_ASKED ? undecided(endpoint, state, nowMs) : null;
@@ -28,9 +38,12 @@ export class Claim {
     return gate === null ? this.take(endpoint, state, nowMs) : null;
   }
 
-  /** False: a cap is reached. */
+  /** False: it is refused, as `refusal` says. */
   take(endpoint: Endpoint, { limits: { pending } }: ServiceState, nowMs: number): boolean {
     const { places } = endpoint;
+    this.refusal = failures.exhausted;
+    if (!this.sharesConnection && !descriptors.mayConnect(nowMs)) return false;
+    this.refusal = replies.overCap;
     if (endpoint.open >= limits.upstreamConnections) return false;
     if (places !== null && !places.take(nowMs)) return false;
     this.connection = places;

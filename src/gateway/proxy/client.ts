@@ -6,6 +6,7 @@ import { DONE, Head, MORE, parseRequestHead } from '../http1/head.ts';
 import { M } from '../http1/names.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
+import { descriptors } from '../net/descriptors.ts';
 import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed } from '../net/wheel.ts';
@@ -260,6 +261,7 @@ export class ClientConnection implements ChannelOwner, Timed {
     this.listener.context.wheel.clear(this);
     this.listener.connections.delete(this);
     this.phase = LINGER;
+    if (!this.isStream) descriptors.closed();
     this.exchange.clientGone();
     this.tunnel?.clientGone();
     this.connect?.clientGone();

@@ -17,7 +17,7 @@ import { ABORTED, type Outcome, TIMEOUT } from '../stats/outcome.ts';
 import { Account } from './account.ts';
 import { countRefusal, type Refusal, refusalOf } from './admission.ts';
 import { AnswerRelay } from './answer-relay.ts';
-import { Claim } from './claim.ts';
+import { Claim, type Refused } from './claim.ts';
 import type { ClientConnection } from './client.ts';
 import { admission, answerContext, forwardContext } from './contexts.ts';
 import { connectFailure, type Failure, failures, type OwnReply, replies } from './failure.ts';
@@ -120,6 +120,7 @@ export class Exchange implements UpstreamUser {
     this.wantsClose = head.close || (head.minor === 0 && !head.keepAlive);
     this.idempotent = isSafeMethod(head.method) || head.idempotencyKey;
     this.time.open(route, nowMs, this.idempotent);
+    this.claim.sharesConnection = route.overHttp2;
     this.upstream = this.setCookie = null;
     this.injection.rule = null;
     this.interim = this.status = 0;
@@ -177,8 +178,7 @@ export class Exchange implements UpstreamUser {
     this.freshTried = false;
     const endpoint = account.arm.pick(nowMs, account.tried);
     if (endpoint === null) {
-      this.route.state.own.noUpstream++;
-      this.answerAlone(replies.noUpstream, `no instance of ${account.arm.version} is known`);
+      this.refuseTry({ ...replies.noUpstream, detail: `no instance of ${account.arm.version} is known` });
       return;
     }
     if (!this.mayReuse(endpoint, nowMs)) {
@@ -187,14 +187,16 @@ export class Exchange implements UpstreamUser {
         if (this.active && this.serial === request) this.startTry(stamp());
       });
       if (obtained === null) this.client.clearDeadline();
-      if (obtained === false) {
-        state.own.breaker++;
-        this.answerAlone(replies.overCap, 'too many connections to the instance, or waiting for one');
-      }
+      if (obtained === false) this.refuseTry(claim.refusal);
       if (obtained !== true) return;
     }
     account.beginTry(endpoint);
     if (!this.injected(endpoint, nowMs)) this.connect(endpoint, nowMs, true);
+  }
+
+  private refuseTry(refused: Refused): void {
+    this.route.state.own[refused.own]++;
+    this.answerAlone(refused, refused.detail);
   }
 
   private mayReuse(endpoint: Endpoint, nowMs: number): boolean {
@@ -340,8 +342,7 @@ export class Exchange implements UpstreamUser {
     } else if (failure.own === null) {
       this.answerFailure(failure.outcome, failure, detail, nowMs);
     } else {
-      this.route.state.own[failure.own]++;
-      this.answerAlone(failure, detail);
+      this.refuseTry({ ...failure, own: failure.own, detail });
     }
   }
 
@@ -373,10 +374,7 @@ export class Exchange implements UpstreamUser {
     account.beginRetry();
     this.upload.rewind();
     this.client.clearDeadline();
-    this.timer = setTimeout(() => {
-      this.timer = null;
-      this.startTry(stamp());
-    }, waitMs);
+    this.timer = setTimeout(() => this.startTry(stamp()), waitMs);
   }
 
   // ---- injected faults ---------------------------------------------------------------------------------------------

@@ -168,10 +168,16 @@ export const failures = {
 
 /** Answers without a try, or instead of one that goes on. */
 export const replies = {
-  noUpstream: { status: 503, cause: 'no-upstream', flag: F.noHealthyUpstream },
-  overCap: { status: 503, cause: 'breaker', flag: F.overflow },
+  noUpstream: { status: 503, cause: 'no-upstream', flag: F.noHealthyUpstream, own: 'noUpstream' },
+  overCap: {
+    status: 503,
+    cause: 'breaker',
+    flag: F.overflow,
+    detail: 'too many connections to the instance, or waiting for one',
+    own: 'breaker',
+  },
   slowUpload: { status: 408, cause: 'bad-request', flag: F.clientProtocol },
-} as const satisfies Record<string, OwnReply>;
+} as const satisfies Record<string, OwnReply & { detail?: string; own?: keyof OwnAnswers }>;
 
 /** The gateway's process, or its machine, has run out of something; the instance was not asked. */
 const SHORTAGES = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);

@@ -7,6 +7,7 @@ import { type Http2Client, Http2Front } from '../http2/front.ts';
 import type { Wire } from '../http2/wire.ts';
 import { limits } from '../limits.ts';
 import { Channel } from '../net/channel.ts';
+import { descriptors } from '../net/descriptors.ts';
 import type { Route } from '../route/route.ts';
 import type { SocketHandle } from '../succession/estate.ts';
 import { TlsFront, type TlsSettings } from '../tls/front.ts';
@@ -86,7 +87,7 @@ export class Listener {
       this.waiting.push(socket);
       return;
     }
-    if (this.connections.size >= limits.clientConnections) {
+    if (this.connections.size >= limits.clientConnections || !descriptors.mayAccept()) {
       this.route.state.connectionsRefused++;
       socket.destroy();
       return;

@@ -3,6 +3,7 @@ import { BodyReader, BY_CHUNKS, BY_CLOSE, BY_LENGTH, NO_BODY } from '../http1/bo
 import { shadowOf } from '../http1/forward.ts';
 import type { Head } from '../http1/head.ts';
 import { isSafeMethod } from '../http1/names.ts';
+import { descriptors } from '../net/descriptors.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
 import type { ServiceLimits } from '../quota/service-limits.ts';
 import { randomShare } from '../random.ts';
@@ -43,7 +44,7 @@ export class Mirror {
     const { counts, limits } = this.context;
     const places = limits.copies;
     const endpoint = this.arm.isAvailable(nowMs) ? this.arm.pick(nowMs, []) : null;
-    if (endpoint === null || places?.take(nowMs) === false) {
+    if (endpoint === null || !descriptors.mayConnect(nowMs) || places?.take(nowMs) === false) {
       counts.skipped++;
       return;
     }

@@ -4,6 +4,7 @@ import { UpstreamPipe, unprocessed } from '../http2/upstream-pipe.ts';
 import { limits } from '../limits.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
 import { oldAtMs } from '../net/connection-age.ts';
+import { descriptors } from '../net/descriptors.ts';
 import { recent, stamp } from '../net/now.ts';
 import { Remainder } from '../net/remainder.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
@@ -232,6 +233,7 @@ export class Upstream implements ChannelOwner, Timed {
     this.errorCode = error?.code;
     this.wheel.clear(this);
     this.endpoint.open--;
+    if (!this.overHttp2) descriptors.closed();
     this.leavePlace();
     const index = this.endpoint.idle.indexOf(this);
     if (index >= 0) this.endpoint.idle.splice(index, 1);

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
+import { type DescriptorReport, descriptors } from '../net/descriptors.ts';
 import { internalErrors } from '../net/internal-error.ts';
 
 /** How the process itself fares. */
@@ -12,6 +13,8 @@ export interface ProcessReport {
   loopLagP99Seconds: number;
   /** Exceptions of the gateway's own that ended a connection; absent from an older gateway. */
   internalErrors?: number;
+  /** Absent from an older gateway. */
+  descriptors?: DescriptorReport;
 }
 
 const LAG_RESOLUTION_MS = 20;
@@ -36,6 +39,7 @@ export function watchProcess(): () => ProcessReport {
       loopLagMaxSeconds: seconds(lag.max),
       loopLagP99Seconds: seconds(lag.percentile(99)),
       internalErrors: internalErrors.count,
+      descriptors: descriptors.report(),
     };
     lag.reset();
     return report;

@@ -10,6 +10,7 @@ import { ascii } from '../http1/bytes.ts';
 import { currentDate } from '../http1/forward.ts';
 import type { Head } from '../http1/head.ts';
 import { Channel, type ChannelOwner } from '../net/channel.ts';
+import { descriptors } from '../net/descriptors.ts';
 import { stamp } from '../net/now.ts';
 import type { Timed, Wheel } from '../net/wheel.ts';
 import { writeAccessLine } from '../proxy/access-log.ts';
@@ -43,6 +44,7 @@ export interface ConnectContext {
 
 type Failure = 'tunnel-denied' | 'tunnel-limit' | 'tunnel-unreachable' | 'tunnel-timeout';
 
+const NO_DESCRIPTOR = 'the gateway has no descriptor, port or memory left';
 const OPENED_PREFIX = ascii('HTTP/1.1 200 OK\r\nVia: 1.1 davy\r\n');
 const CRLF = ascii('\r\n');
 
@@ -98,6 +100,7 @@ export class Connect implements ChannelOwner, Timed {
     this.target = target;
     const { maxTunnels } = this.policy.config;
     if (this.context.draining) this.fail('tunnel-limit', 'the gateway is draining', F.overflow);
+    else if (!descriptors.mayConnect()) this.fail('tunnel-limit', NO_DESCRIPTOR, F.overload);
     else if (state.limits.tunnels?.take(this.startedMs) === false)
       this.fail('tunnel-limit', `${maxTunnels} tunnels are open, which is the limit`, F.overflow);
     else this.dial(authority, state.limits.tunnels);
@@ -167,8 +170,7 @@ export class Connect implements ChannelOwner, Timed {
   private unreachable(code: string | undefined): void {
     if (code === FORBIDDEN_ADDRESS)
       this.fail('tunnel-denied', 'the name leads to no address that is allowed', F.noRoute);
-    else if (isShortage(code))
-      this.fail('tunnel-limit', 'the gateway has no descriptor, port or memory left', F.overload);
+    else if (isShortage(code)) this.fail('tunnel-limit', NO_DESCRIPTOR, F.overload);
     else if (code === 'ETIMEDOUT') this.fail('tunnel-timeout', 'the target did not answer', F.connectFailure);
     else if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
       this.fail('tunnel-unreachable', 'the name of the target could not be resolved', F.dnsFailure);

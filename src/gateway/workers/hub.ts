@@ -354,8 +354,14 @@ function mergeStates(left: DataPlaneState, right: DataPlaneState): DataPlaneStat
     ...left,
     term: Math.min(left.term, right.term),
     generation: Math.min(left.generation, right.generation),
+    ...mergeWarnings(left, right),
     services,
   };
+}
+
+function mergeWarnings(left: DataPlaneState, right: DataPlaneState): Pick<DataPlaneState, 'warnings'> {
+  const warnings = [...new Set([...(left.warnings ?? []), ...(right.warnings ?? [])])];
+  return warnings.length === 0 ? {} : { warnings };
 }
 
 type Exposure = NonNullable<EffectiveRoute['exposure']>;

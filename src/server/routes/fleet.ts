@@ -48,6 +48,7 @@ function fleetDoc({ spec, controller, workloads, ledger, anchors, clock, growth,
     traffic: {
       generation: fleet.traffic.generation,
       problem: controller.trafficProblem(),
+      warnings: observed?.warnings ?? [],
       hold: fleet.traffic.hold,
     },
     ledger: {
