@@ -128,13 +128,21 @@ function serviceRow(service: FleetDoc['services'][number], style: Style): Shown[
   return [style.bold(service.name), `:${service.listenPort}`, `stable ${service.stable}`, versions, canary];
 }
 
+/** What is open yet on the version that gets no more traffic. */
+function drainWords({ drain }: ReleaseDoc): string {
+  if (drain === null || drain.open === 0) return '';
+  return `${drain.open} open on ${drain.version}, cut in ${formatDurationMs(Math.round((drain.cutInMs ?? 0) / 1000) * 1000)}`;
+}
+
 function releaseRow(release: ReleaseDoc, style: Style): Shown[] {
   const step = release.steps[release.step];
   const left = step ? Math.max(0, step.holdMs - release.heldMs) : 0;
   const paint = release.verdict === 'FAIL' ? style.bad : release.verdict === 'PASS' ? style.good : style.warn;
   const active = release.endedAtMs === null;
   const where =
-    active && step ? `${formatWeightBp(step.weightBp)}, ${formatDurationMs(Math.round(left / 1000) * 1000)} left` : '';
+    active && step
+      ? `${formatWeightBp(step.weightBp)}, ${formatDurationMs(Math.round(left / 1000) * 1000)} left`
+      : drainWords(release);
   const why = release.paused?.reason ?? release.held?.reason ?? release.endReason ?? release.judgement?.reason ?? '';
   return [release.id, release.version, release.phase, paint(release.verdict), where, why];
 }

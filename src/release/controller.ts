@@ -24,6 +24,7 @@ import {
   type InstanceFate,
   unknownService,
 } from './decide.ts';
+import { decideDrained, departureOf, lastEnded } from './drain.ts';
 import { releaseErrors } from './errors.ts';
 import type { LossSign, ReleaseEvent } from './events.ts';
 import { decideContinue, holdReason } from './hold.ts';
@@ -152,7 +153,10 @@ export function createController(parts: ControllerParts): Controller {
     log,
     onFirstSeen: (state) => loss.compare(state),
     onOutranked: onFatal,
-    onObserved: confirmZero,
+    onObserved: async (state) => {
+      await confirmZero(state);
+      await confirmDrained(state);
+    },
   });
   const looks = createLookLane({
     store,
@@ -212,10 +216,24 @@ export function createController(parts: ControllerParts): Controller {
       if (!route || (route.canary === release.version && route.effectiveWeightBp > 0)) continue;
       const exposure = route.exposure?.release === release.id ? route.exposure : null;
       if (!standsStill(release.id, exposure)) continue;
-      await store.commit((fleet) => decideZeroConfirmed(own(fleet.releases, release.id) ?? release, exposure), {
+      const open = departureOf(release, route)?.open ?? null;
+      await store.commit((fleet) => decideZeroConfirmed(own(fleet.releases, release.id) ?? release, exposure, open), {
         lowering: true,
       });
       quiet.delete(release.id);
+    }
+  }
+
+  /** What is open on a version outlives its traffic for a while: the record says how it ended. */
+  async function confirmDrained(state: DataPlaneState): Promise<void> {
+    for (const release of lastEnded(store.fleet())) {
+      const route = state.services.find((one) => one.service === release.service);
+      if (!route || decideDrained(release, departureOf(release, route)).length === 0) continue;
+      const decide = (fleet: FleetState): ReleaseEvent[] => {
+        const now = own(fleet.releases, release.id);
+        return now === undefined ? [] : decideDrained(now, departureOf(now, route));
+      };
+      await store.commit(decide, { lowering: true });
     }
   }
 

@@ -191,9 +191,10 @@ describe('the end of a rollback', () => {
       firstFailureAtMs: 1000,
       lastRequestAtMs: 4500,
     };
-    const events = decideZeroConfirmed(release, exposure);
-    expect(events[0]?.data).toMatchObject({ secondsToZero: 3.5 });
+    const events = decideZeroConfirmed(release, exposure, 2);
+    expect(events[0]?.data).toMatchObject({ secondsToZero: 3.5, open: 2 });
+    expect(decideZeroConfirmed(release, exposure, null)[0]?.data).not.toHaveProperty('open');
     const confirmed = given(requestedV2, stepOf(0), rolledBack, ...events);
-    expect(decideZeroConfirmed(findRelease(confirmed, 'shop-1'), exposure)).toEqual([]);
+    expect(decideZeroConfirmed(findRelease(confirmed, 'shop-1'), exposure, 0)).toEqual([]);
   });
 });

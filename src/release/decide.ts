@@ -213,11 +213,14 @@ export function decidePromote(
 }
 
 /** The traffic of a rolled-back release was measured to be 0. */
-export function decideZeroConfirmed(release: ReleaseState, exposure: Exposure | null): ReleaseEvent[] {
+export function decideZeroConfirmed(
+  release: ReleaseState,
+  exposure: Exposure | null,
+  open: number | null,
+): ReleaseEvent[] {
   if (release.phase !== 'rolled-back' || release.zeroConfirmed) return [];
-  return [
-    { type: 'release.rolledback', data: { release: release.id, exposure, secondsToZero: secondsToZero(exposure) } },
-  ];
+  const data = { release: release.id, exposure, secondsToZero: secondsToZero(exposure) };
+  return [{ type: 'release.rolledback', data: open === null ? data : { ...data, open } }];
 }
 
 /** From the first failed canary request to the last one the canary received, as the data plane stamped them. */

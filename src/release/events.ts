@@ -2,6 +2,7 @@ import type { Judgement, Look, RollbackSpeed, StableHistory } from '../analysis/
 import type { Actor, JsonObject, NewEvent } from '../ledger/record.ts';
 import type { PolicySpec, WeightBp } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
+import type { Drain } from './drain.ts';
 
 /** Why a rollback was decided: a rule of the judge, a missed start deadline, a person, or a spec that no longer declares the version. */
 export type RollbackCause = RollbackSpeed | 'deadline' | 'operator' | 'undeclared';
@@ -27,7 +28,8 @@ export type ReleaseEvent =
   | { type: 'release.instance.removed'; data: AboutRelease & { instance: string; reason: string } }
   | { type: 'release.instance.kept'; data: AboutRelease & { instance: string; reason: string } }
   | { type: 'release.rollback.decided'; data: RollbackDecided }
-  | { type: 'release.rolledback'; data: AboutRelease & { exposure: Exposure | null; secondsToZero: number | null } }
+  | { type: 'release.rolledback'; data: RolledBack }
+  | { type: 'release.drained'; data: AboutRelease & Drain }
   | { type: 'release.cancelled'; data: AboutRelease & { reason: string } }
   | { type: 'release.completed'; data: Completed }
   | { type: 'traffic.intended'; data: TrafficIntended }
@@ -66,6 +68,13 @@ interface RollbackDecided extends AboutRelease {
   cause: RollbackCause;
   reason: string;
   judgement: Judgement | null;
+}
+
+interface RolledBack extends AboutRelease {
+  exposure: Exposure | null;
+  secondsToZero: number | null;
+  /** Requests, streams and tunnels that were still open on the version. Absent: the data plane could not tell. */
+  open?: number;
 }
 
 interface Completed extends AboutRelease {

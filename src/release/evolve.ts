@@ -76,7 +76,8 @@ type InFlightEvent = Extract<
       | 'release.instance.replaced'
       | 'release.instance.removed'
       | 'release.instance.kept'
-      | 'release.rolledback';
+      | 'release.rolledback'
+      | 'release.drained';
   }
 >;
 
@@ -111,7 +112,12 @@ function evolveRelease(release: ReleaseState, event: InFlightEvent, context: Eve
         exposure: event.data.exposure,
         secondsToZero: event.data.secondsToZero,
         zeroConfirmed: true,
+        openAtZero: event.data.open ?? null,
       };
+    case 'release.drained': {
+      const { version, ended, cut, unseen, seconds } = event.data;
+      return { ...release, drain: { version, ended, cut, unseen, seconds } };
+    }
   }
 }
 
@@ -155,6 +161,8 @@ function requested(
     exposure: null,
     secondsToZero: null,
     zeroConfirmed: false,
+    openAtZero: null,
+    drain: null,
     endedAtMs: null,
     endReason: null,
   };

@@ -50,7 +50,7 @@ function factsOf(view: ReleaseView): [string, string][] {
     ['verdict', view.verdict],
     ['asked for', `by ${view.requestedBy} at ${new Date(view.requestedAtMs).toISOString()}: ${view.reason}`],
     ['steps', view.steps.map((step, index) => stepText(step.weightBp, index, view)).join(' → ')],
-    ['canary', `${formatCount(view.canaryRequests)} requests, ${formatCount(view.failedRequests)} failed`],
+    ['canary', canaryText(view)],
   ];
   if (view.step >= 0 && view.endedAtMs === null) {
     const holdMs = view.steps[view.step]?.holdMs ?? 0;
@@ -71,7 +71,24 @@ function factsOf(view: ReleaseView): [string, string][] {
       `${view.secondsToZero.toFixed(1)} s from the first failed request to the last one it received`,
     ]);
   }
+  if (view.drain !== null) facts.push([`left on ${view.drain.version}`, drainText(view.drain)]);
   return facts;
+}
+
+function canaryText({ canaryRequests, failedRequests, unanswered }: ReleaseView): string {
+  const text = `${formatCount(canaryRequests)} requests, ${formatCount(failedRequests)} failed`;
+  return unanswered === null || unanswered === 0 ? text : `${text}, ${formatCount(unanswered)} not answered yet`;
+}
+
+/** What outlived the traffic: requests, streams and WebSockets, by how they ended. */
+function drainText({ open, ended, cut, unseen, cutInMs, seconds }: NonNullable<ReleaseView['drain']>): string {
+  const parts = [
+    ...(open > 0 ? [`${formatCount(open)} still open, cut in ${formatDurationMs(wholeSeconds(cutInMs ?? 0))}`] : []),
+    `${formatCount(ended)} ended by themselves`,
+    `${formatCount(cut)} were cut`,
+    ...(unseen > 0 ? [`${formatCount(unseen)} were not seen to end`] : []),
+  ];
+  return seconds === null ? parts.join(', ') : `${parts.join(', ')}; the last after ${seconds.toFixed(1)} s`;
 }
 
 /** Milliseconds say nothing to a person who waits; below a second they are all there is. */

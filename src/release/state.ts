@@ -2,6 +2,7 @@ import type { Judgement, JudgeState, StableHistory } from '../analysis/judge.ts'
 import { own } from '../lib/own.ts';
 import type { PolicySpec, WeightBp } from '../spec/model.ts';
 import type { Exposure } from '../traffic/dataplane.ts';
+import type { Drain } from './drain.ts';
 import type { HeldLine, LossSign, RollbackCause, TrafficLine } from './events.ts';
 
 export type ReleasePhase = 'requested' | 'progressing' | 'watching' | 'completed' | 'rolled-back' | 'cancelled';
@@ -71,6 +72,10 @@ export interface ReleaseState {
   secondsToZero: number | null;
   /** True once a rollback was confirmed by measurement. */
   zeroConfirmed: boolean;
+  /** Open on the version when its traffic was measured to be 0; null when nobody could tell. */
+  openAtZero: number | null;
+  /** What became of it; null until the last of it has ended. */
+  drain: Drain | null;
   endedAtMs: number | null;
   endReason: string | null;
 }

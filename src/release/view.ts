@@ -1,5 +1,6 @@
 import type { Judgement } from '../analysis/judge.ts';
-import type { DataPlaneState } from '../traffic/dataplane.ts';
+import type { DataPlaneState, EffectiveRoute } from '../traffic/dataplane.ts';
+import { type Drain, departureOf } from './drain.ts';
 import type { RollbackCause } from './events.ts';
 import type { FleetState, ReleasePhase, ReleaseState, StepCounts } from './state.ts';
 
@@ -33,6 +34,10 @@ export interface ReleaseView {
   secondsToZero: number | null;
   canaryRequests: number;
   failedRequests: number;
+  /** Requests of the canary of whose answer nothing has come, as the data plane sees it now; null where it cannot tell. */
+  unanswered: number | null;
+  /** What is or was open on the version that gets no more traffic; null when nothing was, or nobody could tell. */
+  drain: (Drain & { open: number; cutInMs: number | null }) | null;
   /** The weight that the data plane reports, not the one decided; null while it cannot be read. */
   effectiveWeightBp: number | null;
 }
@@ -71,8 +76,18 @@ export function releaseView(release: ReleaseState, observed: DataPlaneState | nu
     secondsToZero: release.secondsToZero,
     canaryRequests: exposure?.requests ?? counted.requests,
     failedRequests: exposure?.failures ?? counted.errors,
+    unanswered: (route?.canary === release.version ? route.canaryInFlight?.unanswered : null) ?? null,
+    drain: drainView(release, route),
     effectiveWeightBp: route ? (route.canary === release.version ? route.effectiveWeightBp : 0) : null,
   };
+}
+
+function drainView(release: ReleaseState, route: EffectiveRoute | undefined): ReleaseView['drain'] {
+  if (release.drain !== null) return { ...release.drain, open: 0, cutInMs: null };
+  const departed = departureOf(release, route);
+  if (departed === null || departed.open === 0) return null;
+  const { version, ended, cut, unseen, open, cutInMs } = departed;
+  return { version, ended, cut, unseen, open, cutInMs, seconds: null };
 }
 
 function publicVerdict(release: ReleaseState): PublicVerdict {

@@ -66,6 +66,23 @@ export const releaseSchema = z.object({
   secondsToZero: z.number().nullable(),
   canaryRequests: z.number().int(),
   failedRequests: z.number().int(),
+  unanswered: z
+    .number()
+    .int()
+    .nullable()
+    .describe('Requests of the canary of whose answer nothing has come yet; null where nobody can tell.'),
+  drain: z
+    .object({
+      version: z.string(),
+      open: z.number().int(),
+      ended: z.number().int().describe('Ended by themselves.'),
+      cut: z.number().int().describe('Cut when the time to finish (`traffic.drain`) was over.'),
+      unseen: z.number().int().describe('Went with a gateway that was replaced, or went on.'),
+      cutInMs: z.number().nullable(),
+      seconds: z.number().nullable().describe('From the last traffic to the last end.'),
+    })
+    .nullable()
+    .describe('Requests, streams and WebSockets on the version that gets no more traffic; null when there were none.'),
   effectiveWeightBp: weightBp.nullable().describe('What the data plane reports; null while it cannot be read.'),
 });
 

@@ -99,6 +99,7 @@ const STREAMED = [
   'release.instance.kept',
   'release.rollback.decided',
   'release.rolledback',
+  'release.drained',
   'release.cancelled',
   'release.completed',
   'traffic.intended',

@@ -48,6 +48,7 @@ export const KINDS: Kind[] = [
       'traffic.applied',
       'traffic.drift.',
       'release.rolledback',
+      'release.drained',
       'release.instance.',
       'chaos.injected',
       'chaos.rever',
