@@ -55,6 +55,8 @@ export const limits = {
   drainMs: 30_000,
   /** The same where nobody takes over; `davy up` kills what is left a moment later. */
   stopMs: 9_000,
+  /** So long before the end of either, what is not finished is told so in the words that its protocol has: a Close frame, a status. */
+  farewellMs: 500,
   /** An idle client connection of a process that leaves stays open this long for a request that is under way. */
   drainIdleMs: 1_000,
   /** A successor must be started, and then have taken over, within this time each. */

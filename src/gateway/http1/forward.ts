@@ -14,6 +14,7 @@ const HOST = ascii('Host: ');
 const CHUNKED = ascii('Transfer-Encoding: chunked\r\n');
 const CLOSE = ascii('Connection: close\r\n');
 const KEEP_ALIVE = ascii('Connection: keep-alive\r\n');
+const UPGRADE_OPTION = ascii('Connection: Upgrade\r\n');
 const UPGRADE = ascii('Connection: Upgrade\r\nUpgrade: websocket\r\n');
 const VIA_11 = ascii('Via: 1.1 davy\r\n');
 const VIA_10 = ascii('Via: 1.0 davy\r\n');
@@ -54,11 +55,16 @@ const requestDrops = Array.from({ length: 16 }, (_, index) => {
   const expect = (index & 4) === 0 ? [] : [H.expect];
   return dropTable(REQUEST_HOP, forwarding, tracing, expect, (index & 8) === 0 ? [] : [H.maxForwards]);
 });
-const responseDrops = dropTable(RESPONSE_HOP);
-const responseDropsWithLength = dropTable(RESPONSE_HOP, [H.contentLength]);
+/** Indexed by: 1 if Content-Length is left out, 2 if Upgrade is part of the answer (426). */
+const responseDrops = Array.from({ length: 4 }, (_, index) => {
+  const hop = (index & 2) === 0 ? RESPONSE_HOP : RESPONSE_HOP.filter((id) => id !== H.upgrade);
+  return dropTable(hop, (index & 1) === 0 ? [] : [H.contentLength]);
+});
+const UPGRADE_REQUIRED = 426;
 
 /** Fields that a Connection option cannot take away: they frame, route or trace the message. */
 const PROTECTED = new Set<number>([
+  H.upgrade,
   H.host,
   H.contentLength,
   H.transferEncoding,
@@ -247,11 +253,15 @@ export function writeResponseHead(
   to[at++] = 32;
   at = copyBytes(buf, head.reasonStart, head.reasonEnd, to, at);
   at = copyBytes(CRLF, 0, 2, to, at);
-  at = copyFields(head, buf, to, at, framing.dropLength ? responseDropsWithLength : responseDrops);
+  // A 426 must say what to upgrade to, and `Connection` must name the field (RFC 9110 section 15.5.22 and 7.8).
+  const asksUpgrade = head.status === UPGRADE_REQUIRED && head.upgradeAt !== -1;
+  const index = (framing.dropLength ? 1 : 0) | (asksUpgrade ? 2 : 0);
+  at = copyFields(head, buf, to, at, responseDrops[index] as Uint8Array);
   if (!head.hasDate) at = writeDate(to, at);
   at = copyBytes(VIA_11, 0, VIA_11.length, to, at);
   if (framing.extra !== null) at = copyBytes(framing.extra, 0, framing.extra.length, to, at);
   if (framing.chunked) at = copyBytes(CHUNKED, 0, CHUNKED.length, to, at);
+  if (asksUpgrade) at = copyBytes(UPGRADE_OPTION, 0, UPGRADE_OPTION.length, to, at);
   if (framing.webSocket) at = copyBytes(UPGRADE, 0, UPGRADE.length, to, at);
   else if (framing.close) at = copyBytes(CLOSE, 0, CLOSE.length, to, at);
   else if (framing.sayKeepAlive) at = copyBytes(KEEP_ALIVE, 0, KEEP_ALIVE.length, to, at);

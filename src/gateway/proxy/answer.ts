@@ -19,6 +19,7 @@ export type Cause =
   | 'stream-idle'
   | 'deadline'
   | 'withdrawn'
+  | 'draining'
   | 'tunnel-denied'
   | 'tunnel-limit'
   | 'tunnel-unreachable'

@@ -18,6 +18,7 @@ import { WebSocketTunnel } from '../tunnel/websocket.ts';
 import { type Cause, type OwnAnswer, renderAnswer } from './answer.ts';
 import { ConnectionCaller } from './caller.ts';
 import { Exchange } from './exchange.ts';
+import { failures } from './failure.ts';
 import { Linger } from './linger.ts';
 import type { Listener } from './listener.ts';
 import type { Upstream } from './upstream.ts';
@@ -364,6 +365,12 @@ export class ClientConnection implements ChannelOwner, Timed {
    */
   drain(): void {
     if (this.isIdle) this.setDeadline(stamp() + limits.drainIdleMs);
+  }
+
+  /** The time to finish is nearly over: what is still in progress is ended in the words that its protocol has for it. */
+  goAway(): void {
+    if (this.exchange.active) this.exchange.withdraw(failures.leaving);
+    else if (this.tunnel !== null) this.leaveTunnel();
   }
 
   destroy(): void {

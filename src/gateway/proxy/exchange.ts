@@ -537,11 +537,11 @@ export class Exchange implements UpstreamUser {
   // ---- ends --------------------------------------------------------------------------------------------------------
 
   /** The version gets no more traffic, and the time to finish is over: the request ends now, and the client learns what it can. */
-  withdraw(): void {
+  withdraw(why: Failure = failures.withdrawn): void {
     if (this.tunnelling) this.account.leave();
     if (this.tunnelling) this.client.leaveTunnel();
-    else if (!this.started) this.tryFailed(failures.withdrawn);
-    else this.breakOff(failures.withdrawn, this.grpc && this.answer.endEarly(callUnavailable));
+    else if (!this.started) this.tryFailed(why);
+    else this.breakOff(why, this.grpc && this.answer.endEarly(callUnavailable));
   }
 
   /** The client closed its connection. */

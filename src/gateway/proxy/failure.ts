@@ -144,6 +144,17 @@ export const failures = {
     own: 'withdrawn',
     retry: 'never',
   },
+  /** The process that had the request ends, and its time to finish is over. */
+  leaving: {
+    outcome: OWN,
+    flag: F.withdrawn,
+    status: 503,
+    cause: 'draining',
+    detail: 'the gateway process that had the request ends, and its time to finish is over',
+    extra: 'Retry-After: 1\r\n',
+    own: 'withdrawn',
+    retry: 'never',
+  },
   /** The client set it, and waited in vain: as if it had left. */
   deadline: {
     outcome: ABORTED,

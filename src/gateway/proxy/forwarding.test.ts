@@ -254,6 +254,26 @@ describe('answers as they are relayed', () => {
     },
   );
 
+  it.each([
+    ['one', 'Upgrade: websocket\r\nConnection: Upgrade\r\n', ['\r\nUpgrade: websocket']],
+    [
+      'several, and Connection says more',
+      'Upgrade: HTTP/3.0\r\nUpgrade: websocket\r\nX-Hop: 1\r\nConnection: upgrade, x-hop, close\r\n',
+      ['\r\nUpgrade: HTTP/3.0', '\r\nUpgrade: websocket'],
+    ],
+  ])('a 426 keeps its Upgrade fields: %s (RFC 9110 15.5.22)', async (_what, lines, expected) => {
+    await start(`HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n${lines}\r\nno`);
+    const text = await gateway.exchange(get());
+    expect(text).toMatch(/^HTTP\/1\.1 426 Upgrade Required\r\n.*\r\nConnection: Upgrade\r\n.*no$/s);
+    expect(text.match(/\r\nUpgrade: [^\r]+/g)).toEqual(expected);
+    expect(text).not.toContain('X-Hop');
+  });
+
+  it('any other answer says nothing of an upgrade', async () => {
+    await start('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\nok');
+    expect(await gateway.exchange(get())).not.toMatch(/upgrade/i);
+  });
+
   it('cuts the client off, rather than completing an answer that broke off (RFC 9112 8)', async () => {
     await start();
     upstream.script = ({ socket }) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');

@@ -141,16 +141,23 @@ export class Listener {
 
   /** Closes; the present connections end after their answers, at the latest after `withinMs`. */
   drain(withinMs: number): Promise<void> {
-    this.drained ??= this.drainNow(Date.now() + withinMs);
+    this.drained ??= this.drainNow(withinMs);
     return this.drained;
   }
 
-  private async drainNow(endMs: number): Promise<void> {
+  private async drainNow(withinMs: number): Promise<void> {
+    const endMs = Date.now() + withinMs;
     await this.close();
     for (const connection of [...this.connections]) connection.drain();
     this.front?.drain();
-    while (this.open > 0 && Date.now() < endMs) await sleep(DRAIN_POLL_MS);
+    await this.emptyBy(endMs - Math.min(limits.farewellMs, withinMs / 4));
+    for (const connection of [...this.connections]) connection.goAway();
+    await this.emptyBy(endMs);
     this.destroy();
+  }
+
+  private async emptyBy(atMs: number): Promise<void> {
+    while (this.open > 0 && Date.now() < atMs) await sleep(DRAIN_POLL_MS);
   }
 
   /** Connections, also those that shake hands. */
