@@ -206,7 +206,7 @@ async function promises(): Promise<void> {
   const { offeredPerSecond, lag, cpuShare, validity } = await startLoad(plan).done;
   console.log('open model, 5,000/s Poisson for 10 s (limits: offered within 1 %, lag p99 < 5 ms)');
   console.log(
-    `  offered ratio ${(offeredPerSecond / 5_000).toFixed(4)}, lag p99 ${lag.quantiles.p99.ms.toFixed(2)} ms, CPU ${(100 * cpuShare).toFixed(0)} % of a core, ${validity.verdict} ${validity.reasons.join('; ')}`,
+    `  offered ratio ${(offeredPerSecond / 5_000).toFixed(4)}, lag p99 ${lag.quantiles.p99.ms?.toFixed(2)} ms, CPU ${(100 * cpuShare).toFixed(0)} % of a core, ${validity.verdict} ${validity.reasons.join('; ')}`,
   );
 }
 
@@ -220,6 +220,6 @@ async function stall(): Promise<void> {
   const { response, service } = await load.done;
   console.log('stall of 1 s in 5 s (truth: p90 about 500 ms, p99 about 950 ms)');
   console.log(
-    `  response p90 ${response.quantiles.p90.ms.toFixed(0)} ms, p99 ${response.quantiles.p99.ms.toFixed(0)} ms; service time alone says p90 ${service.quantiles.p90.ms.toFixed(0)} ms`,
+    `  response p90 ${response.quantiles.p90.ms?.toFixed(0)} ms, p99 ${response.quantiles.p99.ms?.toFixed(0)} ms; service time alone says p90 ${service.quantiles.p90.ms?.toFixed(0)} ms`,
   );
 }

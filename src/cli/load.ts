@@ -1,18 +1,27 @@
 import type { Command } from 'commander';
-import { columns, term } from '../lib/outside-text/terminal.ts';
-import { type BaselineReport, buildBaseline } from '../load/baseline.ts';
-import { planDurationMs } from '../load/generator.ts';
-import { judgeOverload, judgeStep, kneeOf, type LadderStep, ladderDefaults, nextRate } from '../load/ladder.ts';
-import type { LoadPlan } from '../load/plan.ts';
+import { DavyError } from '../lib/error.ts';
+import { term } from '../lib/outside-text/terminal.ts';
+import { type BaselineReport, buildBaseline, needsRun } from '../load/baseline.ts';
+import {
+  judgeOverload,
+  judgeStep,
+  kneeOf,
+  type LadderStep,
+  ladderDefaults,
+  nextRate,
+  type OverloadRow,
+} from '../load/ladder.ts';
+import { type LoadPlan, planDurationMs } from '../load/plan.ts';
 import { hasSuccess, type LoadResult } from '../load/result.ts';
 import { slaTable } from '../load/sla.ts';
 import { startLoad } from '../load/start-load.ts';
 import { VERSION } from '../version.ts';
 import { archive } from './archive.ts';
+import { cliErrors } from './errors.ts';
 import { placeOptions } from './evidence-place.ts';
-import type { CliIo } from './io.ts';
+import { type CliIo, EXIT_INTERRUPTED } from './io.ts';
 import { count, givenOptions, type PlanOptions, planOptions, rate, readPlan, withStages } from './load-plan.ts';
-import { renderLive, renderResult, renderSla, renderThresholds } from './load-view.ts';
+import { renderLadder, renderLive, renderResult, renderSla, renderThresholds } from './load-view.ts';
 import { outputOption, printJson } from './output.ts';
 import { createScreen } from './screen.ts';
 import { styleFor } from './style.ts';
@@ -30,8 +39,20 @@ interface BaselineOptions extends PlanOptions {
   port: number;
 }
 
-/** INVALID, no success at all, a promise that was not proven to be met, or nothing that is carried. */
+/** INVALID, no success at all, a promise that was not proven to be met, or a knee that is not known. */
 const exitFailed = 3;
+
+/** A run that somebody ended is shown as far as it came, and proves nothing of what was left. */
+function setExit(io: CliIo, isGood: boolean): void {
+  io.exitCode = io.signal.aborted ? EXIT_INTERRUPTED : isGood ? 0 : exitFailed;
+  if (io.signal.aborted) io.say(term`interrupted: the figures are those of the time before\n`);
+}
+
+function runs(text: string): number {
+  const value = count(text);
+  if (value < 1 || value > 100) throw new DavyError(cliErrors.usage, `--runs must be from 1 to 100, not ${text}.`);
+  return value;
+}
 
 /** `load run|ladder|baseline`: open-model load in a process of its own, with figures that say how sure they are. */
 export function register(program: Command, io: CliIo): void {
@@ -53,7 +74,7 @@ export function register(program: Command, io: CliIo): void {
   const baseline = planOptions(
     load.command('baseline').description('several runs, promises, and the alert thresholds that follow'),
   )
-    .option('--runs <n>', 'runs', count, 3)
+    .option('--runs <n>', 'VALID runs, 1 or more', runs, 3)
     .option('--no-store', 'do not keep it in the ledger');
   outputOption(placeOptions(baseline)).action((file: string | undefined, options: BaselineOptions, command: Command) =>
     takeBaseline(file, { ...options, given: givenOptions(command) }, io),
@@ -65,65 +86,72 @@ async function runOnce(file: string | undefined, options: PlanOptions, io: CliIo
   for (const note of notes) io.say(term`note: ${note}\n`);
   const result = await runPlan(plan, options, io);
   const rows = slaTable(sla, result);
-  if (options.output === 'json') printJson(io, { result, sla: rows, notes });
+  if (options.output === 'json') printJson(io, { result, sla: rows, notes, interrupted: io.signal.aborted });
   else io.out(renderResult(result, rows, styleFor(io.color)));
-  const isGood =
-    result.validity.verdict === 'VALID' && hasSuccess(result) && rows.every((row) => row.verdict === 'MET');
-  if (!isGood) io.exitCode = exitFailed;
+  const isValid = result.validity.verdict === 'VALID' && hasSuccess(result);
+  setExit(io, isValid && rows.every((row) => row.verdict === 'MET'));
 }
 
 async function climb(file: string | undefined, options: LadderOptions, io: CliIo): Promise<void> {
   // Each step has the rate of the ladder and lasts as long as `--for` says, whatever the file plans.
   const given = new Set([...options.given].filter((name) => name !== 'for'));
   const base = await readPlan(file, { ...options, given, rps: options.rps ?? options.start }, io);
+  for (const note of base.notes) io.say(term`note: ${note}\n`);
   const limits = {
     ...ladderDefaults,
     p99Ms: base.sla.latency.p99 ?? ladderDefaults.p99Ms,
     errorShare: base.sla.errorShare ?? ladderDefaults.errorShare,
   };
+  const ladder = { startPerSecond: options.start, maxPerSecond: options.max, limits };
   const steps: LadderStep[] = [];
   const at = (ratePerSecond: number) => runPlan(atRate(base.plan, ratePerSecond, options.for), options, io);
   for (;;) {
-    const ratePerSecond = nextRate(steps, { startPerSecond: options.start, maxPerSecond: options.max, limits });
-    if (ratePerSecond === null || io.signal.aborted) break;
+    const ratePerSecond = nextRate(steps, ladder);
+    if (ratePerSecond === null) break;
     const step = { ratePerSecond, result: await at(ratePerSecond) };
+    // A rung that was ended early is none.
+    if (io.signal.aborted) break;
     steps.push(step);
     const judgement = judgeStep(step, limits);
-    io.say(term`${ratePerSecond}/s: ${judgement.carried ? 'carried' : judgement.why}\n`);
+    io.say(term`${ratePerSecond}/s: ${judgement.carried === true ? 'carried' : judgement.why}\n`);
   }
-  const knee = kneeOf(steps, limits);
-  const overload = [];
-  if (options.overload && knee.ratedPerSecond !== null) {
-    for (const share of [1, 1.5, 2]) {
-      overload.push(judgeOverload(share, knee.ratedPerSecond, await at(share * knee.ratedPerSecond), limits));
-    }
+  const knee = kneeOf(steps, ladder);
+  const overload: OverloadRow[] = [];
+  for (const share of options.overload && knee.ratedPerSecond !== null ? [1, 1.5, 2] : []) {
+    if (io.signal.aborted) break;
+    const row = judgeOverload(share, knee.ratedPerSecond!, await at(share * knee.ratedPerSecond!), limits);
+    if (!io.signal.aborted) overload.push(row);
   }
-  if (knee.ratedPerSecond === null) io.exitCode = exitFailed;
-  if (options.output === 'json') return printJson(io, { knee, steps, overload, limits });
-  io.out(term`carried      ${knee.ratedPerSecond === null ? 'nothing' : `${knee.ratedPerSecond}/s`}\n`);
-  if (knee.beyond) io.out(term`beyond       ${knee.beyond.ratePerSecond}/s: ${knee.beyond.why}\n`);
-  const rows = overload.map((row) => [
-    `${100 * row.share} %`,
-    row.verdict,
-    `${row.goodPerSecond.toFixed(0)}/s good`,
-    row.reasons.join('; '),
-  ]);
-  if (rows.length > 0) io.out(term`${columns(rows)}\n`);
+  if (options.output === 'json') printJson(io, { knee, steps, overload, limits, interrupted: io.signal.aborted });
+  else io.out(renderLadder(knee, overload));
+  setExit(io, knee.found === 'knee' || knee.found === 'max');
 }
 
 async function takeBaseline(file: string | undefined, options: BaselineOptions, io: CliIo): Promise<void> {
   const { plan, sla, notes } = await readPlan(file, options, io);
   for (const note of notes) io.say(term`note: ${note}\n`);
   const results: LoadResult[] = [];
-  for (let i = 0; i < options.runs; i++) {
-    io.say(term`run ${i + 1} of ${options.runs}\n`);
-    results.push(await runPlan({ ...plan, seed: plan.seed + i }, options, io));
+  const wantedRuns = options.runs;
+  while (needsRun(results, wantedRuns) && !io.signal.aborted) {
+    io.say(term`run ${results.length + 1}, ${wantedRuns} are wanted\n`);
+    const result = await runPlan({ ...plan, seed: plan.seed + results.length }, options, io);
+    if (io.signal.aborted) break;
+    results.push(result);
+    if (result.validity.verdict === 'INVALID') io.say(term`INVALID: ${result.validity.reasons.join('; ')}\n`);
   }
-  const report = buildBaseline({ plan, sla, results, generator: `davy ${VERSION}`, atMs: io.clock.nowMs() });
-  const stored = options.store === false ? null : await storeBaseline(report, options, io);
-  if (options.output === 'json') printJson(io, { baseline: report, stored });
+  const report = buildBaseline({
+    plan,
+    sla,
+    results,
+    wantedRuns,
+    generator: `davy ${VERSION}`,
+    atMs: io.clock.nowMs(),
+  });
+  const isKept = options.store !== false && report.verdict !== 'INVALID';
+  const stored = isKept ? await storeBaseline(report, options, io) : null;
+  if (options.output === 'json') printJson(io, { baseline: report, stored, interrupted: io.signal.aborted });
   else renderBaseline(report, stored, io);
-  if (report.verdict !== 'MET') io.exitCode = exitFailed;
+  setExit(io, report.verdict === 'MET');
 }
 
 async function storeBaseline(report: BaselineReport, options: BaselineOptions, io: CliIo) {
@@ -141,10 +169,12 @@ async function storeBaseline(report: BaselineReport, options: BaselineOptions, i
 
 function renderBaseline(report: BaselineReport, stored: { seq: number; sha256: string } | null, io: CliIo): void {
   const style = styleFor(io.color);
-  io.out(term`baseline     ${report.runs.length} runs, ${report.verdict}\n\n`);
+  const spoiled = report.spoiledRuns === 0 ? '' : `, ${report.spoiledRuns} more INVALID and left out`;
+  io.out(term`baseline     ${report.runs.length} runs${spoiled}, ${report.verdict}\n\n`);
   if (report.sla.length > 0) io.out(term`${renderSla(report.sla, style)}\n\n`);
-  if (report.thresholds.length === 0)
-    io.out(term`no alert thresholds: a run had no success; see whether the service runs at this address\n`);
+  if (report.verdict === 'INVALID') io.out(term`too few VALID runs: nothing is proposed, and nothing is kept\n`);
+  else if (report.thresholds.length === 0)
+    io.out(term`no alert thresholds: a run had no success, or the generator was too late for its p95 and p99\n`);
   else io.out(term`proposed alert thresholds\n${renderThresholds(report.thresholds)}`);
   if (stored) io.out(term`\nkept as record ${stored.seq}, sha256 ${stored.sha256}\n`);
 }

@@ -1,17 +1,26 @@
-import { Connection, type Job, type TransportFailure } from './connection.ts';
+import { type Address, Connection, type Job } from './connection.ts';
+import type { TransportFailure, Unanswered } from './failures.ts';
 import type { Answer } from './response-reader.ts';
 
 export interface PoolEvents {
   answered(job: Job, answer: Answer): void;
   failed(job: Job, failure: TransportFailure): void;
+  /** A request that found no connection free got one, or gave up, after this time. */
+  waited(job: Job, ms: number): void;
+}
+
+/** A request whose time is up, and what it was waiting for. */
+interface Expired {
+  job: Job;
+  failure: Unanswered;
 }
 
 /** Bytes are consumed before the callback returns, so all connections read into one buffer. */
 const readBuffer = Buffer.allocUnsafe(64 * 1024);
 
-/** Keep-alive connections to one origin. A request that finds none free waits in line; its clock already runs. */
+/** Connections to one origin. A request that finds none free waits in line; its clock already runs. */
 export class ConnectionPool {
-  readonly #address: { host: string; port: number };
+  readonly #address: Address;
   readonly #max: number;
   readonly #events: PoolEvents;
   readonly #now: () => number;
@@ -24,7 +33,7 @@ export class ConnectionPool {
   #waiting: Job[] = [];
   #waitingHead = 0;
 
-  constructor(address: { host: string; port: number }, max: number, now: () => number, events: PoolEvents) {
+  constructor(address: Address, max: number, now: () => number, events: PoolEvents) {
     this.#address = address;
     this.#max = max;
     this.#now = now;
@@ -42,19 +51,21 @@ export class ConnectionPool {
   }
 
   /** Takes every request out whose time is up at `nowMs`; a connection whose answer is late is closed. */
-  expire(nowMs: number, timeoutMs: number): Job[] {
-    const late: Job[] = [];
+  expire(nowMs: number, timeoutMs: number): Expired[] {
+    const late: Expired[] = [];
     for (let i = this.#open.length - 1; i >= 0; i--) {
       const connection = this.#open[i]!;
       const { job } = connection;
       if (job === null || nowMs - job.intendedMs < timeoutMs) continue;
-      connection.destroy();
+      const failure = connection.destroy();
       this.#open.splice(i, 1);
-      late.push(job);
+      late.push({ job, failure });
     }
     while (this.#waitingHead < this.#waiting.length) {
       if (nowMs - this.#waiting[this.#waitingHead]!.intendedMs < timeoutMs) break;
-      late.push(this.#nextWaiting()!);
+      const job = this.#nextWaiting()!;
+      this.#events.waited(job, nowMs - job.sentMs);
+      late.push({ job, failure: 'pool' });
     }
     for (let room = this.#max - this.#open.length; room > 0; room--) {
       const job = this.#nextWaiting();
@@ -85,12 +96,14 @@ export class ConnectionPool {
 
   /** One that had to wait. */
   #send(connection: Connection, job: Job): void {
-    job.sentMs = this.#now();
+    const nowMs = this.#now();
+    this.#events.waited(job, nowMs - job.sentMs);
+    job.sentMs = nowMs;
     connection.send(job);
   }
 
   #answered(connection: Connection, job: Job, answer: Answer): void {
-    if (answer.keepAlive) this.#reuse(connection);
+    if (answer.keepAlive && this.#address.keepAlive) this.#reuse(connection);
     else this.#replaceLost(connection);
     this.#events.answered(job, answer);
   }

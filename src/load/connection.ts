@@ -1,8 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { connectFailure, type TransportFailure, type Unanswered } from './failures.ts';
 import { type Answer, ResponseReader } from './response-reader.ts';
-
-/** How a request without an answer ended. */
-export type TransportFailure = 'connect' | 'reset' | 'bad-response';
 
 export interface ConnectionEvents {
   answered(connection: Connection, job: Job, answer: Answer): void;
@@ -10,6 +9,28 @@ export interface ConnectionEvents {
   failed(connection: Connection, job: Job, failure: TransportFailure, unsent: boolean): void;
   /** Closed while idle. */
   closed(connection: Connection): void;
+}
+
+/** Where a connection goes. */
+export interface Address {
+  host: string;
+  port: number;
+  /** Null: cleartext. */
+  tls: TlsAddress | null;
+  /** False: every request gets a connection of its own. */
+  keepAlive: boolean;
+}
+
+export interface TlsAddress {
+  /**
+   * The name that the certificate must have, and that is sent as server name indication (RFC 6066 section 3). Null: the host's, which may be an IP
+   * address and is then not sent.
+   */
+  serverName: string | null;
+  /** PEM certificates that are trusted instead of Node's own list. */
+  ca: string | null;
+  /** Whether the server's certificate is checked. */
+  verify: boolean;
 }
 
 export interface OutgoingRequest {
@@ -21,43 +42,42 @@ export interface OutgoingRequest {
 /** One request on its way. */
 export interface Job {
   target: number;
-  /** When the schedule wanted it sent, and when it was (monotonic ms). */
+  /** When the schedule wanted it sent (monotonic ms), how much later the generator got to it, and when it was sent. */
   intendedMs: number;
+  lagMs: number;
   sentMs: number;
   request: OutgoingRequest;
   resent: boolean;
 }
 
-/** One keep-alive connection that carries one request at a time. Node's own HTTP client costs four times as much. */
+/** One connection that carries one request at a time. Node's own HTTP client costs four times as much. */
 export class Connection {
   readonly #socket: Socket;
   readonly #reader: ResponseReader;
   readonly #events: ConnectionEvents;
+  readonly #keepAlive: boolean;
   #job: Job | null = null;
-  #connected = false;
+  /** The port has answered; requests can be sent. Without TLS both come at once. */
+  #reached = false;
+  #ready = false;
   #served = 0;
   #over = false;
 
-  constructor(address: { host: string; port: number }, buffer: Buffer, events: ConnectionEvents) {
+  constructor(address: Address, buffer: Buffer, events: ConnectionEvents) {
     this.#events = events;
+    this.#keepAlive = address.keepAlive;
     this.#reader = new ResponseReader((answer) => this.#answered(answer));
-    this.#socket = createConnection({
-      ...address,
-      noDelay: true,
-      onread: {
-        buffer,
-        callback: (bytesRead) => {
-          this.#received(buffer, bytesRead);
-          return true;
-        },
-      },
-    });
+    this.#socket = open(address, buffer, (bytes, length) => this.#received(bytes, length));
     this.#socket.once('connect', () => {
-      this.#connected = true;
+      this.#reached = true;
+      this.#ready = address.tls === null;
+    });
+    this.#socket.once('secureConnect', () => {
+      this.#ready = true;
     });
     this.#socket.once('end', () => this.#ended());
-    this.#socket.once('error', () => this.#lost());
-    this.#socket.once('close', () => this.#lost());
+    this.#socket.once('error', (error: NodeJS.ErrnoException) => this.#lost(error.code));
+    this.#socket.once('close', () => this.#lost(undefined));
   }
 
   /** The request that has no answer yet. */
@@ -73,11 +93,12 @@ export class Connection {
     this.#socket.write(request.bytes);
   }
 
-  /** Gives up: no further event follows. */
-  destroy(): void {
+  /** Gives up: no further event follows. Returns what its request was still waiting for. */
+  destroy(): Unanswered {
     this.#over = true;
     this.#job = null;
     this.#socket.destroy();
+    return this.#ready ? 'timeout' : this.#reached ? 'tls' : 'connect';
   }
 
   #received(bytes: Buffer, length: number): void {
@@ -98,7 +119,7 @@ export class Connection {
     }
     this.#job = null;
     this.#served++;
-    if (!answer.keepAlive) {
+    if (!(answer.keepAlive && this.#keepAlive)) {
       this.#over = true;
       this.#socket.end();
     }
@@ -106,13 +127,13 @@ export class Connection {
   }
 
   #ended(): void {
-    if (this.#over || !this.#reader.end()) this.#lost();
+    if (this.#over || !this.#reader.end()) this.#lost(undefined);
   }
 
-  #lost(): void {
+  #lost(code: string | undefined): void {
     if (this.#over) return;
-    if (this.#connected) this.#fail('reset', this.#served > 0 && !this.#reader.begun);
-    else this.#fail('connect', false);
+    if (this.#ready) this.#fail('reset', this.#served > 0 && !this.#reader.begun);
+    else this.#fail(connectFailure(code, this.#reached), false);
   }
 
   #fail(failure: TransportFailure, unsent: boolean): void {
@@ -122,4 +143,23 @@ export class Connection {
     if (job === null) this.#events.closed(this);
     else this.#events.failed(this, job, failure, unsent);
   }
+}
+
+/** Cleartext connections all read into one buffer: what came is consumed before the callback returns. With TLS Node owns the memory. */
+function open(address: Address, buffer: Buffer, received: (bytes: Buffer, length: number) => void): Socket {
+  const { host, port, tls } = address;
+  if (tls !== null) {
+    const socket = connectTls({
+      ...{ host, port, rejectUnauthorized: tls.verify, ALPNProtocols: ['http/1.1'] },
+      ...(tls.serverName === null ? {} : { servername: tls.serverName }),
+      ...(tls.ca === null ? {} : { ca: tls.ca }),
+    });
+    socket.on('data', (bytes) => received(bytes, bytes.length));
+    return socket.setNoDelay(true);
+  }
+  const callback = (bytesRead: number): boolean => {
+    received(buffer, bytesRead);
+    return true;
+  };
+  return createConnection({ host, port, noDelay: true, onread: { buffer, callback } });
 }

@@ -1,14 +1,16 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   createLatencyHistogram,
   decodeHistogram,
   encodeHistogram,
+  type LatencyHistogram,
   latencyFigures,
   minimumSamples,
+  type QuantileName,
   quantileRanks,
   recordMs,
 } from './figures.ts';
-import { invalidReasons } from './result.ts';
 
 test('the confidence interval of the S4 baseline: 1,815 requests', () => {
   const [low95, high95] = quantileRanks(1_815, 0.95);
@@ -41,8 +43,10 @@ test('figures are what was recorded, to three digits, and survive encoding', () 
   expect(decoded).toMatchObject({ count: 1_000, quantiles: figures.quantiles });
 });
 
-test('nothing recorded gives zeros, not NaN', () => {
-  expect(latencyFigures(createLatencyHistogram())).toMatchObject({ count: 0, meanMs: 0, maxMs: 0 });
+test('nothing recorded is no number', () => {
+  const figures = latencyFigures(createLatencyHistogram());
+  expect(figures).toMatchObject({ count: 0, minMs: null, meanMs: null, maxMs: null });
+  expect(figures.quantiles.p50).toEqual({ ms: null, lowMs: null, highMs: null, enough: false, sound: true });
 });
 
 test('values beyond the range are kept at its ends', () => {
@@ -52,18 +56,68 @@ test('values beyond the range are kept at its ends', () => {
   expect(latencyFigures(histogram)).toMatchObject({ count: 2, minMs: 0 });
 });
 
-const fine = { model: 'open/poisson' as const, lagP99Ms: 1, cpuShare: 0.1, offered: 10_000, dropped: 0 };
+function histogramOf(values: readonly number[]): LatencyHistogram {
+  const histogram = createLatencyHistogram();
+  for (const ms of values) recordMs(histogram, ms);
+  return histogram;
+}
 
-test.each([
-  ['a sound run', fine, null],
-  ['lag', { ...fine, lagP99Ms: 10.5 }, 'own lag p99 10.5 ms is above 10 ms'],
-  ['CPU', { ...fine, cpuShare: 0.9 }, 'own CPU 90.0 % of a core is above 80.0 %'],
-  ['drops', { ...fine, dropped: 11 }, '0.1 % of the arrivals were dropped'],
-  ['ten drops in ten thousand', { ...fine, dropped: 10 }, null],
-  ['silence', { ...fine, offered: 0 }, 'nothing was sent'],
-  ['a closed run has no schedule to miss', { ...fine, model: 'closed' as const, cpuShare: 1 }, null],
-])('validity: %s', (_, run, reason) => {
-  const reasons = invalidReasons(run);
-  if (reason === null) expect(reasons).toEqual([]);
-  else expect(reasons.join()).toContain(reason);
+interface Request {
+  lagMs: number;
+  /** From the intended send time to the reading of the answer. */
+  responseMs: number;
+}
+
+function figuresOf(requests: readonly Request[]) {
+  const lag = histogramOf(requests.map((one) => one.lagMs));
+  const punctual = histogramOf(requests.map((one) => one.responseMs - one.lagMs));
+  return latencyFigures(histogramOf(requests.map((one) => one.responseMs)), { lag, punctual });
+}
+
+function soundOf(requests: readonly Request[]): QuantileName[] {
+  const { quantiles } = figuresOf(requests);
+  return (Object.keys(quantiles) as QuantileName[]).filter((name) => quantiles[name].sound);
+}
+
+const times = <T>(count: number, value: T): T[] => new Array<T>(count).fill(value);
+const prompt = (responseMs: number): Request => ({ lagMs: 0.1, responseMs });
+const hundred = Array.from({ length: 100 }, (_, i) => prompt(i + 1));
+const all: QuantileName[] = ['p50', 'p75', 'p90', 'p95', 'p99', 'p999'];
+const stalled: Request = { lagMs: 200, responseMs: 202 };
+
+test.each<[string, Request[], QuantileName[]]>([
+  ['a punctual generator spoils nothing', hundred, all],
+  [
+    'one late send of 100, and the answer that was read late with it, spoil the tail',
+    [...times(98, prompt(2)), stalled, prompt(202)],
+    ['p50', 'p75', 'p90', 'p95'],
+  ],
+  [
+    'one late send where the slow ones are as slow as others',
+    [...hundred.slice(0, 99), { lagMs: 5, responseMs: 105 }],
+    all,
+  ],
+  ['a lag as long as the latency itself', times(100, { lagMs: 10, responseMs: 11 }), []],
+  ['the same lag beside a latency of a second', times(100, { lagMs: 10, responseMs: 1_000 }), all],
+  ['less than a millisecond, however short the latency', times(100, { lagMs: 0.4, responseMs: 0.5 }), all],
+])('%s', (_, requests, expected) => {
+  expect(soundOf(requests)).toEqual(expected);
+});
+
+test('what lateness added is never more than the interval says', () => {
+  const anyMs = fc.double({ min: 0.5, max: 500, noNaN: true });
+  const anyLag = fc.oneof(fc.constant(0), fc.double({ min: 0, max: 300, noNaN: true }));
+  fc.assert(
+    fc.property(fc.array(fc.tuple(anyMs, anyLag), { minLength: 5, maxLength: 200 }), fc.nat(200), (given, shift) => {
+      // Answers are read late as often, and as late, as requests are sent: by the lag of some other one.
+      const lagOf = (i: number): number => given[i % given.length]![1];
+      const requests = given.map(([ms, lagMs], i) => ({ lagMs, responseMs: ms + lagMs + lagOf(i + shift) }));
+      const truth = latencyFigures(histogramOf(given.map(([ms]) => ms)));
+      const found = figuresOf(requests);
+      for (const name of all) {
+        // Three digits are kept of each.
+        expect(found.quantiles[name].lowMs!).toBeLessThanOrEqual(truth.quantiles[name].ms! * 1.003 + 0.01);
+      }
+    }),
+  );
 });

@@ -1,5 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { createSecureServer } from 'node:http2';
+import { createServer as createTlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { join } from 'node:path';
+import type { TLSSocket, TlsOptions } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import { testPort } from '../lib/test-port.fixture.ts';
 import { runLoad } from './generator.ts';
@@ -90,15 +95,21 @@ test('a stall shows in every request that had to wait for it, as the schedule me
   expect(result.counts.ok).toBe(100);
   // The first was scheduled 495 ms before the last: whatever the machine's speed, it waited at least that long.
   expect(result.response.maxMs).toBeGreaterThanOrEqual(490);
-  expect(result.response.quantiles.p50.ms).toBeGreaterThanOrEqual(240);
+  expect(result.response.quantiles.p50.ms!).toBeGreaterThanOrEqual(240);
   // The 98 that never got a connection during the stall were quick once sent: service time alone hides the stall.
-  expect(result.service.quantiles.p50.ms).toBeLessThan(result.response.quantiles.p50.ms);
+  expect(result.service.quantiles.p50.ms).toBeLessThan(result.response.quantiles.p50.ms!);
+  // The two connections were the generator's own limit, and it says so.
+  expect(result.pool.count).toBe(98);
+  expect(result.pool.maxMs).toBeGreaterThanOrEqual(470);
 });
 
 test('a service that never answers is a timeout, in flight or in line, counted at its time', async () => {
   const url = await serve(() => {});
   const result = await runLoad(uniform(url, 20, { maxConnections: 4, timeoutMs: 50 })).done;
-  expect(result.counts).toMatchObject({ requests: 20, ok: 0, errors: { timeout: 20 } });
+  const { timeout, pool, ...others } = result.counts.errors;
+  expect(result.counts).toMatchObject({ requests: 20, ok: 0 });
+  expect([timeout! + pool!, others]).toEqual([20, {}]);
+  expect(result.pool.count).toBeGreaterThanOrEqual(pool!);
   // A histogram of three digits holds 50.00 ms in the bucket from 49.984 ms.
   expect(result.response.minMs).toBeGreaterThanOrEqual(49.95);
 });
@@ -114,7 +125,10 @@ test('arrivals beyond the limit are dropped, counted, and spoil the run', async 
 test('nothing listening, broken answers and resets are told apart', async () => {
   const port = await testPort();
   const dead = await runLoad(uniform(`http://127.0.0.1:${port}/`, 5)).done;
-  expect(dead.counts.errors).toEqual({ connect: 5 });
+  expect(dead.counts.errors).toEqual({ refused: 5 });
+  // A label of 64 octets is one too many (RFC 1035 section 2.3.4): nobody is asked about it.
+  const nameless = await runLoad(uniform(`http://${'a'.repeat(64)}:${port}/`, 5, { timeoutMs: 60_000 })).done;
+  expect(nameless.counts.errors).toEqual({ dns: 5 });
   for (const [bytes, error] of [
     ['SSH-2.0\r\n\r\n', 'bad-response'],
     ['', 'reset'],
@@ -174,14 +188,113 @@ test('the process of its own reports live figures and stops when told', async ()
   expect(result.counts.requests).toBeGreaterThan(0);
 });
 
+test('a run in which nobody answered is INVALID and has no latency', async () => {
+  const result = await runLoad(uniform(`http://127.0.0.1:${await testPort()}/`, 20)).done;
+  expect(result.validity).toMatchObject({
+    ...{ verdict: 'INVALID', causes: ['no-answer'] },
+    reasons: ['no request was answered (refused 20)'],
+  });
+  expect(result.response).toMatchObject({ count: 0, maxMs: null, quantiles: { p50: { ms: null } } });
+  expect(result.counts.requests).toBe(20);
+});
+
+test('a request that was refused at once makes no latency shorter', async () => {
+  const url = await serve((_, response) => void setTimeout(() => response.end(), 30));
+  const base = { method: 'GET', headers: {}, body: null, weight: 1, check: null };
+  const targets = [
+    { ...base, name: 'slow', url },
+    { ...base, name: 'dead', url: `http://127.0.0.1:${await testPort()}/` },
+  ];
+  const { response, counts } = await runLoad(uniform(url, 40, { targets })).done;
+  expect(response.count).toBe(counts.ok);
+  expect(response.minMs).toBeGreaterThanOrEqual(29);
+});
+
+const pem = (name: string): string =>
+  readFileSync(join(import.meta.dirname, '../gateway/testing/certificates', name), 'utf8');
+
+async function serveTls(options: TlsOptions = {}): Promise<{ url: string; names: unknown[] }> {
+  const names: unknown[] = [];
+  const certificate = { cert: pem('one.pem'), key: pem('one.key'), ...options };
+  const server = createTlsServer({ keepAliveTimeout: 60_000, ...certificate }, (request, response) => {
+    names.push((request.socket as TLSSocket & { servername?: string }).servername);
+    response.end('hello');
+  });
+  server.on('tlsClientError', () => {});
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}/`, names };
+}
+
+test('TLS: the certificate is checked, against the list and the name that were given', async () => {
+  const { url, names } = await serveTls();
+  const run = (tls: Partial<LoadPlan['tls']>) =>
+    runLoad(uniform(url, 5, { tls: { ca: null, serverName: null, verify: true, ...tls } })).done;
+  expect((await run({ ca: pem('ca.pem'), serverName: 'one.test' })).counts).toMatchObject({ ok: 5, errors: {} });
+  expect(names).toEqual(new Array(5).fill('one.test'));
+  expect((await run({ verify: false })).counts).toMatchObject({ ok: 5 });
+  for (const tls of [{}, { ca: pem('ca.pem') }, { ca: pem('ca.pem'), serverName: 'two.test' }]) {
+    expect((await run(tls)).counts.errors).toEqual({ tls: 5 });
+  }
+});
+
+test('TLS: connections are kept, bodies are read, and a server without HTTP/1.1 is told by name', async () => {
+  const tls = { ca: pem('ca.pem'), serverName: 'one.test', verify: true };
+  const { url } = await serveTls();
+  let connections = 0;
+  servers[0]!.on('secureConnection', () => connections++);
+  const target = {
+    ...{ name: 'a', url, method: 'POST', headers: {}, body: '{}', weight: 1 },
+    check: { statuses: [200], bodyIncludes: 'hello' },
+  };
+  const kept = await runLoad(uniform(url, 20, { tls, targets: [target], maxConnections: 1 })).done;
+  expect([kept.counts.ok, connections]).toEqual([20, 1]);
+  const only2 = createSecureServer({ cert: pem('one.pem'), key: pem('one.key'), ALPNProtocols: ['h2'] });
+  only2.on('error', () => {}).on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => only2.listen(0, '127.0.0.1', resolve));
+  const h2 = `https://127.0.0.1:${(only2.address() as AddressInfo).port}/`;
+  expect((await runLoad(uniform(h2, 5, { tls })).done).counts.errors).toEqual({ tls: 5 });
+  only2.close();
+});
+
+test('without keep-alive every request has a connection of its own', async () => {
+  const seen: (string | undefined)[] = [];
+  let sockets = 0;
+  const url = await serve((request, response) => {
+    seen.push(request.headers.connection);
+    response.end('ok');
+  });
+  servers[0]!.on('connection', () => sockets++);
+  const result = await runLoad(uniform(url, 20, { keepAlive: false })).done;
+  expect(result.counts).toMatchObject({ ok: 20, errors: {} });
+  expect([sockets, seen]).toEqual([20, new Array(20).fill('close')]);
+});
+
+const planWith = (more: Partial<LoadPlan>): LoadPlan => ({
+  ...steadyPlan({ url: 'http://127.0.0.1:1/', ratePerSecond: 1 }),
+  ...more,
+});
+
 test.each([
-  ['an address without http', { url: 'https://127.0.0.1/' }],
+  ['a protocol that is not HTTP', { url: 'ftp://127.0.0.1/' }],
+  ['HTTP/2 by its name', { url: 'h2c://127.0.0.1/' }],
+  ['a user in the URL, who would not be sent', { url: 'http://ada:secret@127.0.0.1/' }],
   ['a rate of zero', { ratePerSecond: 0 }],
   ['a rate beyond the limit', { ratePerSecond: 1e9 }],
   ['a header that breaks the request', { headers: { a: 'b\r\nc: d' } }],
   ['a header that the generator owns', { headers: { Host: 'x' } }],
   ['a time-out of zero', { timeoutMs: 0 }],
+  ['a warm-up that leaves nothing', { durationMs: 1_000, warmupMs: 1_000 }],
 ])('%s is a bad plan', (_, change) => {
   const plan = steadyPlan({ url: 'http://127.0.0.1:1/', ratePerSecond: 1, ...change });
+  expect(() => runLoad(plan)).toThrow(expect.objectContaining({ code: 'load/bad-plan' }));
+});
+
+test.each<[string, Partial<LoadPlan['tls']>]>([
+  ['certificates that are none', { ca: 'no PEM' }],
+  ['a broken certificate', { ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n' }],
+  ['a name that is none', { serverName: 'a b' }],
+])('%s: a bad plan', (_, tls) => {
+  const plan = planWith({ tls: { ca: null, serverName: null, verify: true, ...tls } });
   expect(() => runLoad(plan)).toThrow(expect.objectContaining({ code: 'load/bad-plan' }));
 });

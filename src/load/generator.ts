@@ -5,10 +5,12 @@ import type { Job, OutgoingRequest } from './connection.ts';
 import { ConnectionPool } from './connection-pool.ts';
 import { createLatencyHistogram, encodeHistogram, latencyFigures, recordMs } from './figures.ts';
 import { createMetronome, type Metronome } from './metronome.ts';
-import { checkPlan, type LoadPlan, type LoadTarget } from './plan.ts';
-import { invalidReasons, type LoadLive, type LoadResult } from './result.ts';
+import { addressOf, encodeRequest, originOf } from './outgoing.ts';
+import { checkPlan, type LoadPlan, type LoadTarget, planDurationMs } from './plan.ts';
+import type { LoadLive, LoadResult } from './result.ts';
 import {
   createRunFigures,
+  hasLatency,
   judgeAnswer,
   mergeTallies,
   type Outcome,
@@ -16,6 +18,7 @@ import {
   tallyOutcome,
   targetFigures,
 } from './tally.ts';
+import { validityOf } from './validity.ts';
 
 export interface LoadRun {
   /** Sends nothing more; what is under way may still end. */
@@ -71,8 +74,9 @@ class Generator {
     const byOrigin = new Map(plan.targets.map((target) => [originOf(target), this.#createPool(target)]));
     this.#pools = [...byOrigin.values()];
     this.#poolOf = plan.targets.map((target) => byOrigin.get(originOf(target))!);
-    this.#requests = plan.targets.map(encodeRequest);
-    this.#figures = [createRunFigures(plan.targets.length), createRunFigures(plan.targets.length)];
+    this.#requests = plan.targets.map((target) => encodeRequest(target, plan.keepAlive));
+    const createFigures = () => createRunFigures(plan.targets.length, plan.model.kind === 'open');
+    this.#figures = [createFigures(), createFigures()];
     this.#pick = createPick(
       plan.targets.map((target) => target.weight),
       random,
@@ -102,7 +106,7 @@ class Generator {
     const nowMs = performance.now();
     const window = this.#window;
     const at = (percentile: number): number | null =>
-      window.requests === 0 ? null : window.response.getValueAtPercentile(percentile) / 1000;
+      window.response.totalCount === 0 ? null : window.response.getValueAtPercentile(percentile) / 1000;
     const live = {
       elapsedMs: nowMs - this.#startMs,
       intervalMs: nowMs - window.sinceMs,
@@ -119,9 +123,7 @@ class Generator {
   }
 
   #createPool(target: LoadTarget): ConnectionPool {
-    const { hostname, port } = new URL(target.url);
-    const address = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || 80) };
-    return new ConnectionPool(address, this.#plan.maxConnections, () => performance.now(), {
+    return new ConnectionPool(addressOf(target, this.#plan), this.#plan.maxConnections, () => performance.now(), {
       answered: (job, answer) => {
         const nowMs = performance.now();
         this.#finish(job, judgeAnswer(answer, this.#plan.targets[job.target]!.check), nowMs);
@@ -132,6 +134,7 @@ class Generator {
         this.#finish(job, { error: failure, status: null }, nowMs);
         this.#again(failurePauseMs, nowMs);
       },
+      waited: (job, ms) => recordMs(this.#figuresOf(job.intendedMs).pool, ms),
     });
   }
 
@@ -191,9 +194,10 @@ class Generator {
   #job(target: number, intendedMs: number, sentMs: number): Job {
     const request = this.#requests[target]!;
     const job = this.#spare.pop();
-    if (job === undefined) return { target, intendedMs, sentMs, request, resent: false };
+    if (job === undefined) return { target, intendedMs, lagMs: sentMs - intendedMs, sentMs, request, resent: false };
     job.target = target;
     job.intendedMs = intendedMs;
+    job.lagMs = sentMs - intendedMs;
     job.sentMs = sentMs;
     job.request = request;
     job.resent = false;
@@ -208,11 +212,11 @@ class Generator {
     const responseMs = nowMs - job.intendedMs;
     this.#window.requests++;
     if (outcome.error !== null) this.#window.errors++;
-    recordMs(this.#window.response, responseMs);
+    if (hasLatency(outcome)) recordMs(this.#window.response, responseMs);
     const figures = this.#figuresOf(job.intendedMs);
     figures.sent++;
-    tallyOutcome(figures.perTarget[job.target]!, outcome, responseMs);
-    recordMs(figures.service, nowMs - job.sentMs);
+    tallyOutcome(figures.perTarget[job.target]!, outcome, responseMs, job.lagMs);
+    if (hasLatency(outcome) && outcome.error !== 'pool') recordMs(figures.service, nowMs - job.sentMs);
     if (outcome.status !== null && (this.#endMs === null || nowMs <= this.#endMs)) figures.answeredInTime++;
     this.#spare.push(job);
   }
@@ -220,8 +224,8 @@ class Generator {
   #sweepOnce(): void {
     const nowMs = performance.now();
     for (const pool of this.#pools) {
-      for (const job of pool.expire(nowMs, this.#plan.timeoutMs)) {
-        this.#finish(job, { error: 'timeout', status: null }, nowMs);
+      for (const { job, failure } of pool.expire(nowMs, this.#plan.timeoutMs)) {
+        this.#finish(job, { error: failure, status: null }, nowMs);
         this.#again(failurePauseMs, nowMs);
       }
     }
@@ -244,29 +248,28 @@ class Generator {
     const perSecond = (count: number): number => count / (measuredMs / 1000);
     const kind = model.kind === 'open' ? (`open/${model.arrivals}` as const) : 'closed';
     const [, figures] = this.#figures;
+    const { offered, dropped } = figures;
+    const { counts, response: latencies, punctual } = mergeTallies(figures.perTarget);
+    const response = latencyFigures(latencies, { lag: figures.lag, punctual });
     const lag = latencyFigures(figures.lag);
     const cpuShare = this.#cpuShare();
-    const lagP99Ms = lag.quantiles.p99.ms;
-    const { offered, dropped } = { offered: figures.offered, dropped: figures.dropped };
-    const all = mergeTallies(figures.perTarget);
-    const reasons = invalidReasons({ model: kind, lagP99Ms, cpuShare, offered, dropped });
     return {
       schemaVersion: 1,
-      validity: { verdict: reasons.length === 0 ? 'VALID' : 'INVALID', reasons },
+      validity: validityOf({ model: kind, cpuShare, offered, dropped, counts, response, lag }),
       ...{ model: kind, seed, durationMs: endMs - this.#startMs, warmupMs },
       offeredPerSecond: perSecond(offered),
       sentPerSecond: perSecond(figures.sent),
       achievedPerSecond: perSecond(figures.answeredInTime),
-      dropped,
-      counts: all.counts,
-      response: latencyFigures(all.response),
-      service: latencyFigures(figures.service),
-      ...{ lag, cpuShare },
-      targets: figures.perTarget.map((tally, i) => targetFigures(this.#plan.targets[i]!.name, tally)),
+      ...{ dropped, counts, response },
+      service: latencyFigures(figures.service, { lag: figures.lag, punctual: figures.service }),
+      ...{ lag, pool: latencyFigures(figures.pool), cpuShare },
+      targets: figures.perTarget.map((tally, i) => targetFigures(this.#plan.targets[i]!.name, tally, figures.lag)),
       histograms: {
-        response: encodeHistogram(all.response),
+        response: encodeHistogram(latencies),
+        punctual: encodeHistogram(punctual),
         service: encodeHistogram(figures.service),
         lag: encodeHistogram(figures.lag),
+        pool: encodeHistogram(figures.pool),
       },
     };
   }
@@ -284,28 +287,4 @@ class Generator {
 
 function emptyWindow(sinceMs: number) {
   return { sinceMs, offered: 0, requests: 0, errors: 0, lagMaxMs: 0 };
-}
-
-export function planDurationMs(plan: LoadPlan): number {
-  if (plan.model.kind === 'closed') return plan.model.durationMs;
-  return plan.model.stages.reduce((sum, stage) => sum + stage.durationMs, 0);
-}
-
-const originOf = (target: LoadTarget): string => new URL(target.url).origin;
-
-function encodeRequest(target: LoadTarget): OutgoingRequest {
-  const url = new URL(target.url);
-  const body = target.body === null ? null : Buffer.from(target.body);
-  const lines = [
-    `${target.method} ${url.pathname}${url.search} HTTP/1.1`,
-    `host: ${url.host}`,
-    ...Object.entries({ 'user-agent': 'davy-load', ...target.headers }).map(([name, value]) => `${name}: ${value}`),
-    ...(body === null ? [] : [`content-length: ${body.length}`]),
-  ];
-  const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
-  return {
-    bytes: body === null ? head : Buffer.concat([head, body]),
-    noBody: target.method === 'HEAD',
-    keepBody: typeof target.check?.bodyIncludes === 'string',
-  };
 }

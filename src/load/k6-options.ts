@@ -1,115 +1,135 @@
-import { DavyError } from '../lib/error.ts';
-import { own } from '../lib/own.ts';
-import { parseDurationMs } from '../lib/units.ts';
-import { loadErrors } from './errors.ts';
-import { readYaml } from './load-file.ts';
+import type { Position } from '../lib/error.ts';
+import { didYouMean } from '../lib/nearest.ts';
+import type { Literal } from './js-literal.ts';
+import { excerpt, type Fields, type K6Report } from './k6-fields.ts';
+import { scenariosLoad } from './k6-scenarios.ts';
+import { readK6Source } from './k6-source.ts';
+import { slaOfThresholds } from './k6-thresholds.ts';
 import type { LoadStage } from './plan.ts';
 import type { Sla } from './sla.ts';
 
-/** What of k6's options can be taken over: arrival rates and thresholds. */
+/** A reason for which k6's load would be another one here. */
+export interface K6Difference {
+  at: Position;
+  sentence: string;
+}
+
+/** What of k6's options can be taken over: arrival rates, thresholds, and how connections are made. */
 export interface K6Import {
-  stages: LoadStage[];
+  /** All scenarios together; null when none sends by the clock. `maxVus`: requests at once, beyond which k6 drops them. */
+  load: { stages: LoadStage[]; maxVus: number | null } | null;
+  /** While there is one, `load` is not k6's. */
+  differences: K6Difference[];
   sla: Sla;
-  /** What could not be taken over, and why; nothing is dropped in silence. */
+  keepAlive: boolean;
+  /** Whether certificates are checked. */
+  verifyTls: boolean;
+  /** What was left out without an effect on when requests are sent, in words. */
   notes: string[];
 }
 
-type Fields = Record<string, unknown>;
+/** Fields that say when or how requests are sent, and what of it cannot be had here. */
+const refused: ReadonlyMap<string, string> = new Map([
+  ['executionSegment', 'runs a part of the load'],
+  ['executionSegmentSequence', 'runs a part of the load'],
+  ['hosts', 'sends requests to other addresses'],
+  ['localIPs', 'sends requests from other addresses'],
+  ['minIterationDuration', 'keeps virtual users busy for longer, so that others are dropped'],
+  ['tlsAuth', 'presents a certificate'],
+  ['tlsVersion', 'allows certain versions of TLS only'],
+  ['tlsCipherSuites', 'allows certain ciphers only'],
+]);
+
+/** Fields without an effect on when requests are sent. */
+const idle: ReadonlySet<string> = new Set([
+  ...['batch', 'batchPerHost', 'blacklistIPs', 'blockHostnames', 'cloud', 'compatibilityMode', 'consoleOutput'],
+  ...['discardResponseBodies', 'dns', 'ext', 'httpDebug', 'linger', 'maxRedirects', 'metricSamplesBufferSize'],
+  ...['noCookiesReset', 'noSetup', 'noTeardown', 'noUsageReport', 'paused', 'setupTimeout', 'summaryTimeUnit'],
+  ...['summaryTrendStats', 'systemTags', 'tags', 'teardownTimeout', 'throw', 'userAgent'],
+]);
+
+const closedModel = ['vus', 'iterations', 'duration', 'stages'] as const;
+const understood = [
+  'scenarios',
+  'thresholds',
+  'rps',
+  'noConnectionReuse',
+  'noVUConnectionReuse',
+  'insecureSkipTLSVerify',
+];
+const known = [...understood, ...closedModel, ...refused.keys(), ...idle];
 
 /**
- * Reads k6's options: a JSON file, or the object literal after `export const options =` in a script. Nothing is run.
- * Arrival-rate executors are the same open model; VU executors are a closed one and are refused with the reason.
+ * Reads k6's options from a JSON file or a script; `file` is what positions call it. Nothing is run. Every field is taken over, named in
+ * `notes`, or a difference. Arrival-rate executors are the same open model; the others wait for answers, which Davy does not.
+ * Throws `load/bad-plan` when there are no options that can be read.
  */
-export function importK6Options(content: string): K6Import {
-  const options = readYaml(optionsText(content));
-  if (!isFields(options)) throw new DavyError(loadErrors['bad-plan'], 'No k6 options were found in the file.');
+export function importK6Options(content: string, file: string): K6Import {
+  const { options, isScript } = readK6Source(content, file);
+  const differences: K6Difference[] = [];
   const notes: string[] = [];
-  const stages = Object.entries(isFields(options.scenarios) ? options.scenarios : {}).flatMap(([name, scenario]) =>
-    isFields(scenario) ? scenarioStages(name, scenario, notes) : [],
-  );
-  if (options.stages !== undefined || options.vus !== undefined || options.iterations !== undefined) {
-    notes.push('vus, stages and iterations describe a closed model (users that wait for answers); give a rate instead');
-  }
-  for (const name of Object.keys(options)) {
-    if (!known.has(name)) notes.push(`${name} has no counterpart here`);
-  }
-  return { stages, sla: thresholds(isFields(options.thresholds) ? options.thresholds : {}, notes), notes };
+  const report: K6Report = {
+    differs: (at, sentence) => void differences.push({ at, sentence }),
+    note: (sentence) => void notes.push(sentence),
+  };
+  if (isScript)
+    notes.push("the script's functions are not run: each iteration is one request to the targets given here");
+  nameFields(options, report);
+  const scenarios = objectOf(options, 'scenarios', report);
+  const load = scenarios && scenariosLoad(scenarios, report);
+  checkRps(options, load?.stages ?? [], report);
+  const thresholds = objectOf(options, 'thresholds', report);
+  const sla = thresholds === null ? { latency: {}, errorShare: null } : slaOfThresholds(thresholds, report);
+  const connectionFlags = ['noConnectionReuse', 'noVUConnectionReuse', 'insecureSkipTLSVerify'];
+  const [noReuse, noVuReuse, skipsVerify] = connectionFlags.map((name) => flag(options, name, report));
+  differences.sort((a, b) => (a.at.line ?? 0) - (b.at.line ?? 0) || (a.at.column ?? 0) - (b.at.column ?? 0));
+  return { load, differences, notes, sla, keepAlive: !(noReuse || noVuReuse), verifyTls: !skipsVerify };
 }
 
-const known = new Set(['scenarios', 'thresholds', 'stages', 'vus', 'iterations']);
-
-function optionsText(content: string): string {
-  const start = /export\s+(?:const|let|var)\s+options\s*=\s*/.exec(content);
-  if (!start) return content;
-  const from = start.index + start[0].length;
-  const literal = content.slice(from, endOfLiteral(content, from));
-  // What is left of JavaScript is read as YAML's flow style, which shares quotes, lists, maps and trailing commas.
-  return literal.replace(/\/\*[\s\S]*?\*\/|(^|[\s,{[])\/\/[^\n]*/g, '$1');
-}
-
-function endOfLiteral(text: string, from: number): number {
-  let depth = 0;
-  let quote = '';
-  for (let i = from; i < text.length; i++) {
-    const char = text[i]!;
-    if (quote !== '') {
-      if (char === '\\') i++;
-      else if (char === quote) quote = '';
-    } else if (char === '"' || char === "'" || char === '`') quote = char;
-    else if (char === '{' || char === '[') depth++;
-    else if ((char === '}' || char === ']') && --depth === 0) return i + 1;
+function nameFields(options: Fields, report: K6Report): void {
+  const closed = closedModel.filter((name) => options.entries.has(name));
+  if (closed.length > 0) {
+    const at = options.entries.get(closed[0]!)!.at;
+    report.differs(at, `${closed.join(', ')}: users that wait for answers (a closed model); Davy sends by the clock`);
   }
-  throw new DavyError(loadErrors['bad-plan'], 'The k6 options are not a complete object literal.');
-}
-
-function scenarioStages(name: string, scenario: Fields, notes: string[]): LoadStage[] {
-  const unitMs = parseDurationMs(String(scenario.timeUnit ?? '1s')) ?? 1000;
-  const perSecond = (value: unknown): number => (Number(value) * 1000) / unitMs;
-  if (scenario.executor === 'constant-arrival-rate') {
-    const rate = perSecond(scenario.rate);
-    const durationMs = parseDurationMs(String(scenario.duration));
-    if (Number.isFinite(rate) && durationMs !== null) return [{ fromPerSecond: rate, toPerSecond: rate, durationMs }];
+  for (const [name, { at }] of options.entries) {
+    const effect = refused.get(name);
+    if (effect !== undefined) report.differs(at, `${name} ${effect}, which is not supported here`);
+    else if (idle.has(name)) report.note(`${name} has no effect on when requests are sent, and was left out`);
+    else if (!known.includes(name)) report.differs(at, `${name} is not known${didYouMean(name, known)}`);
   }
-  if (scenario.executor === 'ramping-arrival-rate' && Array.isArray(scenario.stages)) {
-    let last = perSecond(scenario.startRate ?? 0);
-    return scenario.stages.filter(isFields).flatMap((stage) => {
-      const fromPerSecond = last;
-      last = perSecond(stage.target);
-      const durationMs = parseDurationMs(String(stage.duration));
-      return durationMs ? [{ fromPerSecond, toPerSecond: last, durationMs }] : [];
-    });
-  }
-  notes.push(`scenario ${name}: ${String(scenario.executor)} is a closed model or has no rate; it was left out`);
-  return [];
+  for (const { at, text } of options.unreadable) report.differs(at, `${excerpt(text)} has to be run to be known`);
 }
 
-function thresholds(given: Fields, notes: string[]): Sla {
-  const sla: Sla = { latency: {}, errorShare: null };
-  for (const [metric, list] of Object.entries(given)) {
-    for (const entry of [list].flat()) {
-      const expression = isFields(entry) ? String(entry.threshold) : String(entry);
-      if (!takeThreshold(metric, expression, sla))
-        notes.push(`threshold ${metric}: ${expression} has no counterpart here`);
-    }
-  }
-  return sla;
+/** k6 holds requests back beyond this rate. Of a rate that the load never reaches nothing is felt. */
+function checkRps(options: Fields, stages: readonly LoadStage[], report: K6Report): void {
+  const rps = options.entries.get('rps');
+  if (rps === undefined) return;
+  const limit = rps.kind === 'value' && typeof rps.value === 'number' ? rps.value : null;
+  const peak = Math.max(0, ...stages.flatMap(({ fromPerSecond, toPerSecond }) => [fromPerSecond, toPerSecond]));
+  // 0 is k6's own "no limit".
+  if (limit === 0 || (limit !== null && limit >= peak)) report.note(`rps: ${limit} is never reached, and was left out`);
+  else
+    report.differs(
+      rps.at,
+      `rps: ${limit ?? 'what has to be run'} holds back what the scenarios send (up to ${peak}/s)`,
+    );
 }
 
-const quantileOf = { '50': 'p50', '75': 'p75', '90': 'p90', '95': 'p95', '99': 'p99', '99.9': 'p999' } as const;
-
-function takeThreshold(metric: string, expression: string, sla: Sla): boolean {
-  const latency = /^\s*(?:p\((\d+(?:\.\d+)?)\)|(med))\s*<=?\s*(\d+(?:\.\d+)?)\s*$/.exec(expression);
-  const name = own(quantileOf, latency?.[2] ? '50' : (latency?.[1] ?? ''));
-  if (metric === 'http_req_duration' && latency && name) {
-    sla.latency[name] = Number(latency[3]);
-    return true;
-  }
-  const errors = /^\s*rate\s*<=?\s*(\d+(?:\.\d+)?)\s*$/.exec(expression);
-  if (metric !== 'http_req_failed' || !errors) return false;
-  sla.errorShare = Number(errors[1]);
-  return true;
+function objectOf(options: Fields, name: string, report: K6Report): Fields | null {
+  const literal = options.entries.get(name);
+  if (literal === undefined || isNothing(literal)) return null;
+  if (literal.kind === 'object') return literal;
+  report.differs(literal.at, `${name} is no object that can be read`);
+  return null;
 }
 
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+function flag(options: Fields, name: string, report: K6Report): boolean {
+  const literal = options.entries.get(name);
+  if (literal === undefined || isNothing(literal)) return false;
+  if (literal.kind === 'value' && typeof literal.value === 'boolean') return literal.value;
+  report.differs(literal.at, `${name} is neither true nor false`);
+  return false;
 }
+
+const isNothing = (literal: Literal): boolean => literal.kind === 'value' && literal.value == null;

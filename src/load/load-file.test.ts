@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { DavyError } from '../lib/error.ts';
-import { importK6Options } from './k6-options.ts';
 import { parseLoadFile } from './load-file.ts';
 import { checkPlan } from './plan.ts';
 
@@ -35,6 +34,12 @@ sla: { p95: 500ms, p99.9: 1s, errors: 0.1% }
 test.each([
   ['an unknown field', 'targets: [{ url: "http://a/" }]\nrps: 5', 'rps'],
   ['no rate', 'targets: [{ url: "http://a/" }]', 'either rate'],
+  [
+    'stages and how long it lasts',
+    'targets: [{ url: "http://a/" }]\nstages: [{ to: 1/s, for: 1s }]\nfor: 5m',
+    'leave out for',
+  ],
+  ['a status that no answer has', 'targets: [{ url: "http://a/", expect: { status: 99 } }]\nrate: 1/s', 'status'],
   ['rate and stages', 'targets: [{ url: "http://a/" }]\nrate: 1/s\nstages: [{ to: 1/s, for: 1s }]', 'either rate'],
   ['a wrong unit', 'targets: [{ url: "http://a/" }]\nrate: 5', 'rate'],
   ['a wrong rate', 'targets: [{ url: "http://a/" }]\nrate: fast', 'is not a rate'],
@@ -87,43 +92,13 @@ function thrownBy(work: () => unknown): DavyError {
   throw new Error('nothing was thrown');
 }
 
-const script = `
-import http from 'k6/http';
-export const options = {
-  // arrival rates
-  scenarios: {
-    steady: { executor: 'constant-arrival-rate', rate: 300, timeUnit: '1m', duration: '30s', preAllocatedVUs: 10 },
-    ramp: { executor: 'ramping-arrival-rate', startRate: 5, stages: [{ target: 50, duration: '1m' }, { target: 0, duration: '10s' }] },
-    users: { executor: 'ramping-vus', stages: [{ duration: '1m', target: 20 }] },
-  },
-  thresholds: {
-    http_req_duration: ['p(95)<500', 'p(99)<1000', 'avg<200'],
-    http_req_failed: [{ threshold: 'rate<0.01', abortOnFail: true }],
-    checks: ['rate>0.9'],
-  },
-  noConnectionReuse: true,
-};
-export default function () { http.get('http://test/'); }
-`;
-
-test('k6 options: what maps is taken, what does not is named', () => {
-  const { stages, sla, notes } = importK6Options(script);
-  expect(stages).toEqual([
-    { fromPerSecond: 5, toPerSecond: 5, durationMs: 30_000 },
-    { fromPerSecond: 5, toPerSecond: 50, durationMs: 60_000 },
-    { fromPerSecond: 50, toPerSecond: 0, durationMs: 10_000 },
-  ]);
-  expect(sla).toEqual({ latency: { p95: 500, p99: 1_000 }, errorShare: 0.01 });
-  expect(notes).toHaveLength(4);
-  expect(notes.join('\n')).toMatch(/users: ramping-vus[\s\S]*avg<200[\s\S]*checks|noConnectionReuse/);
-});
-
-test('k6 options as JSON, and a closed model that is refused in words', () => {
-  const { stages, notes } = importK6Options('{"vus": 100, "stages": [{"duration": "4m3s", "target": 100}]}');
-  expect(stages).toEqual([]);
-  expect(notes[0]).toContain('closed model');
-});
-
-test.each(['', 'export const options = { stages: [', '[1]'])('no options in %j', (text) => {
-  expect(() => importK6Options(text)).toThrow(expect.objectContaining({ code: 'load/bad-plan' }));
+test('how connections are made can be said in the file', () => {
+  const head = 'targets: [{ url: "https://127.0.0.1/" }]\nrate: 1/s\n';
+  expect(parseLoadFile(head, 'mix.yaml')).toMatchObject({
+    ...{ plan: { keepAlive: true, tls: { ca: null, serverName: null, verify: true } }, caFile: null },
+  });
+  const text = `${head}keepAlive: false\ntls: { ca: certs/ca.pem, serverName: shop.test, verify: false }`;
+  expect(parseLoadFile(text, 'mix.yaml')).toMatchObject({
+    ...{ plan: { keepAlive: false, tls: { serverName: 'shop.test', verify: false } }, caFile: 'certs/ca.pem' },
+  });
 });

@@ -11,8 +11,8 @@ import type { Sla } from './sla.ts';
 export interface LoadFile {
   plan: LoadPlan;
   sla: Sla;
-  /** Things that could not be taken over (k6 options), in words. */
-  notes: string[];
+  /** Where the certificates that the targets' own are checked against stand, relative to the load file; null: Node's list is used. */
+  caFile: string | null;
 }
 
 const maxFileBytes = 1024 * 1024;
@@ -21,6 +21,8 @@ const maxAliasCount = 20;
 const duration = text('a duration such as 30s', parseDurationMs);
 const rate = text('a rate such as 100/s', parseRatePerSecond);
 const share = text('a share such as 1%', parseShare);
+
+const status = z.number().int().min(200).max(599);
 
 const target = z.strictObject({
   name: z.string().min(1).max(60).optional(),
@@ -34,7 +36,7 @@ const target = z.strictObject({
   weight: z.number().positive().default(1),
   expect: z
     .strictObject({
-      status: z.union([z.number(), z.array(z.number())]).optional(),
+      status: z.union([status, z.array(status).min(1)]).optional(),
       includes: z.string().max(1_000).optional(),
     })
     .optional(),
@@ -61,6 +63,14 @@ const fileSchema = z.strictObject({
   warmup: duration.default(planDefaults.warmupMs),
   timeout: duration.default(planDefaults.timeoutMs),
   connections: z.number().int().default(planDefaults.maxConnections),
+  keepAlive: z.boolean().default(planDefaults.keepAlive),
+  tls: z
+    .strictObject({
+      ca: z.string().min(1).max(1_000).optional(),
+      serverName: z.string().max(253).optional(),
+      verify: z.boolean().default(true),
+    })
+    .default({ verify: true }),
   seed: z.number().int().default(planDefaults.seed),
   sla: z
     .strictObject({
@@ -96,11 +106,13 @@ export function parseLoadFile(content: string, name: string): LoadFile {
   const latency = Object.fromEntries(
     Object.entries({ p50, p75, p90, p95, p99, p999 }).filter(([, ms]) => ms !== undefined),
   ) as Sla['latency'];
-  return { plan: planOf(file), sla: { latency, errorShare: errors ?? null }, notes: [] };
+  return { plan: planOf(file), sla: { latency, errorShare: errors ?? null }, caFile: file.tls.ca ?? null };
 }
 
 function planOf(file: z.infer<typeof fileSchema>): LoadPlan {
   if ((file.rate === undefined) === (file.stages === undefined)) throw bad('Give either rate (with for) or stages.');
+  if (file.stages !== undefined && file.for !== undefined)
+    throw bad('Each stage says how long it lasts: leave out for.');
   const steady = file.rate ?? 0;
   let last = 0;
   const stages = file.stages?.map((stage) => {
@@ -122,12 +134,9 @@ function planOf(file: z.infer<typeof fileSchema>): LoadPlan {
     model: { kind: 'open', arrivals: file.arrivals, stages },
     ...{ seed: file.seed, warmupMs: file.warmup, timeoutMs: file.timeout, maxConnections: file.connections },
     maxOutstanding: planDefaults.maxOutstanding,
+    keepAlive: file.keepAlive,
+    tls: { ca: null, serverName: file.tls.serverName ?? null, verify: file.tls.verify },
   };
-}
-
-/** YAML, JSON included. Throws `load/bad-plan`. */
-export function readYaml(content: string): unknown {
-  return plainValue(readDocument(content, new LineCounter()));
 }
 
 function readDocument(content: string, lineCounter: LineCounter): Document {

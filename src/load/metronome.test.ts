@@ -56,7 +56,8 @@ test('its thread rings although the notice of the call comes when it waits for t
   // A notice wakes whoever waits, and says of how many: then the thread has begun to wait for the time.
   while (Atomics.notify(cells.asked, 0) === 0) await setImmediate();
   const rung = Atomics.waitAsync(cells.rung, 0, 0, 10_000);
-  expect(await rung.value).toBe('ok');
+  // On a busy machine it has rung before anybody waits for it.
+  expect(['ok', 'not-equal']).toContain(await rung.value);
   expect(Atomics.load(cells.rung, 0)).toBe(1);
   await thread.terminate();
 });

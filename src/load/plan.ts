@@ -1,10 +1,13 @@
-import { DavyError } from '../lib/error.ts';
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
+import { DavyError, messageOf } from '../lib/error.ts';
+import { formatDurationMs } from '../lib/units.ts';
 import { loadErrors } from './errors.ts';
 
 /** One kind of request in the mix. */
 export interface LoadTarget {
   name: string;
-  /** `http://host:port/path`; only plain HTTP/1.1. */
+  /** `http://host:port/path` or `https://…`; HTTP/1.1 in both. */
   url: string;
   method: string;
   headers: Record<string, string>;
@@ -48,6 +51,17 @@ export interface LoadPlan {
   maxConnections: number;
   /** Requests in flight or waiting for a connection; what arrives beyond is dropped and counted. */
   maxOutstanding: number;
+  /** False: every request opens a connection of its own and closes it after the answer. */
+  keepAlive: boolean;
+  /** For `https://` targets. */
+  tls: {
+    /** PEM certificates that are trusted instead of Node's own list. */
+    ca: string | null;
+    /** The name that the certificate must have; null: the URL's host. */
+    serverName: string | null;
+    /** False: no certificate is checked. */
+    verify: boolean;
+  };
 }
 
 export const planDefaults = {
@@ -56,6 +70,8 @@ export const planDefaults = {
   timeoutMs: 10_000,
   maxConnections: 256,
   maxOutstanding: 20_000,
+  keepAlive: true,
+  tls: { ca: null, serverName: null, verify: true },
 } as const;
 
 const limits = {
@@ -66,6 +82,7 @@ const limits = {
   connections: 4_096,
   outstanding: 1_000_000,
   timeoutMs: 600_000,
+  caChars: 1024 * 1024,
 };
 
 /** Rejects with `load/bad-plan` what the generator cannot do or should not try. */
@@ -79,10 +96,25 @@ export function checkPlan(plan: LoadPlan): LoadPlan {
   }
   between('the seed', plan.seed, 0, 2 ** 32 - 1);
   between('the warm-up in ms', plan.warmupMs, 0, limits.durationMs);
+  const durationMs = planDurationMs(plan);
+  if (plan.warmupMs >= durationMs) {
+    bad(
+      `the warm-up of ${formatDurationMs(plan.warmupMs)} leaves nothing of ${formatDurationMs(durationMs)} to be measured.`,
+    );
+  }
   between('the timeout in ms', plan.timeoutMs, 1, limits.timeoutMs);
   between('the number of connections', plan.maxConnections, 1, limits.connections);
   between('the number of outstanding requests', plan.maxOutstanding, 1, limits.outstanding);
+  checkCa(plan.tls.ca);
+  const { serverName } = plan.tls;
+  if (serverName !== null && !/^[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?$/i.test(serverName)) {
+    bad(`"${serverName}" is no host name.`);
+  }
   return plan;
+}
+
+export function planDurationMs({ model }: LoadPlan): number {
+  return model.kind === 'closed' ? model.durationMs : model.stages.reduce((sum, stage) => sum + stage.durationMs, 0);
 }
 
 function checkStages(stages: LoadStage[]): void {
@@ -95,9 +127,27 @@ function checkStages(stages: LoadStage[]): void {
   if (stages.every((stage) => stage.fromPerSecond + stage.toPerSecond === 0)) bad('Every stage has the rate 0.');
 }
 
+function checkCa(ca: string | null): void {
+  if (ca === null) return;
+  if (ca.length > limits.caChars)
+    bad(`the certificates have ${ca.length} characters; ${limits.caChars} are the limit.`);
+  try {
+    // Both refuse what is no PEM: one names what is wrong with the first certificate, the other looks at all of them.
+    new X509Certificate(ca);
+    createSecureContext({ ca });
+  } catch (error) {
+    bad(`the trusted certificates cannot be read: ${messageOf(error)}.`);
+  }
+}
+
 function checkTarget(target: LoadTarget): void {
   const url = URL.canParse(target.url) ? new URL(target.url) : null;
-  if (url?.protocol !== 'http:') bad(`The target "${target.name}" needs an http:// URL, not "${target.url}".`);
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    bad(`The target "${target.name}" needs an http:// or https:// URL (HTTP/1.1), not "${target.url}".`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    bad(`The target "${target.name}" has a user in its URL; give an authorization header instead.`);
+  }
   if (!/^[A-Z]{1,20}$/.test(target.method)) bad(`"${target.method}" is no method.`);
   between(`the weight of "${target.name}"`, target.weight, Number.MIN_VALUE, 1e9);
   for (const [name, value] of Object.entries(target.headers)) {

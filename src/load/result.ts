@@ -1,7 +1,8 @@
-import type { LatencyFigures } from './figures.ts';
+import type { Unanswered } from './failures.ts';
+import type { LatencyFigures, QuantileName } from './figures.ts';
 
 /** Why a request did not succeed. `status-*`: the answer's class; `check`: the answer was not what it should be. */
-export type LoadErrorClass = 'status-4xx' | 'status-5xx' | 'timeout' | 'connect' | 'reset' | 'bad-response' | 'check';
+export type LoadErrorClass = 'status-4xx' | 'status-5xx' | 'check' | Unanswered;
 
 /** Figures of one run or of one target in it. Warm-up is left out. */
 export interface LoadCounts {
@@ -14,8 +15,7 @@ export interface LoadCounts {
 
 export interface LoadResult {
   schemaVersion: 1;
-  /** INVALID: the generator spoiled its own measurement; `reasons` says how. The figures then prove nothing. */
-  validity: { verdict: 'VALID' | 'INVALID'; reasons: string[] };
+  validity: Validity;
   model: 'open/poisson' | 'open/uniform' | 'closed';
   seed: number;
   durationMs: number;
@@ -27,17 +27,36 @@ export interface LoadResult {
   /** Arrivals beyond the limit of outstanding requests; they were not sent. */
   dropped: number;
   counts: LoadCounts;
-  /** From the intended send time to the whole answer: what a user waits. */
+  /**
+   * From the intended send time to the whole answer: what a user waits. One that waited in vain counts with its time-out; one that failed before
+   * (refused, reset …) was not answered and has no latency.
+   */
   response: LatencyFigures;
   /** From the actual send time: what the service took. */
   service: LatencyFigures;
   /** From the intended send time to the moment when the generator got to it. */
   lag: LatencyFigures;
+  /** Of the requests that found all of the generator's own connections taken: how long they waited for one. */
+  pool: LatencyFigures;
   /** Share of one core that the generator used; of several processes the busiest. */
   cpuShare: number;
-  targets: (LoadCounts & { name: string; response: LatencyFigures; histogram: string })[];
-  /** The raw histograms behind the figures (HdrHistogram V2, compressed, base64). */
-  histograms: { response: string; service: string; lag: string };
+  targets: (LoadCounts & { name: string; response: LatencyFigures; histogram: string; punctual: string })[];
+  /** The raw histograms behind the figures (HdrHistogram V2, compressed, base64). `punctual`: the response without each request's own lag. */
+  histograms: { response: string; punctual: string; service: string; lag: string; pool: string };
+}
+
+/** What spoiled a run. `no-answer`: no request was answered, so there is no latency; the others are the generator's own doing. */
+export type InvalidCause = 'nothing-sent' | 'no-answer' | 'late' | 'busy' | 'dropped' | 'local';
+
+/** Whether the figures can bear a verdict. */
+export interface Validity {
+  /** INVALID: they prove nothing, for the `reasons`. */
+  verdict: 'VALID' | 'INVALID';
+  reasons: string[];
+  /** The same, in words that do not change. */
+  causes: InvalidCause[];
+  /** Quantiles of the response that the generator's lateness may have moved; the others stand. */
+  unsound: QuantileName[];
 }
 
 /** What is seen while a run goes on, over the last interval. */
@@ -55,39 +74,7 @@ export interface LoadLive {
   lagMaxMs: number;
 }
 
-interface ValidityInput {
-  model: LoadResult['model'];
-  lagP99Ms: number;
-  cpuShare: number;
-  offered: number;
-  dropped: number;
-}
-
-/** Limits within which the generator trusts its own figures. */
-const limits = { lagP99Ms: 10, cpuShare: 0.8, droppedShare: 0.001 };
-
 /** A run without any success says nothing of a service, whatever was promised or not. */
 export function hasSuccess({ counts }: LoadResult): boolean {
   return counts.ok > 0;
 }
-
-/** Every way in which the generator, not the service, shaped the result. A closed run has no schedule to miss. */
-export function invalidReasons(run: ValidityInput): string[] {
-  if (run.offered === 0) return ['nothing was sent'];
-  if (run.model === 'closed') return [];
-  const reasons: string[] = [];
-  if (run.lagP99Ms > limits.lagP99Ms) {
-    reasons.push(`own lag p99 ${run.lagP99Ms.toFixed(1)} ms is above ${limits.lagP99Ms} ms`);
-  }
-  if (run.cpuShare > limits.cpuShare) {
-    reasons.push(`own CPU ${percent(run.cpuShare)} of a core is above ${percent(limits.cpuShare)}`);
-  }
-  if (run.dropped > limits.droppedShare * run.offered) {
-    reasons.push(
-      `${percent(run.dropped / run.offered)} of the arrivals were dropped; ${percent(limits.droppedShare)} are allowed`,
-    );
-  }
-  return reasons;
-}
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

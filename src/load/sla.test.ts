@@ -3,12 +3,16 @@ import { createLatencyHistogram, latencyFigures, recordMs } from './figures.ts';
 import type { LoadResult } from './result.ts';
 import { slaTable } from './sla.ts';
 
-function result(latenciesMs: number[], failed: number, verdict: 'VALID' | 'INVALID' = 'VALID'): LoadResult {
-  const histogram = createLatencyHistogram();
-  for (const ms of latenciesMs) recordMs(histogram, ms);
+function result(latenciesMs: number[], failed: number, verdict: 'VALID' | 'INVALID' = 'VALID', lagMs = 0): LoadResult {
+  const [histogram, lag, punctual] = [createLatencyHistogram(), createLatencyHistogram(), createLatencyHistogram()];
+  for (const ms of latenciesMs) {
+    recordMs(histogram, ms);
+    recordMs(punctual, ms - lagMs);
+    recordMs(lag, lagMs);
+  }
   const requests = latenciesMs.length;
   return {
-    ...{ validity: { verdict, reasons: [] }, response: latencyFigures(histogram) },
+    ...{ validity: { verdict, reasons: [] }, response: latencyFigures(histogram, { lag, punctual }) },
     counts: { requests, ok: requests - failed, errors: {}, statuses: {} },
   } as unknown as LoadResult;
 }
@@ -21,6 +25,10 @@ test.each<[string, LoadResult, string]>([
   ['the interval spans the limit', result([...flat(950, 10), ...flat(50, 900)], 0), 'UNPROVEN'],
   ['too few requests, however quick', result(flat(399, 10), 0), 'UNPROVEN'],
   ['a spoiled run', result(flat(1_000, 10), 0, 'INVALID'), 'UNPROVEN'],
+  ['nothing answered', result([], 0), 'UNPROVEN'],
+  ['over, but the generator may have made it so', result(flat(1_000, 600), 0, 'VALID', 60), 'UNPROVEN'],
+  ['over, whatever the generator added', result(flat(1_000, 900), 0, 'VALID', 60), 'MISSED'],
+  ['under, with all that the generator added', result(flat(1_000, 400), 0, 'VALID', 60), 'MET'],
 ])('p95 under 500 ms: %s', (_, run, verdict) => {
   expect(slaTable({ latency: { p95: 500 }, errorShare: null }, run)[0]).toMatchObject({ name: 'p95', verdict });
 });

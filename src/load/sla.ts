@@ -19,7 +19,10 @@ export interface SlaRow {
   verdict: SlaVerdict;
 }
 
-/** One row per promise. A run that its own generator spoiled proves nothing. */
+/**
+ * One row per promise. A run that its own generator spoiled proves nothing; in any other the generator's lateness stands in the lower end of
+ * each interval, so that it can neither make a promise MISSED nor, since it only adds, MET.
+ */
 export function slaTable(sla: Sla, result: LoadResult): SlaRow[] {
   const names = Object.keys(reportedQuantiles) as QuantileName[];
   const latency = names.flatMap((name) => {
@@ -33,6 +36,9 @@ export function slaTable(sla: Sla, result: LoadResult): SlaRow[] {
 
 function latencyRow(name: QuantileName, limitMs: number, { response }: LoadResult): SlaRow {
   const { ms, lowMs, highMs, enough } = response.quantiles[name];
+  if (ms === null || lowMs === null || highMs === null) {
+    return { name: label(name), limit: `${limitMs} ms`, measured: 'nothing was answered', verdict: 'UNPROVEN' };
+  }
   const verdict = !enough ? 'UNPROVEN' : highMs <= limitMs ? 'MET' : lowMs > limitMs ? 'MISSED' : 'UNPROVEN';
   const measured = `${ms.toFixed(2)} ms [${lowMs.toFixed(2)}, ${highMs.toFixed(2)}]`;
   return { name: label(name), limit: `${limitMs} ms`, measured, verdict };

@@ -38,7 +38,7 @@ test('two runs as one: counts add up, quantiles come from all samples', async ()
   });
   expect(merged.response.count).toBe(40);
   expect(merged.response.maxMs).toBeGreaterThanOrEqual(
-    Math.max(...parts.map((part) => part.response.quantiles.p50.ms)),
+    Math.max(...parts.map((part) => part.response.quantiles.p50.ms!)),
   );
   expect(merged.offeredPerSecond).toBeCloseTo(parts[0]!.offeredPerSecond + parts[1]!.offeredPerSecond);
   expect(mergeResults([parts[0]!])).toBe(parts[0]);

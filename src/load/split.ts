@@ -1,9 +1,10 @@
 import { DavyError } from '../lib/error.ts';
 import { loadErrors } from './errors.ts';
-import { encodeHistogram, latencyFigures, mergeHistograms } from './figures.ts';
+import { encodeHistogram, type LatencyHistogram, latencyFigures, mergeHistograms } from './figures.ts';
 import type { LoadPlan } from './plan.ts';
-import { invalidReasons, type LoadLive, type LoadResult } from './result.ts';
+import type { LoadLive, LoadResult } from './result.ts';
 import { mergeCounts } from './tally.ts';
+import { validityOf } from './validity.ts';
 
 const processesMax = 16;
 
@@ -50,42 +51,55 @@ export function mergeResults(parts: readonly LoadResult[]): LoadResult {
   const sum = (of: (part: LoadResult) => number): number => parts.reduce((total, part) => total + of(part), 0);
   const histogramOf = (name: keyof LoadResult['histograms']) =>
     mergeHistograms(parts.map((part) => part.histograms[name]));
-  const lag = histogramOf('lag');
+  const [late, service] = [histogramOf('lag'), histogramOf('service')];
+  const response = latencyFigures(histogramOf('response'), { lag: late, punctual: histogramOf('punctual') });
+  const lag = latencyFigures(late);
   const [cpuShare, dropped] = [Math.max(...parts.map((part) => part.cpuShare)), sum((part) => part.dropped)];
   const offered = sum((part) => part.lag.count);
-  const { model } = first;
-  const reasons = invalidReasons({ model, cpuShare, dropped, offered, lagP99Ms: latencyFigures(lag).quantiles.p99.ms });
+  const counts = mergeCounts(parts.map((part) => part.counts));
   return {
     ...first,
-    validity: { verdict: reasons.length === 0 ? 'VALID' : 'INVALID', reasons },
+    validity: validityOf({ model: first.model, cpuShare, offered, dropped, counts, response, lag }),
     durationMs: Math.max(...parts.map((part) => part.durationMs)),
     offeredPerSecond: sum((part) => part.offeredPerSecond),
     sentPerSecond: sum((part) => part.sentPerSecond),
     achievedPerSecond: sum((part) => part.achievedPerSecond),
     ...{ dropped, cpuShare },
-    counts: mergeCounts(parts.map((part) => part.counts)),
-    response: latencyFigures(histogramOf('response')),
-    service: latencyFigures(histogramOf('service')),
-    lag: latencyFigures(lag),
-    targets: first.targets.map((target, i) => mergeTargets(parts.map((part) => part.targets[i] ?? target))),
+    ...{ counts, response, lag },
+    service: latencyFigures(service, { lag: late, punctual: service }),
+    pool: latencyFigures(histogramOf('pool')),
+    targets: first.targets.map((target, i) =>
+      mergeTargets(
+        parts.map((part) => part.targets[i] ?? target),
+        late,
+      ),
+    ),
     histograms: mergedText(parts),
   };
 }
 
-function mergeTargets(parts: LoadResult['targets']): LoadResult['targets'][number] {
+function mergeTargets(parts: LoadResult['targets'], lag: LatencyHistogram): LoadResult['targets'][number] {
   const merged = mergeHistograms(parts.map((part) => part.histogram));
+  const punctual = mergeHistograms(parts.map((part) => part.punctual));
   return {
     name: parts[0]!.name,
     ...mergeCounts(parts),
-    response: latencyFigures(merged),
+    response: latencyFigures(merged, { lag, punctual }),
     histogram: encodeHistogram(merged),
+    punctual: encodeHistogram(punctual),
   };
 }
 
 function mergedText(parts: readonly LoadResult[]): LoadResult['histograms'] {
   const of = (name: keyof LoadResult['histograms']): string =>
     encodeHistogram(mergeHistograms(parts.map((part) => part.histograms[name])));
-  return { response: of('response'), service: of('service'), lag: of('lag') };
+  return {
+    response: of('response'),
+    punctual: of('punctual'),
+    service: of('service'),
+    lag: of('lag'),
+    pool: of('pool'),
+  };
 }
 
 /** What one of `processes` equal parts shows, as that of all. */

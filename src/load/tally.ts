@@ -32,10 +32,14 @@ export function judgeAnswer(answer: Answer, check: AnswerCheck | null): Outcome 
 export interface Tally {
   counts: LoadCounts;
   response: LatencyHistogram;
+  /** The same without the lag of each request. Of a closed run, which has no lag, it is the same histogram. */
+  punctual: LatencyHistogram;
 }
 
-function createTally(): Tally {
-  return { counts: { requests: 0, ok: 0, errors: {}, statuses: {} }, response: createLatencyHistogram() };
+function createTally(isOpen: boolean): Tally {
+  const response = createLatencyHistogram();
+  const punctual = isOpen ? createLatencyHistogram() : response;
+  return { counts: { requests: 0, ok: 0, errors: {}, statuses: {} }, response, punctual };
 }
 
 /** Figures of a run, or of its warm-up. */
@@ -48,32 +52,44 @@ export interface RunFigures {
   perTarget: Tally[];
   service: LatencyHistogram;
   lag: LatencyHistogram;
+  /** Waiting for one of the generator's own connections, of those that had to. */
+  pool: LatencyHistogram;
 }
 
-export function createRunFigures(targets: number): RunFigures {
+export function createRunFigures(targets: number, isOpen: boolean): RunFigures {
   return {
     ...{ offered: 0, dropped: 0, sent: 0, answeredInTime: 0 },
-    perTarget: Array.from({ length: targets }, createTally),
+    perTarget: Array.from({ length: targets }, () => createTally(isOpen)),
     service: createLatencyHistogram(),
     lag: createLatencyHistogram(),
+    pool: createLatencyHistogram(),
   };
 }
 
-export function tallyOutcome(tally: Tally, outcome: Outcome, responseMs: number): void {
+/** `lagMs`: how late the request was sent, which is a part of `responseMs`. */
+export function tallyOutcome(tally: Tally, outcome: Outcome, responseMs: number, lagMs: number): void {
   const { counts } = tally;
   counts.requests++;
   if (outcome.error === null) counts.ok++;
   else counts.errors[outcome.error] = (counts.errors[outcome.error] ?? 0) + 1;
   if (outcome.status !== null) counts.statuses[outcome.status] = (counts.statuses[outcome.status] ?? 0) + 1;
+  if (!hasLatency(outcome)) return;
   recordMs(tally.response, responseMs);
+  if (tally.punctual !== tally.response) recordMs(tally.punctual, responseMs - lagMs);
 }
 
-export function targetFigures(name: string, tally: Tally): LoadResult['targets'][number] {
+/** Who was answered knows how long it took, and who waited in vain how long it took at least. */
+export function hasLatency({ error, status }: Outcome): boolean {
+  return status !== null || error === 'timeout' || error === 'pool';
+}
+
+export function targetFigures(name: string, tally: Tally, lag: LatencyHistogram): LoadResult['targets'][number] {
   return {
     name,
     ...tally.counts,
-    response: latencyFigures(tally.response),
+    response: latencyFigures(tally.response, { lag, punctual: tally.punctual }),
     histogram: encodeHistogram(tally.response),
+    punctual: encodeHistogram(tally.punctual),
   };
 }
 
@@ -95,7 +111,10 @@ function addTo(into: Record<string, number>, from: Record<string, number>): void
 
 /** All groups as one. */
 export function mergeTallies(parts: readonly Tally[]): Tally {
-  const all = { counts: mergeCounts(parts.map((part) => part.counts)), response: createLatencyHistogram() };
-  for (const { response } of parts) all.response.add(response);
+  const all = { ...createTally(true), counts: mergeCounts(parts.map((part) => part.counts)) };
+  for (const { response, punctual } of parts) {
+    all.response.add(response);
+    all.punctual.add(punctual);
+  }
   return all;
 }

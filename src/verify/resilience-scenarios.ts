@@ -64,7 +64,7 @@ function judgeLimiter(result: LoadResult, limit: RateLimitSpec, refused: Record<
   const expected = limit.perSecond * (result.durationMs / 1000) + limit.burst;
   const measured = { admitted, limited, expected: Math.round(expected) };
   // Here it is the number that counts, not the latency: a late request is still one that the bucket had to decide on.
-  const lagMs = result.lag.quantiles.p99.ms;
+  const lagMs = result.lag.quantiles.p99.ms ?? 0;
   if (result.dropped > 0 || lagMs > limiterLagMs) {
     return {
       ...inconclusive(`the load was not offered evenly (lag p99 ${lagMs.toFixed(0)} ms, ${result.dropped} dropped)`),
@@ -163,7 +163,7 @@ async function runInline(
     const verdict = run.conclusion?.verdict ?? 'ERROR';
     return {
       failedShare,
-      longestMs: result.response.maxMs,
+      longestMs: result.response.maxMs ?? 0,
       verdict,
       says: run.conclusion?.reasons.join('; ') ?? 'no conclusion',
     };

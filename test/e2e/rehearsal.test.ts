@@ -210,7 +210,10 @@ test('E02: an evidence writer and three actions at once give one order without a
     '--data',
     davy.dataDir,
   ];
-  expect((await davy.davy(...baseline)).code).toBe(3);
+  const taken = await davy.davy(...baseline, '-o', 'json');
+  expect(taken.code).toBe(3);
+  // A generator that a busy machine spoils twice keeps nothing.
+  const isKept = (JSON.parse(taken.stdout) as { stored: object | null }).stored !== null;
   const seqs: number[] = [];
   const files: string[] = [];
   for await (const { record } of readFolder(join(davy.dataDir, 'ledger'))) {
@@ -218,7 +221,7 @@ test('E02: an evidence writer and three actions at once give one order without a
     // Others are collected by themselves at every decision, and when a rehearsal ends; here those that somebody added count.
     if (record.type === 'evidence.added') for (const { name } of record.att ?? []) files.push(name);
   }
-  expect(files).toEqual(['note.txt', 'note.txt', 'load-baseline.json']);
+  expect(files).toEqual(['note.txt', 'note.txt', ...(isKept ? ['load-baseline.json'] : [])]);
   expect(seqs).toEqual(seqs.map((_, i) => i));
   expect((await davy.davy('evidence', 'verify', '--data', davy.dataDir)).code).toBe(0);
 });
