@@ -178,7 +178,7 @@ describe('a person who accepts the loss', () => {
   it('must say so, give a reason, and have something to accept', () => {
     const held = fold(atHalf, decideHold(atHalf, seen(plane(5, [route()]))));
     expect(() => decideContinue(held, { ...accept, acceptLoss: false })).toThrow(/stays as it is/);
-    expect(() => decideContinue(held, { ...accept, reason: ' ' })).toThrow(/reason is missing/);
+    expect(() => decideContinue(held, { ...accept, reason: ' ' })).toThrow(/reason is blank/);
     expect(() => decideContinue(atHalf, accept)).toThrow(/Nothing is held/);
   });
 });

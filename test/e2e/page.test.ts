@@ -86,7 +86,8 @@ describe.skipIf(!mustHave(engine, 'Chromium'))('the page, in a real browser', ()
     expect(await act('promote', 'trust me')).toContain('gets 50 %');
     await page.locator('.rail .done').first().waitFor();
     await see('completed', 40_000);
-    await see('as decided');
+    // One split in twenty lies outside its 95 % interval by chance alone.
+    await see(/as decided|outside the 95 % range/);
     expect(await page.locator('.chart canvas').count()).toBe(3);
     expect(await page.locator('.rail .done').count()).toBe(3);
   });

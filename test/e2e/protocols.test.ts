@@ -115,10 +115,12 @@ describe('services that do not speak HTTP/1.1', () => {
       davy.davy('release', name, 'v2', '--wait', '--timeout', '100s', '--reason', 'protocols');
     const released = await Promise.all([release('orders'), release('pages')]);
     clearInterval(calls);
+    // A call that the client itself cuts by closing is no answer.
+    const answered = [...answers.keys()].sort();
     client.close();
     const { counts } = await load.stop();
     for (const { code, stdout, stderr } of released) expect(code, stdout + stderr).toBe(0);
-    expect([...answers.keys()].sort()).toEqual(['v1', 'v2']);
+    expect(answered).toEqual(['v1', 'v2']);
     expect(counts.errors).toEqual({});
   });
 
