@@ -30,8 +30,9 @@ function looksHung({ baseline, sums }: State, { unanswered }: Arms): boolean {
 
 /** Chooses edges from what stable has shown so far. Evidence moves along; proof of safety starts afresh where a gate moved. */
 export function chooseFor(s: State): void {
-  const edges = s.edges!;
-  if (edges.length === 0 || s.baseline.n <= 0) return;
+  const { edges } = s;
+  // Null before the first tick: a person may promote before anything was counted.
+  if (edges === null || edges.length === 0 || s.baseline.n <= 0) return;
   const before = s.choice;
   const choice = chooseEdges(edges, s.baseline.n, s.baseline.over);
   s.choice = choice;

@@ -17,6 +17,13 @@ describe('given a canary as good as stable', () => {
     expect(found.reason).toContain('0.1 % of 81,000 requests');
   });
 
+  it('goes on to a step that a person decided before anything was counted', () => {
+    const drive = new Drive();
+    drive.look(null, 1000, 'the metrics cannot be read');
+    drive.enter(1);
+    expect(drive.look(drive.tick(three(good(150)), three(good(150)))).verdict).toBe('continue');
+  });
+
   it('starts proof and hold afresh in a new step, and keeps the evidence of harm', () => {
     const drive = new Drive();
     drive.until(three(good(30)), three(good(270)), 900);
