@@ -33,9 +33,10 @@ import { connectGatewayMetrics } from './metrics/gateway-source.ts';
 import { silenceable } from './metrics/silence.ts';
 import { type Controller, createController } from './release/controller.ts';
 import { FoldCache } from './release/fold-cache.ts';
-import { holdReason } from './release/hold.ts';
+import { holdReason } from './release/hold-reason.ts';
 import { activeRelease, isActive } from './release/state.ts';
 import { dashboardSource } from './reports/dashboard-source.ts';
+import { Scope } from './scope.ts';
 import { startServer } from './server/server.ts';
 import type { Spec } from './spec/model.ts';
 import { placeInSpec } from './spec/place.ts';
@@ -94,17 +95,15 @@ export async function openApp(options: AppOptions): Promise<App> {
   const log = fileLog(logDir);
   const clock = systemClock;
   const ledgerDir = join(dataDir, 'ledger');
-  const closers: (() => Promise<unknown>)[] = [];
-  // A start that fails lets go of a system that ran before it, and ends only what it began itself.
   const ranBefore = anythingRuns(dataDir);
-  const leave = { running: true };
+  const scope = new Scope(ranBefore);
   const checked = Promise.withResolvers<void>();
 
   try {
     const token = env.DAVY_TOKEN ?? randomBytes(24).toString('base64url');
     const onNotice = (message: string): void => log.warn({}, message);
     const traffic = connectGateway({ runDir });
-    closers.push(() => traffic.close());
+    scope.add(() => traffic.close());
     const secrets = [token, ...secretsOf(spec)];
     const ledger = await openFileLedger({
       dir: ledgerDir,
@@ -117,7 +116,7 @@ export async function openApp(options: AppOptions): Promise<App> {
       aboveTerm: (await traffic.dataPlane.observe().catch(() => null))?.term ?? 0,
       onNotice,
     });
-    closers.push(() => ledger.close());
+    scope.add(() => ledger.close());
     if (ledger.recovery) say(`ledger: repaired after an unclean stop; ${ledger.head().size} records`);
 
     // Closed in reverse: the gateway finishes its requests before the instances that answer them go away.
@@ -130,12 +129,12 @@ export async function openApp(options: AppOptions): Promise<App> {
       log: (sentence) => log.info({}, sentence),
       mayEnd: checked.promise,
     });
-    closers.push(() => workloads.stop({ leaveRunning: leave.running }));
+    scope.add((leaveRunning) => workloads.stop({ leaveRunning }));
 
     const gateway = await superviseGateway({ runDir, logDir, clock, log, gateways: options.gateways ?? 1 });
-    closers.push(() => gateway.stop({ leaveRunning: leave.running }));
+    scope.add((leaveRunning) => gateway.stop({ leaveRunning }));
     const metrics = connectGatewayMetrics({ runDir });
-    closers.push(() => metrics.close());
+    scope.add(() => metrics.close());
 
     const { dataPlane } = traffic;
     const gates = { raise: () => chaos.raiseBlocked(), release: (service: string) => chaos.releaseBlocked(service) };
@@ -176,14 +175,14 @@ export async function openApp(options: AppOptions): Promise<App> {
         say(`ledger: ${says}`);
       },
     });
-    closers.push(() => keeping.stop());
+    scope.add(() => keeping.stop());
     const unmark = keepWatermark(ledger, watermarkFile, {
       counts: ({ type }) => type.startsWith('traffic.'),
       onProblem: (error) => onNotice(`the ledger's size could not be noted: ${messageOf(error)}`),
     });
-    closers.push(async () => unmark());
+    scope.add(() => unmark());
     const growth = new GrowthWatch(clock, () => ledger.size());
-    closers.push(async () => growth.stop());
+    scope.add(() => growth.stop());
     let replayed = false;
     const server = await startServer(
       {
@@ -214,17 +213,17 @@ export async function openApp(options: AppOptions): Promise<App> {
         ...{ tokenWasChosen: env.DAVY_TOKEN !== undefined, sessionFile: join(runDir, 'sessions.json') },
       },
     );
-    closers.push(() => server.close());
+    scope.add(() => server.close());
     const port = Number(new URL(server.url).port);
     publishEndpoint(port, { url: server.url, token, dataDir, pid: process.pid }, env);
-    closers.push(async () => withdrawEndpoint(port, env));
+    scope.add(() => withdrawEndpoint(port, env));
 
     const hush = tellConditions({ clock, say, conditions: () => conditionsOf(controller, chaos) });
-    closers.push(hush);
+    scope.add(hush);
     const unbound = keepLogsBounded(logDir, clock);
-    closers.push(async () => unbound());
+    scope.add(() => unbound());
     const tellProblems = problemTeller(workloads, say);
-    closers.push(async () => tellProblems());
+    scope.add(() => tellProblems());
     // The first table must know what still runs from before: without it the gateway would be told that nothing does.
     const tried = workloads.start();
     tried.catch(() => {});
@@ -238,9 +237,9 @@ export async function openApp(options: AppOptions): Promise<App> {
     if (keeping.anchors) await Promise.race([keeping.anchors.now().catch(() => null), sleep(clock, WITNESS_WITHIN_MS)]);
     controller.start();
     replayed = true;
-    closers.push(() => controller.stop());
+    scope.add(() => controller.stop());
     const unfollow = folds.follow();
-    closers.push(async () => unfollow());
+    scope.add(() => unfollow());
     await tried;
     await controller.settled(FIRST_TABLE_WITHIN_MS).catch(async (error: unknown) => {
       const told = await placed(error, spec);
@@ -249,7 +248,7 @@ export async function openApp(options: AppOptions): Promise<App> {
       say(`the first routing table is not in force: ${describe(told)}`);
     });
     await chaos.start();
-    closers.push(() => chaos.stop());
+    scope.add(() => chaos.stop());
 
     return {
       url: server.url,
@@ -260,16 +259,10 @@ export async function openApp(options: AppOptions): Promise<App> {
       workloads,
       gateway,
       ledger,
-      async stop({ leaveRunning = false } = {}) {
-        leave.running = leaveRunning;
-        await closeAll(closers);
-      },
+      stop: ({ leaveRunning = false } = {}) => scope.close(leaveRunning),
     };
   } catch (error) {
-    leave.running = ranBefore;
-    await closeAll(closers).catch((problem: unknown) =>
-      log.warn({ error: messageOf(problem) }, 'not everything closed'),
-    );
+    for (const problem of await scope.fail()) log.warn({ error: messageOf(problem) }, 'a part could not be closed');
     throw error;
   }
 }
@@ -312,13 +305,6 @@ function describe(error: unknown): string {
   const { position } = error instanceof DavyError ? error : {};
   const place = position ? ` (${[position.file, position.line, position.column].filter(Boolean).join(':')})` : '';
   return messageOf(error) + place;
-}
-
-/** Last opened, first closed. One part that cannot close does not keep the others open. */
-async function closeAll(closers: (() => Promise<unknown>)[]): Promise<void> {
-  const failures: unknown[] = [];
-  for (const close of closers.splice(0).reverse()) await close().catch((error) => failures.push(error));
-  if (failures.length > 0) throw failures[0];
 }
 
 function conditionsOf(controller: Controller, chaos: Chaos): Condition[] {

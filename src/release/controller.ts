@@ -27,7 +27,8 @@ import {
 import { decideDrained, departureOf, lastEnded } from './drain.ts';
 import { releaseErrors } from './errors.ts';
 import type { LossSign, ReleaseEvent } from './events.ts';
-import { decideContinue, holdReason } from './hold.ts';
+import { decideContinue } from './hold.ts';
+import { refuseHeld } from './hold-reason.ts';
 import { createLookLane } from './look-lane.ts';
 import { createLossWatch } from './loss-watch.ts';
 import type { Past } from './past.ts';
@@ -258,7 +259,9 @@ export function createController(parts: ControllerParts): Controller {
       waitingSince.set(release.id, since);
       const canary = readiness(workloads.list(), release);
       if (decideStart(release, canary, clock.monoMs() - since).length === 0) continue;
-      await store.commit((fleet) => decideStart(findRelease(fleet, release.id), canary, clock.monoMs() - since));
+      await store.commit((fleet) =>
+        fleet.traffic.hold ? [] : decideStart(findRelease(fleet, release.id), canary, clock.monoMs() - since),
+      );
       lane.kick();
     }
   }
@@ -357,7 +360,8 @@ export function createController(parts: ControllerParts): Controller {
       const service = own(spec.services, command.service);
       const policy = service && own(spec.policies, service.policy);
       if (!service || !policy) throw unknownService(Object.keys(spec.services), command.service);
-      refuseIf(holdReason(store.fleet()) ?? parts.gates?.release(service.name) ?? null);
+      refuseHeld(store.fleet());
+      refuseIf(parts.gates?.release(service.name) ?? null);
       const { version, reason, supersede } = command;
       const key = caller.key ?? randomUUID();
       await change(null, { ...caller, key }, (fleet) =>

@@ -9,6 +9,7 @@ import { versionDigest } from './changed-versions.ts';
 import { releaseErrors } from './errors.ts';
 import type { ReleaseEvent, RollbackCause } from './events.ts';
 import { judgeSetup } from './evolve.ts';
+import { refuseHeld } from './hold-reason.ts';
 import { activeRelease, type FleetState, isActive, type ReleaseState } from './state.ts';
 
 /** The longest reason a person may give. */
@@ -29,6 +30,7 @@ export interface RequestCommand {
 /** A person asks for a version. A release of the same service in flight is cancelled; the new one starts at 0. */
 export function decideRequest(fleet: FleetState, command: RequestCommand): ReleaseEvent[] {
   const { service, version } = command;
+  refuseHeld(fleet);
   const reason = checkReason(command.reason);
   const state = own(fleet.services, service.name);
   if (!state) throw unknownService(Object.keys(fleet.services), service.name);
@@ -199,6 +201,7 @@ export function decidePromote(
   id: string,
   options: { reason: string; full: boolean; readyInstances: number },
 ): ReleaseEvent[] {
+  refuseHeld(fleet);
   const release = inFlight(fleet, id);
   const reason = checkReason(options.reason);
   if (options.readyInstances === 0) {

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { DataPlaneState, EffectiveRoute } from '../traffic/dataplane.ts';
+import { decidePromote, decideRequest, decideRollback } from './decide.ts';
 import type { HeldLine, LossSign, ReleaseEvent } from './events.ts';
 import { evolve } from './evolve.ts';
-import { decideContinue, decideHold, holdReason, type Seen } from './hold.ts';
-import { given, requestedV2, spec, stepOf } from './release.fixture.ts';
+import { decideContinue, decideHold, type Seen } from './hold.ts';
+import { holdReason } from './hold-reason.ts';
+import { given, policy, requestedV2, service, spec, stepOf } from './release.fixture.ts';
 import { routesFor } from './route.ts';
 import { scriptedJudge } from './scripted-judge.fixture.ts';
 import type { FleetState } from './state.ts';
@@ -109,6 +111,14 @@ describe('a world that is ahead of the ledger', () => {
     expect(again.fleet.traffic.hold?.signs.map(({ by }) => by)).toEqual(['data plane generation', 'witness w']);
   });
 
+  it('takes what the world has lowered since, where the ledger was put back into a time of holding', () => {
+    const first = heldBy(atHalf, seen(plane(5, [canaryAt(1000)])));
+    expect(first.line).toMatchObject({ canary: 'v2', weightBp: 1000, decidedBp: 5000 });
+    const again = heldBy(first.fleet, seen(plane(9, [route()])));
+    expect(again.line).toMatchObject({ canary: null, weightBp: 0, decidedBp: 5000, ends: true });
+    expect(routesFor(spec, again.fleet, ready)[0]).toMatchObject({ stable: 'v1', canary: null });
+  });
+
   it('routes by what is held, and counts on from the numbers that the world knows', () => {
     const gone = plane(9, [route({ exposure: exposureOf('shop-4') })]);
     const { fleet } = heldBy(atHalf, seen(gone));
@@ -119,6 +129,14 @@ describe('a world that is ahead of the ledger', () => {
     const later = heldBy(atHalf, seen(plane(9, [route({ stable: 'v3' })])));
     expect(routesFor(spec, later.fleet, ready)[0]).toMatchObject({ stable: 'v3', canary: null });
   });
+});
+
+it('while it is held nothing is raised, whoever asks and however late the hold began; lowering is free', () => {
+  const held = fold(atHalf, decideHold(atHalf, seen(plane(4, [canaryAt(5000)], 3))));
+  const command = { service: service, policy, version: 'v3', reason: 'x', by: 'ada', supersede: true };
+  expect(() => decideRequest(held, command)).toThrow(/records of this ledger are lost/);
+  expect(() => decidePromote(held, 'shop-1', { reason: 'x', full: false, readyInstances: 2 })).toThrow(/are lost/);
+  expect(decideRollback(held, 'shop-1', 'bad')).toHaveLength(1);
 });
 
 describe('a person who accepts the loss', () => {

@@ -30,7 +30,10 @@ export function decideHold(fleet: FleetState, seen: Seen): ReleaseEvent[] {
     (sign) => sign.at > Math.max(atOf(known, sign.by), own(fleet.traffic.accepted, sign.by) ?? -1),
   );
   if (news.length === 0) return [];
-  const services = fleet.traffic.hold?.services ?? Object.keys(fleet.services).map((name) => lineOf(fleet, name, seen));
+  const services = Object.keys(fleet.services).map((name) => {
+    const before = fleet.traffic.hold?.services.find((line) => line.service === name);
+    return before ? lowerOf(before, lineOf(fleet, name, seen), dataPlane !== null) : lineOf(fleet, name, seen);
+  });
   const generation = Math.max(fleet.traffic.generation, dataPlane?.generation ?? 0);
   return [{ type: 'traffic.held', data: { signs: news, generation, services } }];
 }
@@ -76,6 +79,13 @@ function lineOf(fleet: FleetState, name: string, seen: Seen): HeldLine {
   const canary = release && release.step >= 0 ? release.version : null;
   const line = { service: name, stable: service.stable, canary, weightBp, decidedBp: weightBp };
   return { ...line, ends: false, releases: service.count };
+}
+
+/** A ledger may be put back to a time when it was held already: what the world has lowered since counts as well. */
+function lowerOf(before: HeldLine, now: HeldLine, compared: boolean): HeldLine {
+  if (!compared) return before;
+  const decidedBp = Math.max(before.decidedBp, now.decidedBp);
+  return { ...now, decidedBp, ends: before.ends || now.ends, releases: Math.max(before.releases, now.releases) };
 }
 
 interface About {
@@ -150,12 +160,4 @@ function endOf(fleet: FleetState, line: HeldLine, reason: string): Ending[] {
   const made = service?.stableSince ? own(fleet.releases, service.stableSince) : undefined;
   if (!made || service?.stable === line.stable || made.from !== line.stable) return [];
   return [rollbackDecided(made, 'operator', why, made.judgement)];
-}
-
-/** Why nothing may be raised: what shows that records are lost, and the way out; null when nothing is held. */
-export function holdReason(fleet: FleetState): string | null {
-  const { hold } = fleet.traffic;
-  if (hold === null) return null;
-  const signs = hold.signs.map(({ by, says }) => `${by}: ${says}`).join('; ');
-  return `records of this ledger are lost (${signs}); \`davy continue --accept-loss\` goes on from what is in force`;
 }

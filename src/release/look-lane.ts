@@ -119,7 +119,7 @@ export function createLookLane(parts: LookLaneParts): LookLane {
     if (decisions.length === 0) return;
     const lowering = decisions.some((event) => event.type === 'release.rollback.decided');
     const events = decisions.map((event) => withExposure(event, lane));
-    const committed = await store.commit((fleet) => stillValid(fleet, release) ?? events, { lowering });
+    const committed = await store.commit((fleet) => stillValid(fleet, release, events), { lowering });
     lane.kick();
     parts.act(committed);
   }
@@ -166,9 +166,10 @@ function underWatch(release: ReleaseState, fleet: FleetState): boolean {
 }
 
 /** A person may have acted while the look was on its way: then its decision is void, not applied twice. */
-function stillValid(fleet: FleetState, seen: ReleaseState): ReleaseEvent[] | null {
+function stillValid(fleet: FleetState, seen: ReleaseState, events: ReleaseEvent[]): ReleaseEvent[] {
   const now = own(fleet.releases, seen.id);
-  return now && now.phase === seen.phase && now.step === seen.step && now.paused === seen.paused ? null : [];
+  if (!now || now.phase !== seen.phase || now.step !== seen.step || now.paused !== seen.paused) return [];
+  return fleet.traffic.hold ? events.filter((event) => !raises(event)) : events;
 }
 
 function withExposure(event: ReleaseEvent, lane: TrafficLane): ReleaseEvent {

@@ -2,7 +2,8 @@ import { own } from '../lib/own.ts';
 import type { Spec } from '../spec/model.ts';
 import type { DataPlaneState } from '../traffic/dataplane.ts';
 import type { LossSign } from './events.ts';
-import { decideHold, holdReason } from './hold.ts';
+import { decideHold } from './hold.ts';
+import { holdReason } from './hold-reason.ts';
 import type { ReleaseStore } from './store.ts';
 
 export interface LossWatchParts {
