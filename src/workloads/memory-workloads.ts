@@ -18,6 +18,8 @@ export interface MemoryWorkloads extends Workloads {
   /** Health checks fail from now on (also before `start`, so that a version never becomes ready). */
   breakHealth(instanceId: string, problem: string): void;
   mendHealth(instanceId: string): void;
+  /** The instance is reached at another port from now on. */
+  move(instanceId: string): void;
   /** The process dies; one that Davy runs starts again after the back-off. */
   crash(instanceId: string, problem: string): void;
 }
@@ -36,6 +38,7 @@ export function createMemoryWorkloads(options: MemoryWorkloadsOptions): MemoryWo
   const listeners = new Set<() => void>();
   let stopped = false;
   let lastPid = 1_000;
+  let freePort = 50_000;
 
   function find(id: string): Fake {
     const fake = fakes.get(id);
@@ -98,6 +101,10 @@ export function createMemoryWorkloads(options: MemoryWorkloadsOptions): MemoryWo
       const fake = find(instanceId);
       fake.broken = null;
       if (!stopped && fake.status.phase === 'unhealthy') judge(fake);
+    },
+    move(instanceId) {
+      const fake = find(instanceId);
+      show(fake, { port: freePort++ });
     },
     crash(instanceId, problem) {
       const fake = find(instanceId);

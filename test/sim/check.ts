@@ -6,6 +6,9 @@ import type { ReleaseEvent } from '../../src/release/events.ts';
 import { evolve } from '../../src/release/evolve.ts';
 import { LEASE_TTL_MS } from '../../src/release/route.ts';
 import { emptyFleet, type FleetState } from '../../src/release/state.ts';
+import { createBoundsCheck } from './check-bounds.ts';
+import { createLossCheck } from './check-loss.ts';
+import { createTrafficCheck } from './check-traffic.ts';
 import type { SimPlan } from './plan.ts';
 import type { World } from './world.ts';
 
@@ -16,6 +19,8 @@ class Violation extends Error {}
 const APPLY_BOUND_MS = 3000;
 /** Looks wait at most this long for the record that carries them, and the first of them covers the time before. */
 const LOOK_BATCH_MS = 7000;
+
+export type Assert = (condition: boolean, invariant: string, detail: string) => void;
 
 /** Watches a run: `step` after every slice of time, `end` when it is quiet. */
 export function createChecker(plan: SimPlan, world: World) {
@@ -28,19 +33,40 @@ export function createChecker(plan: SimPlan, world: World) {
   /** What the canary got in truth, and since when. */
   const weights: { weightBp: number; fromMs: number }[] = [];
 
-  function assert(condition: boolean, invariant: string, detail: string): void {
+  const assert: Assert = (condition, invariant, detail) => {
     if (!condition) throw new Violation(`${invariant}: ${detail} (seed ${plan.seed}, t=${world.clock.monoMs()} ms)`);
+  };
+  const loss = createLossCheck(world, assert);
+  const bounds = createBoundsCheck(world, assert);
+  const traffic = createTrafficCheck(world, assert);
+  let restores = 0;
+
+  /** Another ledger has taken the place of the one that was read so far: it is read anew, without what was checked before. */
+  function rereadWhereRestored(): void {
+    if (world.restores() === restores) return;
+    restores = world.restores();
+    records.length = 0;
+    fleet = emptyFleet();
+    prev = ZERO_HASH;
+    for (const line of world.store().lines) {
+      const record = decodeLine(line);
+      prev = leafHash(line);
+      records.push(record);
+      fleet = fold(fleet, record);
+    }
   }
 
   /** I7: dense seq and an unbroken chain; I8: nothing follows the end of a release but its confirmation. */
   function readNew(): void {
-    for (const line of world.store.lines.slice(records.length)) {
+    for (const line of world.store().lines.slice(records.length)) {
       const record = decodeLine(line);
       assert(record.seq === records.length, 'I7', `seq ${record.seq} at position ${records.length}`);
       assert(record.prev === prev, 'I7', `record ${record.seq} does not continue the chain`);
       prev = leafHash(line);
       checkOrder(record);
       checkLooks(record);
+      loss.record(record, fleet);
+      bounds.record(record);
       records.push(record);
       fleet = fold(fleet, record);
     }
@@ -109,17 +135,24 @@ export function createChecker(plan: SimPlan, world: World) {
     const excused = [world.spells.apply, world.spells.append].some(
       (spell) => spell && now < spell.untilMs + APPLY_BOUND_MS + 2000,
     );
-    if (downSinceMs === null && !excused) {
+    // Somebody else's table, and a share that is rounded, were decided by nobody here.
+    const strange =
+      world.isForeign() || (world.spells.rounding && now < world.spells.rounding.untilMs + APPLY_BOUND_MS);
+    if (downSinceMs === null && !excused && !strange) {
       assert((allowed.get(weightBp) ?? 0) >= now, 'I2', `${weightBp} bp in force without a decision`);
     }
     const leaseOver = downSinceMs !== null && now - downSinceMs > LEASE_TTL_MS + 100;
-    assert(!leaseOver || weightBp === 0, 'I1', `${weightBp} bp ${LEASE_TTL_MS} ms after the controller died`);
+    assert(
+      !leaseOver || weightBp === 0 || world.isForeign(),
+      'I1',
+      `${weightBp} bp ${LEASE_TTL_MS} ms after the controller died`,
+    );
   }
 
   /** I3: no table without its durable intention, unless the ledger could not be written. */
   async function checkWriteAhead(): Promise<void> {
     const { generation } = await world.gateway.dataPlane.observe();
-    if (generation === 0) return;
+    if (generation === 0 || world.isForeign()) return;
     const intended = records.some(
       (record) => record.type === 'traffic.intended' && record.data.generation === generation,
     );
@@ -128,10 +161,14 @@ export function createChecker(plan: SimPlan, world: World) {
 
   return {
     async step(): Promise<void> {
+      rereadWhereRestored();
       noteWeight();
       readNew();
       checkWeight();
       await checkWriteAhead();
+      loss.step(fleet);
+      bounds.step();
+      traffic.step();
     },
     end(): void {
       readNew();
@@ -142,6 +179,7 @@ export function createChecker(plan: SimPlan, world: World) {
       checkKeys();
       checkAnswers();
       checkOutcomes();
+      loss.end(fleet);
       if (plan.troubles.length === 0) checkUndisturbed();
     },
   };
@@ -214,6 +252,7 @@ function sameDecisions(a: FleetState, b: FleetState): boolean {
     JSON.stringify([
       fleet.services,
       fleet.traffic.generation,
+      fleet.traffic.hold,
       Object.values(fleet.releases).map(({ id, phase, step, weightBp, revision, paused, held, zeroConfirmed }) => [
         id,
         phase,

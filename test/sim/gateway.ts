@@ -6,7 +6,7 @@ import {
   type DataPlaneFault,
   type MemoryDataPlane,
 } from '../../src/traffic/memory-dataplane.ts';
-import type { ServiceRoute } from '../../src/traffic/model.ts';
+import type { RoutingTable, ServiceRoute } from '../../src/traffic/model.ts';
 import type { Random } from './random.ts';
 
 /** How a version behaves. */
@@ -27,6 +27,10 @@ export interface SimGatewayOptions {
   quality: (version: string) => Quality;
   fault: (call: 'apply' | 'renew' | 'observe') => DataPlaneFault | null;
   metricsFault: () => MetricsFault;
+  /** What the router makes of a share. */
+  weigh: (weightBp: number) => number;
+  /** What reaching an instance takes on top, ms. */
+  detourMs: (instance: string) => number;
 }
 
 /** The simulated data plane with traffic: requests are drawn for the time that passed whenever somebody looks. */
@@ -36,12 +40,22 @@ export interface SimGateway {
   /** Lets requests arrive up to now. */
   flow(): void;
   restart(): void;
+  /** Its process runs. */
+  runs(): boolean;
+  /** A controller that finds none starts one. */
+  launch(): void;
+  /** Its process is ended by a controller. */
+  end(): void;
+  /** Somebody else puts a table in force. */
+  put(table: RoutingTable): void;
 }
 
 export function createSimGateway(options: SimGatewayOptions): SimGateway {
   const { clock, random } = options;
   const plane = createMemoryDataPlane(clock);
   plane.fault = options.fault;
+  plane.weigh = options.weigh;
+  let running = false;
   let boots = 0;
   let counters = new Map<string, InstanceCounters>();
   let flowedMs = clock.monoMs();
@@ -63,10 +77,11 @@ export function createSimGateway(options: SimGatewayOptions): SimGateway {
     const version = isCanary && route.canary ? route.canary.version : route.stable;
     const instances = route.versions.find((line) => line.version === version)?.instances ?? [];
     if (instances.length === 0) return;
-    const counts = countersOf(route, version, random.pick(instances).id).firstTry;
+    const instance = random.pick(instances).id;
+    const counts = countersOf(route, version, instance).firstTry;
     const { errorShare, medianMs } = options.quality(version);
     const failed = random.chance(errorShare);
-    const latencyMs = medianMs * Math.exp(gaussian(random) * 0.5);
+    const latencyMs = medianMs * Math.exp(gaussian(random) * 0.5) + options.detourMs(instance);
     counts.requests += 1;
     if (failed) counts.status5xx += 1;
     else counts.status2xx += 1;
@@ -140,6 +155,20 @@ export function createSimGateway(options: SimGatewayOptions): SimGateway {
       boots += 1;
       counters = new Map();
       plane.restart();
+    },
+    runs: () => running,
+    launch() {
+      running = true;
+    },
+    end() {
+      running = false;
+      this.restart();
+    },
+    put(table) {
+      flow();
+      plane.fault = () => null;
+      void plane.apply(table);
+      plane.fault = options.fault;
     },
   };
 }

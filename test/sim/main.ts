@@ -20,7 +20,7 @@ if (values.seed !== undefined) {
     try {
       for (const outcome of (await simulate(seed)).outcomes) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`);
       process.stderr.write(`${failures.at(-1)}\n`);
     }
     if ((seed - first + 1) % 100 === 0)

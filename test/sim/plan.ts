@@ -13,12 +13,27 @@ export type Trouble =
   | { atMs: number; kind: 'append'; outcome: 'failed' | 'failed-but-done' | 'disk-full'; forMs: number }
   | { atMs: number; kind: 'metrics'; outcome: 'gone' | 'nan' | 'frozen'; forMs: number }
   | { atMs: number; kind: 'crash-instance'; instance: string }
-  | { atMs: number; kind: 'step-wall-clock'; byMs: number };
+  | { atMs: number; kind: 'step-wall-clock'; byMs: number }
+  /**
+   * Everything that writes is killed, and the ledger put back as it was `backMs` before. `wipe`: there is none any more.
+   * `gatewayToo`: the data plane, which would have known better, was started anew as well.
+   */
+  | { atMs: number; kind: 'restore-ledger'; backMs: number; wipe: boolean; gatewayToo: boolean; downMs: number }
+  /** Somebody else puts a table in force, of a later generation and perhaps of a later controller. */
+  | { atMs: number; kind: 'router-ahead'; terms: number; generations: number; weightBp: number; downMs: number | null }
+  /** The data plane makes something else of a canary's share. */
+  | { atMs: number; kind: 'rounding-router'; toBp: number; forMs: number }
+  /** The controller dies, and none can start (a port is taken, the spec is broken) for a while. */
+  | { atMs: number; kind: 'failed-restart'; why: string; forMs: number }
+  /** A name leads to another address; what was the old one belongs to somebody else. */
+  | { atMs: number; kind: 'moved-name'; instance: string }
+  /** The first address of a name does not answer; every connection takes the second one, and longer. */
+  | { atMs: number; kind: 'address-fallback'; instance: string; forMs: number };
 
 /** What people ask for, and when. */
 export type Command =
   | { atMs: number; kind: 'release'; version: string; by: string; times: number }
-  | { atMs: number; kind: 'pause' | 'resume' | 'promote' | 'rollback' };
+  | { atMs: number; kind: 'pause' | 'resume' | 'promote' | 'rollback' | 'continue' };
 
 export interface SimPlan {
   seed: number;
@@ -27,6 +42,8 @@ export interface SimPlan {
   requestsPerSecond: number;
   troubles: Trouble[];
   commands: Command[];
+  /** Somebody outside keeps the ledger's checkpoints. */
+  witness: boolean;
   /** Nothing goes wrong any more after this; the run goes on until it is quiet. */
   troubleEndsMs: number;
 }
@@ -41,13 +58,16 @@ export function drawPlan(seed: number): SimPlan {
   const quality = { v1: good, v2: drawQuality(good, random), v3: drawQuality(good, random) };
   const troubles: Trouble[] = [];
   for (let n = random.int(0, 5); n > 0; n--) troubles.push(drawTrouble(random, troubleEndsMs));
+  troubles.push(...drawCompany(random, troubles));
+  const commands = [...drawCommands(random, troubleEndsMs), ...drawDecisions(random, troubles)];
   return {
     seed,
     spec: drawSpec(random),
     quality,
     requestsPerSecond: random.pick([0, 20, 100, 200]),
     troubles,
-    commands: drawCommands(random, troubleEndsMs),
+    commands: commands.sort((a, b) => a.atMs - b.atMs),
+    witness: random.chance(0.5),
     troubleEndsMs,
   };
 }
@@ -118,7 +138,7 @@ function drawSpec(random: Random): Spec {
 function drawTrouble(random: Random, untilMs: number): Trouble {
   const atMs = random.int(500, untilMs - 8000);
   const forMs = random.int(200, 7000);
-  switch (random.int(0, 8)) {
+  switch (random.int(0, 14)) {
     case 0:
       return { atMs, kind: 'kill-controller', downMs: random.int(100, 20_000) };
     case 1:
@@ -134,11 +154,58 @@ function drawTrouble(random: Random, untilMs: number): Trouble {
       return { atMs, kind: 'append', outcome: random.pick(['failed', 'failed-but-done', 'disk-full'] as const), forMs };
     case 7:
       return { atMs, kind: 'metrics', outcome: random.pick(['gone', 'nan', 'frozen'] as const), forMs };
-    default:
+    case 8:
       return random.chance(0.5)
         ? { atMs, kind: 'crash-instance', instance: `${SERVICE}/${random.pick(['v1', 'v2'])}/1` }
         : { atMs, kind: 'step-wall-clock', byMs: random.pick([-3_600_000, 3_600_000]) };
+    default:
+      return drawOutside(random, atMs, forMs);
   }
+}
+
+/** What happens to the controller's world rather than to the controller. */
+function drawOutside(random: Random, atMs: number, forMs: number): Trouble {
+  const downMs = random.int(100, 4000);
+  const instance = `${SERVICE}/${random.pick(['v1', 'v2'])}/${random.int(1, 2)}`;
+  switch (random.int(0, 6)) {
+    case 0:
+    case 1:
+      return {
+        ...{ atMs, kind: 'restore-ledger', backMs: random.int(500, 20_000), downMs },
+        ...{ wipe: random.chance(0.15), gatewayToo: random.chance(0.25) },
+      };
+    case 2:
+      return {
+        ...{ atMs, kind: 'router-ahead', terms: random.pick([0, 0, 1, 2, 40]), generations: random.int(1, 5) },
+        weightBp: random.pick([0, 0, 1000, 5000, 9900]),
+        downMs: random.chance(0.6) ? downMs : null,
+      };
+    case 3:
+      return { atMs, kind: 'rounding-router', toBp: random.pick([7, 300, 3333]), forMs: random.int(3000, 20_000) };
+    case 4:
+      return { atMs, kind: 'failed-restart', why: random.pick(['port taken', 'spec broken', 'ledger locked']), forMs };
+    case 5:
+      return { atMs, kind: 'moved-name', instance };
+    default:
+      return { atMs, kind: 'address-fallback', instance, forMs };
+  }
+}
+
+/** While a table is asserted ever more rarely an instance moves: it must not have to wait for the next time. */
+function drawCompany(random: Random, troubles: readonly Trouble[]): Trouble[] {
+  return troubles.flatMap((trouble): Trouble[] => {
+    if (trouble.kind !== 'rounding-router' || random.chance(0.5)) return [];
+    const atMs = trouble.atMs + random.int(0, trouble.forMs);
+    return [{ atMs, kind: 'moved-name', instance: `${SERVICE}/${random.pick(['v1', 'v2'])}/${random.int(1, 2)}` }];
+  });
+}
+
+/** Where records may be lost a person goes on sooner or later, or never. */
+function drawDecisions(random: Random, troubles: readonly Trouble[]): Command[] {
+  const lossy = troubles.filter(({ kind }) => kind === 'restore-ledger' || kind === 'router-ahead');
+  return lossy.flatMap(({ atMs }): Command[] =>
+    random.chance(0.7) ? [{ atMs: atMs + random.int(1000, 15_000), kind: 'continue' }] : [],
+  );
 }
 
 function drawCommands(random: Random, untilMs: number): Command[] {
@@ -153,5 +220,5 @@ function drawCommands(random: Random, untilMs: number): Command[] {
     const kind = random.pick(['pause', 'resume', 'promote', 'rollback'] as const);
     commands.push({ atMs: random.int(500, untilMs - 10_000), kind });
   }
-  return commands.sort((a, b) => a.atMs - b.atMs);
+  return commands;
 }

@@ -33,7 +33,7 @@ export async function simulate(seed: number): Promise<SimResult> {
   const fleet = world.controller()?.fleet();
   return {
     seed,
-    records: world.store.lines.length,
+    records: world.store().lines.length,
     fatals: world.fatals(),
     outcomes: Object.values(fleet?.releases ?? {}).map((release) => `${release.version}:${release.phase}`),
   };

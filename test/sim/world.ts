@@ -1,15 +1,14 @@
-import { judge } from '../../src/analysis/tep-judge.ts';
-import type { Ledger } from '../../src/ledger/ledger.ts';
-import { createMemoryStore, openMemoryLedger, type WriteOutcome } from '../../src/ledger/memory-ledger.ts';
-import { type Log, silentLog } from '../../src/lib/log.ts';
+import { createMemoryStore, type WriteOutcome } from '../../src/ledger/memory-ledger.ts';
 import { createVirtualClock } from '../../src/lib/virtual-clock.ts';
-import { type Controller, createController } from '../../src/release/controller.ts';
 import type { DataPlaneFault } from '../../src/traffic/memory-dataplane.ts';
 import { createMemoryWorkloads } from '../../src/workloads/memory-workloads.ts';
+import { createControllerLife } from './controller-life.ts';
 import { createSimGateway, type MetricsFault } from './gateway.ts';
-import { createLifeline, type Lifeline } from './lifeline.ts';
+import { createOutside } from './outside.ts';
+import { createPast } from './past.ts';
 import type { Command, SimPlan, Trouble } from './plan.ts';
 import { createRandom } from './random.ts';
+import { createSupervisor } from './supervisor.ts';
 
 /** A fault that lasts for a while. */
 interface Spell<T> {
@@ -21,28 +20,32 @@ interface Spell<T> {
 export function createWorld(plan: SimPlan) {
   const clock = createVirtualClock();
   const random = createRandom(plan.seed ^ 0x5eed);
-  const store = createMemoryStore();
+  let store = createMemoryStore();
+  const past = createPast(clock);
   const spells: {
     apply: Spell<DataPlaneFault> | null;
     append: Spell<WriteOutcome> | null;
     metrics: Spell<MetricsFault> | null;
-  } = {
-    apply: null,
-    append: null,
-    metrics: null,
-  };
-  let life: Lifeline = createLifeline(clock);
-  let controller: Controller | null = null;
-  let ledger: Ledger | null = null;
-  let downUntilMs = 0;
-  let killAt: { calls: number; downMs: number } | null = null;
-  let fatals = 0;
-  let ids = 0;
+    /** The smallest share that a router can tell apart. */
+    rounding: Spell<number> | null;
+    detour: Spell<string> | null;
+    start: Spell<string> | null;
+  } = { apply: null, append: null, metrics: null, rounding: null, detour: null, start: null };
+  let restores = 0;
   let keys = 0;
   const answers = new Map<string, string[]>();
+  /** Tables that no decision of this ledger made: from a history that is lost, or by somebody else. */
+  const foreign = new Set<string>();
 
   function during<T>(spell: Spell<T> | null): T | null {
     return spell && clock.monoMs() < spell.untilMs ? spell.outcome : null;
+  }
+
+  function rounded(weightBp: number): number {
+    const toBp = during(spells.rounding);
+    return toBp === null || weightBp === 0
+      ? weightBp
+      : Math.min(10_000, Math.max(1, Math.round(weightBp / toBp)) * toBp);
   }
 
   const gateway = createSimGateway({
@@ -53,109 +56,100 @@ export function createWorld(plan: SimPlan) {
     quality: (version) => plan.quality[version] ?? { errorShare: 0, medianMs: 20 },
     fault: (call) => (call === 'observe' ? null : during(spells.apply)),
     metricsFault: () => during(spells.metrics) ?? 'ok',
+    weigh: rounded,
+    detourMs: (instance) => (during(spells.detour) === instance ? 250 : 0),
   });
   const workloads = createMemoryWorkloads({ spec: plan.spec, clock });
+  const supervisor = createSupervisor({ clock, somethingRuns: gateway.runs });
+  const outside = createOutside({ clock, witness: plan.witness, random: () => random.next() });
+  const life = createControllerLife({
+    ...{ spec: plan.spec, clock, gateway, workloads, supervisor, outside, store: () => store },
+    write: () => during(spells.append) ?? 'ok',
+    refusal: () => during(spells.start),
+  });
 
-  function die(downMs: number): void {
-    life.kill();
-    controller = null;
-    downUntilMs = clock.monoMs() + downMs;
+  function tableKey(): string | null {
+    const table = gateway.dataPlane.table();
+    return table && `${table.term}/${table.generation}`;
   }
 
-  function pointReached(mine: Lifeline): void {
-    if (!killAt || mine !== life) return;
-    killAt.calls -= 1;
-    if (killAt.calls > 0) return;
-    const { downMs } = killAt;
-    killAt = null;
-    die(downMs);
+  function noteForeign(): void {
+    const key = tableKey();
+    if (key !== null) foreign.add(key);
   }
 
-  async function startController(): Promise<void> {
-    const mine = createLifeline(clock);
-    life = mine;
-    const at = (): void => pointReached(mine);
-    const knownTerm = store.term;
-    const { term: aboveTerm } = await gateway.dataPlane.observe();
-    ledger = await openMemoryLedger({
-      ...{ clock, store, aboveTerm },
-      newId: () => `00000000-0000-7000-8000-${String(ids++).padStart(12, '0')}`,
-      fault: () => during(spells.append) ?? 'ok',
-    });
-    const created = createController({
-      spec: plan.spec,
-      ledger: mine.wrap('ledger', ledger, at),
-      dataPlane: mine.wrap('dataPlane', gateway.dataPlane, at),
-      metrics: mine.wrap('metrics', gateway.metrics, at),
-      workloads: mine.wrap('workloads', workloads, at),
-      knownTerm,
-      judge,
-      clock: mine.clock,
-      log: process.env.SIM_LOG ? stderrLog : silentLog,
-      onFatal: () => {
-        fatals += 1;
-        mine.clock.after(1000, () => mine === life && die(100));
-      },
-    });
-    controller = created;
-    // A write that fails during the very start ends the process, too; its supervisor tries again.
-    await Promise.race([
-      created
-        .load()
-        .then(() => created.start())
-        .catch(() => mine === life && die(500)),
-      untilDead(mine),
-    ]);
-  }
-
-  async function untilDead(mine: Lifeline): Promise<void> {
-    while (mine === life && controller) {
-      await new Promise<void>((resolve) => clock.after(10, resolve));
-    }
+  /** What a person or another program with the gateway's token could do. */
+  function overtake({ terms, generations, weightBp }: Extract<Trouble, { kind: 'router-ahead' }>): void {
+    const table = gateway.dataPlane.table();
+    if (!table) return;
+    const services = table.services.map((route) => ({
+      ...route,
+      canary: route.canary && weightBp > 0 ? { ...route.canary, weightBp } : null,
+    }));
+    gateway.put({ term: table.term + terms, generation: table.generation + generations, services });
+    noteForeign();
   }
 
   function cause(trouble: Trouble): void {
     const untilMs = 'forMs' in trouble ? clock.monoMs() + trouble.forMs : 0;
     switch (trouble.kind) {
       case 'kill-controller':
-        die(trouble.downMs);
-        return;
+        life.die(trouble.downMs);
+        break;
       case 'kill-at-call':
-        killAt = { calls: trouble.calls, downMs: trouble.downMs };
-        return;
-      case 'freeze-controller': {
-        const frozen = life;
-        frozen.freeze();
-        // A supervisor would start another one beside it: the frozen one wakes up as a zombie with an old term.
-        controller = null;
-        downUntilMs = clock.monoMs() + trouble.forMs / 2;
-        clock.after(trouble.forMs, () => frozen.thaw());
-        return;
-      }
+        life.dieAt({ calls: trouble.calls, downMs: trouble.downMs });
+        break;
+      case 'freeze-controller':
+        life.freeze(trouble.forMs);
+        break;
       case 'restart-gateway':
         gateway.restart();
-        return;
+        break;
       case 'apply':
         spells.apply = { outcome: trouble.outcome, untilMs };
-        return;
+        break;
       case 'append':
         spells.append = { outcome: trouble.outcome, untilMs };
-        return;
+        break;
       case 'metrics':
         spells.metrics = { outcome: trouble.outcome, untilMs };
-        return;
+        break;
       case 'crash-instance':
         workloads.crash(trouble.instance, 'killed by the simulation');
-        return;
+        break;
       case 'step-wall-clock':
         clock.stepWall(trouble.byMs);
-        return;
+        break;
+      case 'restore-ledger':
+        life.die(trouble.downMs);
+        store = trouble.wipe ? past.wipe() : past.restore(store, trouble.backMs);
+        restores += 1;
+        if (trouble.gatewayToo) gateway.restart();
+        noteForeign();
+        break;
+      case 'router-ahead':
+        if (trouble.downMs !== null) life.die(trouble.downMs);
+        clock.after((trouble.downMs ?? 0) / 2, () => overtake(trouble));
+        break;
+      case 'rounding-router':
+        spells.rounding = { outcome: trouble.toBp, untilMs };
+        break;
+      case 'failed-restart':
+        life.die(100);
+        spells.start = { outcome: `error ${trouble.why}\n`, untilMs };
+        break;
+      case 'moved-name':
+        workloads.move(trouble.instance);
+        break;
+      case 'address-fallback':
+        spells.detour = { outcome: trouble.instance, untilMs };
+        break;
     }
   }
 
   /** Commands may be refused; what matters is what they leave behind. */
   function command(order: Command): void {
-    const target = controller;
+    const target = life.controller();
     if (!target) return;
     const fleet = target.fleet();
     const active = fleet.services.shop?.active ?? Object.keys(fleet.releases).at(-1) ?? 'shop-1';
@@ -165,6 +159,7 @@ export function createWorld(plan: SimPlan) {
     if (order.kind !== 'release') {
       const caller = { actor, key };
       if (order.kind === 'promote') target.promote(active, { reason: 'sim', full: false }, caller).catch(ignore);
+      else if (order.kind === 'continue') target.acceptLoss({ reason: 'sim', acceptLoss: true }, caller).catch(ignore);
       else target[order.kind](active, 'sim', caller).catch(ignore);
       return;
     }
@@ -179,37 +174,40 @@ export function createWorld(plan: SimPlan) {
 
   return {
     clock,
-    store,
+    store: () => store,
     gateway,
+    supervisor,
     cause,
     command,
     workloads,
     answers,
     spells,
-    start: () => Promise.all([workloads.start(), startController()]),
-    controller: () => controller,
-    /** Dead or frozen, and not started again yet. */
-    controllerDown: () => controller === null,
-    fatals: () => fatals,
-    /** No more deaths at a call. */
-    calm(): void {
-      killAt = null;
+    during,
+    start() {
+      supervisor.takeStart();
+      return Promise.all([workloads.start(), life.start()]);
     },
-    /** Lets the supervisor do its work: a dead controller comes back after its down time. */
+    controller: life.controller,
+    /** Dead or frozen, and not started again yet. */
+    controllerDown: () => life.controller() === null,
+    fatals: life.fatals,
+    unrecorded: life.unrecorded,
+    /** How often the ledger was put back. */
+    restores: () => restores,
+    /** What is in force was not decided by this ledger. */
+    isForeign(): boolean {
+      const key = tableKey();
+      return key !== null && foreign.has(key);
+    },
+    /** No more deaths at a call. */
+    calm: () => life.dieAt(null),
+    /** Lets the supervisor do its work: a dead controller comes back when its start is due. */
     supervise(): void {
-      if (controller === null && clock.monoMs() >= downUntilMs) {
-        downUntilMs = Number.POSITIVE_INFINITY;
-        void startController();
-      }
+      past.note(store);
+      if (life.controller()) outside.cosign(store);
+      else if (supervisor.takeStart()) void life.start();
     },
   };
 }
 
 export type World = ReturnType<typeof createWorld>;
-
-/** `SIM_LOG=1 npm run sim -- --seed N` shows what the controller logs. */
-const stderrLog: Log = {
-  info: () => {},
-  warn: (fields, message) => void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
-  error: (fields, message) => void process.stderr.write(`${message} ${JSON.stringify(fields)}\n`),
-};
