@@ -173,7 +173,7 @@ function renderRun(run: ChaosRunDoc): TerminalText {
     `${run.id} ${run.experiment}: ${conclusion?.verdict ?? run.phase} (${run.what}: ${run.targets.join(', ')})`,
   ];
   for (const reason of conclusion?.reasons ?? []) lines.push(term`  ${reason}`);
-  if (conclusion?.presence) lines.push(`  ${presenceText(conclusion)}`);
+  if (conclusion?.presence) lines.push(term`  ${presenceText(conclusion)}`);
   if (conclusion?.injection?.meanAddedMs)
     lines.push(
       term`  measured delay ${conclusion.injection.meanAddedMs.toFixed(1)} ms over ${conclusion.injection.injected} requests`,
