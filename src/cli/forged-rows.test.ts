@@ -34,7 +34,7 @@ function documents(text: string): Record<string, unknown> {
     ],
     releases: [release as unknown as ReleaseDoc],
     traffic: {
-      ...{ generation: 1, problem: text },
+      ...{ generation: 1, problem: text, warnings: [text] },
       hold: {
         signs: [{ by: text, says: text }],
         services: [{ service: text, stable: text, canary: text, weightBp: 0, decidedBp: 1 }],

@@ -188,11 +188,12 @@ test('the process of its own reports live figures and stops when told', async ()
   expect(result.counts.requests).toBeGreaterThan(0);
 });
 
+// A busy machine adds a cause of its own.
 test('a run in which nobody answered is INVALID and has no latency', async () => {
   const result = await runLoad(uniform(`http://127.0.0.1:${await testPort()}/`, 20)).done;
   expect(result.validity).toMatchObject({
-    ...{ verdict: 'INVALID', causes: ['no-answer'] },
-    reasons: ['no request was answered (refused 20)'],
+    ...{ verdict: 'INVALID', causes: expect.arrayContaining(['no-answer']) },
+    reasons: expect.arrayContaining(['no request was answered (refused 20)']),
   });
   expect(result.response).toMatchObject({ count: 0, maxMs: null, quantiles: { p50: { ms: null } } });
   expect(result.counts.requests).toBe(20);
